@@ -1,0 +1,23 @@
+"""Text ⇄ ids by byte pair encoding, small enough to read in one sitting.
+
+Read the files in this order; each adds one idea:
+
+1. `base.py`     what every tokenizer is: merges, a vocabulary, and the way back from ids to text.
+2. `basic.py`    the lesson: learn merges by counting all pairs again after every merge.
+3. `regex.py`    split the text into words first, and keep special tokens out of reach of text.
+4. `trainer.py`  learn the same merges hundreds of times faster.
+5. `encoder.py`  apply them to a piece of any length in nearly linear time.
+6. `io.py`       `tokenizer.json` for programs, `vocab.txt` for people.
+
+    tokenizer = RegexTokenizer.train(texts, vocab_size=1024, special=["<|endoftext|>"])
+    tokenizer.decode(tokenizer.encode("hello")) == "hello"
+    tokenizer.save("tokenizer.json")
+    tokenizer = minbpe.load("tokenizer.json")
+"""
+
+from minbpe.base import TokenizerError
+from minbpe.basic import BasicTokenizer
+from minbpe.io import load
+from minbpe.regex import RegexTokenizer
+
+__all__ = ["BasicTokenizer", "RegexTokenizer", "TokenizerError", "load"]

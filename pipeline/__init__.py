@@ -1,0 +1,6 @@
+"""From a WhatsApp export to a model that writes like one of the people in it, in numbered stages.
+
+Read `stages.py` first: it lists the stages in order. Each `stageN_*.py` reads files, calls the
+parts beside it (`whatsapp`, `cleaning`, `dialogue`, `training`, `evaluation`, `serving`) and
+writes files. Nothing here opens a network connection.
+"""

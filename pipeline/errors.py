@@ -1,0 +1,27 @@
+"""What a user can cause and mend.
+
+A `SoundalikeError` is shown as one line: what is wrong, where, and what to do next. It never
+carries the text of a message. Anything else that escapes is a bug of ours and shows a traceback.
+"""
+
+from __future__ import annotations
+
+
+class SoundalikeError(Exception):
+    """The user can mend this; the message is the whole line they see."""
+
+
+class ExportError(SoundalikeError):
+    """A file that was given as a chat export cannot be read as one."""
+
+
+class SettingsError(SoundalikeError):
+    """A setting is unknown, of the wrong type, out of range, or contradicts another."""
+
+
+class WorkspaceError(SoundalikeError):
+    """A workspace's files are missing, damaged, busy, or from a newer version."""
+
+
+class DataError(SoundalikeError):
+    """There is too little of something to go on."""
