@@ -1,0 +1,202 @@
+"""The command line: `python -m pipeline VERB`. Thin: every verb calls something that has a test."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline import verbs
+from pipeline.errors import SoundalikeError
+from pipeline.screen import Screen, use_utf8
+from pipeline.stages import STAGES, select
+
+SEVERAL = ("--export", "--corpus")  # options that take one path or many
+
+
+class Verbs(click.Group):
+    """A group in which stage numbers, ranges and names are verbs too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        args = spread(args)
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            args = ["stages", *args]
+        return super().parse_args(ctx, args)
+
+
+def spread(args: Sequence[str]) -> list[str]:
+    """`--export a b` as `--export a --export b`, which click understands."""
+    done: list[str] = []
+    option, taken = "", 0
+    for arg in args:
+        if arg.startswith("-"):
+            option, taken = arg, 0
+            done.append(arg)
+            continue
+        done += [option, arg] if option in SEVERAL and taken else [arg]
+        taken += 1
+    return done
+
+
+def options(*wanted: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options that verbs share, by name."""
+    path = click.Path(path_type=Path)
+    known = {
+        "workspace": click.option(
+            "--workspace", type=path, metavar="DIR", help="The folder of this person's data."
+        ),
+        "export": click.option(
+            "--export",
+            type=path,
+            multiple=True,
+            metavar="PATH…",
+            help="WhatsApp exports: .txt, .zip or folders.",
+        ),
+        "persona": click.option("--persona", metavar="NAME", help="Who is imitated."),
+        "corpus": click.option(
+            "--corpus",
+            type=path,
+            multiple=True,
+            metavar="PATH…",
+            help="Plain text to learn the language from.",
+        ),
+        "minutes": click.option("--minutes", type=float, metavar="M", help="Training time in all."),
+        "epochs": click.option("--epochs", type=float, metavar="E", help="Passes over the data."),
+        "set": click.option(
+            "--set",
+            "changes",
+            multiple=True,
+            metavar="SECTION.KEY=VALUE",
+            help="Change a setting of workspace.toml.",
+        ),
+    }
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for name in reversed(wanted):
+            command = known[name](command)
+        return command
+
+    return decorate
+
+
+SOURCES = ("workspace", "export", "persona", "corpus", "minutes", "epochs", "set")
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="A stage is a verb too: its number or name, several, or a range (3-5):  "
+    + "  ".join(f"{stage.number} {stage.name}" for stage in STAGES),
+)
+def cli() -> None:
+    """From a WhatsApp export to a model that writes like one of the people in it."""
+
+
+@cli.command()
+@options(*SOURCES)
+def run(**given: Any) -> None:
+    """Run every stage that is not fresh, from the export to the chat."""
+    verbs.run_stages(verbs.Given(**given), list(STAGES), Screen())
+
+
+@cli.command(hidden=True)
+@click.argument("words", nargs=-1, required=True)
+@options(*SOURCES)
+def stages(words: tuple[str, ...], **given: Any) -> None:
+    """Run some stages: numbers, names, or ranges such as 3-5."""
+    verbs.run_stages(verbs.Given(**given), select(words), Screen())
+
+
+@cli.command()
+@options("workspace")
+def status(workspace: Path | None) -> None:
+    """What is done, what is stale, and why."""
+    verbs.status(verbs.existing(workspace), Screen())
+
+
+@cli.command()
+@click.argument("stage")
+@options("workspace")
+def why(stage: str, workspace: Path | None) -> None:
+    """Why a stage would run again."""
+    verbs.why(verbs.existing(workspace), stage, Screen())
+
+
+@cli.command()
+@options(*SOURCES)
+@click.option("--fresh", is_flag=True, help="Start over with all exports instead of continuing.")
+def retrain(fresh: bool, **given: Any) -> None:
+    """Learn from a newer export, starting from the present model."""
+    from pipeline.retrain import retrain as again
+
+    again(verbs.Given(**given), fresh, Screen())
+
+
+@cli.command()
+@options("minutes")
+def demo(minutes: float | None) -> None:
+    """Everything on the sample chats, then talk with the result."""
+    from pipeline.demo import demo as show
+
+    show(minutes, Screen())
+
+
+@cli.command()
+@options("workspace")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge(workspace: Path | None, yes: bool) -> None:
+    """Delete a workspace: messages, models, everything."""
+    found = verbs.existing(workspace)
+    if not yes:
+        click.confirm(f"Delete {found.path} with all its messages and models?", abort=True)
+    found.purge()
+    click.echo(f"{found.path} is deleted.")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 done, 2 the user can mend it, 130 stopped."""
+    use_utf8()
+    words = sys.argv[1:] if args is None else args
+    debug = "--debug" in words
+    try:
+        cli.main([w for w in words if w != "--debug"], "python -m pipeline", standalone_mode=False)
+    except click.Abort:
+        return stopped()
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except KeyboardInterrupt:
+        return stopped()
+    except (SoundalikeError, OSError) as error:
+        line = in_words(error)
+        if debug or line is None:
+            raise
+        click.echo(line, err=True)
+        return 2
+    return 0
+
+
+def stopped() -> int:
+    click.echo("Stopped. Nothing is lost: the same command goes on from here.", err=True)
+    return 130
+
+
+def in_words(error: Exception) -> str | None:
+    """One line for what a user can mend; None for a bug of ours."""
+    if isinstance(error, SoundalikeError):
+        return str(error)
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    where = f" at {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full{where}; free some space and run the same command again."
+    return f"{os.strerror(error.errno)}{where}; mend that and run the same command again."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""Every setting, once: its default, its limits, and the sentence that explains it.
+
+`Settings` is a frozen tree of sections; `settings.py` reads and writes it as `workspace.toml`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from pipeline.cleaning.rules import RULES
+
+Auto = Literal["auto"]
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    private: bool = False,
+) -> Any:
+    """A field with its explanation and limits; a `private` value is never written to a record."""
+    meta = {"help": help, "low": low, "high": high, "private": private}
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is learned from, and who is imitated."""
+
+    export: tuple[str, ...] = setting(
+        (), "WhatsApp exports of the chat: .txt, .zip or folders.", private=True
+    )
+    corpus: tuple[str, ...] = setting(
+        (), "Plain text files to learn the language from, beside or instead of a chat."
+    )
+    persona: str = setting("", "Who is imitated, as the chat writes the name.", private=True)
+
+
+@dataclass(frozen=True)
+class Parse:
+    """Stage 1."""
+
+    date_order: Literal["auto", "day-first", "month-first"] = setting(
+        "auto", "How to read 03/04/24 when the file leaves it open."
+    )
+
+
+@dataclass(frozen=True)
+class Clean:
+    """Stage 2."""
+
+    rules: tuple[str, ...] = setting(
+        tuple(RULES), "The cleaning rules to apply, in order; take one out to keep what it removes."
+    )
+    silence: int = setting(
+        240, "Minutes without a message after which a new conversation begins.", low=1
+    )
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Stage 3."""
+
+    vocab_size: int | Auto = setting(
+        "auto", "256 bytes and the merges; auto goes by the amount of text.", low=256, high=1 << 20
+    )
+    pattern: Literal["gpt4"] = setting("gpt4", "How text is cut into pieces before merging.")
+
+
+@dataclass(frozen=True)
+class Model:
+    """The decoder's shape."""
+
+    size: Literal["auto", "tiny", "small", "base"] = setting(
+        "auto", "A row of transformer/presets.py; auto goes by the amount of text."
+    )
+    layers: int | Auto = setting("auto", "Blocks; auto: the size's own.", low=1)
+    width: int | Auto = setting("auto", "Channels of the residual stream.", low=8)
+    heads: int | Auto = setting("auto", "Attention heads.", low=1)
+    kv_heads: int | Auto = setting("auto", "Heads for keys and values (grouped-query).", low=1)
+    block: int | Auto = setting("auto", "The longest context, in tokens.", low=8)
+    dropout: float | Auto = setting(
+        "auto", "Share of activations dropped in training; auto: more for less text.", low=0, high=1
+    )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train; more continues where less stopped."""
+
+    minutes: float = setting(
+        15.0, "Wall clock for stages 5 and 7 together (80 % and 20 %).", low=0.05
+    )
+    epochs: float = setting(
+        0.0,
+        "Passes over the data for each of stages 5 and 7 instead of minutes; 0: by minutes.",
+        low=0,
+    )
+
+
+@dataclass(frozen=True)
+class Train:
+    """What pretraining and fine-tuning share."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute.")
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto", "auto: bfloat16 where a short probe shows that it is faster."
+    )
+    threads: int | Auto = setting("auto", "CPU threads; auto: the physical cores.", low=1)
+    seed: int = setting(1337, "Seed of everything random.", low=0)
+    evaluate_every: int | Auto = setting(
+        "auto", "Steps between evaluations; auto: about a tenth of the time goes into them.", low=1
+    )
+    save_every: float = setting(2.0, "Minutes between checkpoints.", low=0.05)
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """Stage 5."""
+
+    loader: Literal["random", "overlapping", "blocks"] = setting(
+        "random",
+        "random: blocks from anywhere; overlapping: every possible block once an epoch; "
+        "blocks: side by side, once an epoch.",
+    )
+    batch: int | Auto = setting("auto", "Blocks in one forward pass.", low=1)
+    accumulation: int = setting(1, "Forward passes before one update.", low=1)
+    learning_rate: float | Auto = setting("auto", "Peak rate; auto: by the model's width.", low=0)
+    weight_decay: float = setting(0.1, "Pull of the weights towards zero.", low=0)
+    patience: int = setting(
+        5, "Evaluations without a better validation before the final decay begins; 0: never.", low=0
+    )
+
+
+@dataclass(frozen=True)
+class Dialogues:
+    """Stage 6."""
+
+    targets: Literal["persona", "all"] = setting(
+        "persona", "Whose turns are learned: the persona's, or everybody's."
+    )
+    windows: Literal["multi", "single"] = setting(
+        "multi", "multi: as many turns of a conversation as fit; single: one message, one reply."
+    )
+    padding: Literal["right", "left"] = setting("right", "Which side is filled with -1.")
+    source: str = setting(
+        "", "A JSON file of ready-made dialogues to use instead of the chat's own.", private=True
+    )
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """Stage 7."""
+
+    method: Literal["full", "lora"] = setting(
+        "full", "full: every weight learns; lora: small matrices beside frozen ones."
+    )
+    rank: int = setting(16, "LoRA: rank of the added matrices.", low=1)
+    alpha: float = setting(32.0, "LoRA: their weight is alpha / rank.", low=0)
+    dropout: float = setting(0.05, "LoRA: dropout before the added matrices.", low=0, high=1)
+    layers: tuple[int, ...] = setting((), "LoRA: numbers of the blocks to adapt; empty: all.")
+    batch: int | Auto = setting("auto", "Windows in one forward pass.", low=1)
+    accumulation: int = setting(1, "Forward passes before one update.", low=1)
+    learning_rate: float | Auto = setting("auto", "Peak rate; auto: by the method.", low=0)
+    weight_decay: float = setting(0.05, "Pull of the weights towards zero.", low=0)
+    patience: int = setting(
+        3, "Evaluations without a better validation before the final decay begins; 0: never.", low=0
+    )
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Stage 8."""
+
+    prompts: int = setting(20, "Test prompts answered in samples.md.", low=1)
+
+
+@dataclass(frozen=True)
+class Chat:
+    """How replies are drawn; kept in the model's chat.json."""
+
+    temperature: float = setting(
+        0.8, "Lower is safer, higher is wilder; 0 takes the likeliest.", low=0, high=5
+    )
+    top_k: int = setting(50, "Draw from the k likeliest tokens; 0: from all.", low=0)
+    top_p: float = setting(
+        0.95, "Draw from the likeliest tokens that hold this share.", low=0, high=1
+    )
+    repetition_penalty: float = setting(
+        1.1, "Above 1 makes words just used less likely.", low=1, high=5
+    )
+    max_tokens: int = setting(160, "The longest reply, in tokens.", low=1)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All sections, as `workspace.toml` holds them."""
+
+    source: Source = field(default_factory=Source)
+    budget: Budget = field(default_factory=Budget)
+    parse: Parse = field(default_factory=Parse)
+    clean: Clean = field(default_factory=Clean)
+    tokenizer: Tokenizer = field(default_factory=Tokenizer)
+    model: Model = field(default_factory=Model)
+    train: Train = field(default_factory=Train)
+    pretrain: Pretrain = field(default_factory=Pretrain)
+    dialogues: Dialogues = field(default_factory=Dialogues)
+    finetune: Finetune = field(default_factory=Finetune)
+    evaluate: Evaluate = field(default_factory=Evaluate)
+    chat: Chat = field(default_factory=Chat)
+
+    def get(self, name: str) -> Any:
+        """The value of a dotted name, such as `finetune.rank`."""
+        section, key = name.split(".")
+        return getattr(getattr(self, section), key)
+
+
+def is_private(name: str) -> bool:
+    """Whether a setting's value could tell who somebody is."""
+    section, _, key = name.partition(".")
+    known = {f.name: f for f in fields(getattr(Settings(), section))}
+    return bool(known[key].metadata["private"])

@@ -1,0 +1,99 @@
+"""Fine-tuning examples: windows of a conversation that fit the block, padded with -1.
+
+x is the ids, y the same moved by one; y is -1 wherever nothing is to be learned: in padding, in
+the turns of others, and in turns that an earlier window taught already. So every turn to learn is
+a target exactly once, and (after the first window) has up to half a block of context before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pipeline.dialogue.template import Encoder, Rendered, render_turn
+from pipeline.dialogue.turns import Turn
+
+IGNORED = -1
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row of the fine-tuning set: the turns in it, which are learned, and x and y."""
+
+    turns: list[Turn]
+    learned: list[bool]
+    x: list[int]
+    y: list[int]
+
+    @property
+    def bytes(self) -> int:
+        """UTF-8 bytes of the text to learn."""
+        return sum(t.bytes for t, new in zip(self.turns, self.learned, strict=True) if new)
+
+
+Spans = Iterator[tuple[int, int, int]]  # first turn, end, first turn to learn
+
+
+def multi(units: Sequence[Rendered], learned: Sequence[bool], room: int) -> Spans:
+    """As many turns as fit; the next window begins with up to half a block of the same turns."""
+    start = taught = 0
+    while taught < len(units):
+        end, size = start, 0
+        while end < len(units) and (end <= taught or size + len(units[end].ids) <= room):
+            size += len(units[end].ids)
+            end += 1
+        yield start, end, taught
+        taught = start = end
+        if end < len(units):
+            left = min(room // 2, room - len(units[end].ids))
+            while start > 0 and len(units[start - 1].ids) <= left:
+                start -= 1
+                left -= len(units[start].ids)
+
+
+def single(units: Sequence[Rendered], learned: Sequence[bool], room: int) -> Spans:
+    """One message and its reply, without what was said before."""
+    for reply in range(1, len(units)):
+        if learned[reply] and len(units[reply - 1].ids) < room:
+            yield reply - 1, reply + 1, reply
+
+
+WINDOWS: dict[str, Callable[[Sequence[Rendered], Sequence[bool], int], Spans]] = {
+    "multi": multi,
+    "single": single,
+}
+
+
+def examples(
+    turns: Sequence[Turn],
+    tokenizer: Encoder,
+    learned: Callable[[Turn], bool],
+    block: int,
+    kind: str,
+) -> Iterator[Example]:
+    """The examples of one conversation. A turn longer than the block is cut at its end."""
+    wanted = [learned(turn) for turn in turns]
+    units = [render_turn(t, tokenizer, w) for t, w in zip(turns, wanted, strict=True)]
+    for start, end, taught in WINDOWS[kind](units, wanted, block + 1):
+        fresh = [wanted[n] and n >= taught for n in range(start, end)]
+        if any(fresh):
+            x, y = _row(units[start:end], fresh, block)
+            yield Example(list(turns[start:end]), fresh, x, y)
+
+
+def _row(
+    units: Sequence[Rendered], fresh: Sequence[bool], block: int
+) -> tuple[list[int], list[int]]:
+    ids = [i for unit in units for i in unit.ids][: block + 1]
+    targets = [
+        i if new and m else IGNORED
+        for unit, new in zip(units, fresh, strict=True)
+        for i, m in zip(unit.ids, unit.mask, strict=True)
+    ][: block + 1]
+    return ids[:-1], targets[1:]
+
+
+def padded(row: Sequence[int], block: int, side: str) -> list[int]:
+    """A row filled up with -1 to the length of the block."""
+    fill = [IGNORED] * (block - len(row))
+    return [*row, *fill] if side == "right" else [*fill, *row]

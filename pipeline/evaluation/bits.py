@@ -1,0 +1,118 @@
+"""Loss in bits per byte: a figure that compares across tokenizers and models.
+
+The summed -log2 p of every target of a split, divided by the UTF-8 bytes of the text alone. Long
+texts are read in windows that move by half a block, so that every target (but the first few) has
+at least half a block of context, and none is counted twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from pipeline.training.batches import Batch, trimmed
+from pipeline.training.loss import summed
+from transformer.decoder import Decoder
+
+TOKENS_AT_ONCE = 8192
+
+Rows = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a pass over a split found."""
+
+    nats: float
+    targets: int
+    bytes: int
+
+    @property
+    def per_token(self) -> float:
+        """Mean loss in nats a target, as training shows it."""
+        return self.nats / max(1, self.targets)
+
+    @property
+    def bits_per_byte(self) -> float:
+        return self.nats / math.log(2) / max(1, self.bytes)
+
+
+def windows(ids: NDArray[np.integer], block: int) -> Iterator[Batch]:
+    """Batches that cover a row of ids: windows of one block, moving by half a block.
+
+    Each is x and y of shape (b, T); y is -1 where the target belonged to an earlier window.
+    """
+    step = max(1, block // 2)
+    starts = list(range(0, max(1, len(ids) - 1), step))
+    starts = [s for n, s in enumerate(starts) if n == 0 or s + block - step < len(ids) - 1]
+    per_batch = max(1, TOKENS_AT_ONCE // block)
+    for first in range(0, len(starts), per_batch):
+        rows = np.full((len(starts[first : first + per_batch]), 2, block), -1, dtype=np.int64)
+        for row, start in zip(rows, starts[first : first + per_batch], strict=True):
+            piece = ids[start : start + block + 1]
+            seen = 0 if start == 0 else block - step
+            row[0, : len(piece) - 1] = piece[:-1]
+            row[1, seen : len(piece) - 1] = piece[1 + seen :]
+        yield trimmed(rows)
+
+
+def row_batches(rows: Rows) -> Iterator[Batch]:
+    """Batches that cover padded rows of shape (N, 2, T), rows of like length together."""
+    return (trimmed(rows[chosen]) for chosen in _alike(rows))
+
+
+def _alike(rows: Rows) -> Iterator[NDArray[np.int64]]:
+    """The numbers of the rows, shortest first, as many at a time as one pass takes."""
+    lengths = (rows[:, 0] >= 0).sum(axis=1)
+    order = np.argsort(lengths, kind="stable")
+    while len(order):
+        size = max(1, TOKENS_AT_ONCE // (2 * max(1, int(lengths[order[0]]))))
+        yield order[:size]
+        order = order[size:]
+
+
+def measure(model: Decoder, batches: Iterable[Batch], text_bytes: int) -> Loss:
+    """One pass over a split, in evaluation mode; the model's mode is put back afterwards."""
+    nats, targets = 0.0, 0
+    with evaluating(model):
+        for x, y in batches:
+            device = model.tokens.weight.device
+            loss, count = summed(model, x.to(device), y.to(device))
+            nats += loss.item()
+            targets += count
+    return Loss(nats, targets, text_bytes)
+
+
+def row_losses(model: Decoder, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Summed nats and number of targets of each padded row of (N, 2, T), for intervals."""
+    nats, targets = np.zeros(len(rows)), np.zeros(len(rows))
+    device = model.tokens.weight.device
+    with evaluating(model):
+        for chosen in _alike(rows):
+            x, y = (half.to(device) for half in trimmed(rows[chosen]))
+            wanted = y >= 0
+            logits = model.head(model.hidden(x)[wanted]).float()
+            losses = F.cross_entropy(logits, y[wanted], reduction="none").cpu().numpy()
+            of_row = wanted.nonzero()[:, 0].cpu().numpy()
+            nats[chosen] = np.bincount(of_row, losses, len(chosen))
+            targets[chosen] = np.bincount(of_row, minlength=len(chosen))
+    return nats, targets
+
+
+@contextmanager
+def evaluating(model: Decoder) -> Iterator[None]:
+    """Evaluation mode and no gradients, for a while."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)

@@ -1,0 +1,99 @@
+"""Runs stages: skips the fresh ones, gives each its task, and writes its record at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Settings
+from pipeline.errors import WorkspaceError
+from pipeline.freshness import Reasons, larger, makers_of, shape, why
+from pipeline.screen import Screen
+from pipeline.stages import Stage
+from pipeline.workspace import Workspace, make_private
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a stage is given to work with."""
+
+    workspace: Workspace
+    stage: Stage
+    screen: Screen
+    budget: dict[str, float]
+    key: str
+
+    @property
+    def settings(self) -> Settings:
+        return self.workspace.settings
+
+    @property
+    def folder(self) -> Path:
+        """The stage's own folder."""
+        return self.workspace.folder(self.stage)
+
+    def path(self, name: str) -> Path:
+        """A file of the workspace by its relative name."""
+        return self.workspace.path / name
+
+
+def run(workspace: Workspace, stages: Sequence[Stage], screen: Screen, alone: bool = False) -> None:
+    """Run the stages that are stale, in order.
+
+    `alone`: a budget was given together with one training stage, which then has all of it.
+    """
+    with workspace.lock():
+        for stage in stages:
+            if not workspace.applies(stage):
+                screen.stage(stage, "nothing to do without an export")
+                continue
+            budget = workspace.budget(stage, alone) if stage.trains else {}
+            if _is_fresh(workspace, stage, budget):
+                screen.stage(stage, "fresh")
+            else:
+                _run_one(workspace, stage, screen, budget)
+
+
+def _is_fresh(workspace: Workspace, stage: Stage, budget: dict[str, float]) -> bool:
+    if why(workspace, stage) is not None:
+        return False
+    record = workspace.record(stage) or {}
+    return not stage.trains or larger(record["budget"], budget) is None
+
+
+def _run_one(workspace: Workspace, stage: Stage, screen: Screen, budget: dict[str, float]) -> None:
+    _refuse_without_inputs(workspace, stage)
+    shaped = shape(workspace, stage)
+    folder = workspace.folder(stage)
+    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
+    (folder / "stage.json").unlink(missing_ok=True)
+    screen.stage(stage)
+    began = time.monotonic()
+    task = Task(workspace, stage, screen, budget, shaped.key(stage.version))
+    try:
+        counts = stage.run(task)
+    except ValueError as error:
+        if type(error).__module__.partition(".")[0] not in ("minbpe", "transformer"):
+            raise
+        raise WorkspaceError(str(error)) from error  # their own words for what a user can mend
+    seconds = round(time.monotonic() - began, 1)
+    facts: dict[str, Any] = {**asdict(shaped), "budget": budget, "seconds": seconds}
+    facts["settings"] |= workspace.stage_settings(stage.finish)
+    workspace.finish(stage, {**facts, "counts": counts})
+    screen.done(stage, counts, seconds)
+
+
+def _refuse_without_inputs(workspace: Workspace, stage: Stage) -> None:
+    """A stage runs only on what is whole and fresh."""
+    reasons = Reasons(workspace)
+    for maker in makers_of(stage):
+        if workspace.applies(maker) and reasons.why(maker):
+            raise WorkspaceError(
+                f"Stage {stage.number} ({stage.name}) needs stage {maker.number} ({maker.name}), "
+                f"and there {reasons.why(maker)}; "
+                f"run `python -m pipeline {maker.number}-{stage.number}`."
+            )

@@ -1,0 +1,73 @@
+"""Stage 2: take out what is not speech, find the conversations, and make the split, once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+from pipeline.cleaning.clean import Tally, clean
+from pipeline.dialogue.conversations import find, split
+from pipeline.dialogue.turns import turns
+from pipeline.errors import DataError
+from pipeline.files import read_jsonl, write_jsonl
+from pipeline.runner import Task
+from pipeline.stages import CLEAN, MESSAGES, PINNED
+from pipeline.whatsapp.message import Message
+from pipeline.whatsapp.names import find_speaker
+
+REMOVED = "2_clean/removed.jsonl"
+FEW_TURNS = 20
+LEAST_TURNS = 10
+
+
+def run(task: Task) -> dict[str, Any]:
+    """Write the clean `messages.jsonl`, and every decision to `removed.jsonl`."""
+    settings = task.settings
+    messages = [Message.from_dict(row) for row in read_jsonl(task.path(MESSAGES))]
+    tally = Tally()
+    kept = list(clean(messages, settings.clean.rules, tally))
+    if not kept:
+        raise DataError("After cleaning no message is left; see clean.rules in workspace.toml.")
+    speakers = Counter(m.sender for m in kept if m.sender is not None)
+    persona = find_speaker(settings.source.persona, speakers)
+    pinned = [Message.from_dict(row) for row in _rows(task)]
+    placed = split(find(kept, timedelta(minutes=settings.clean.silence), pinned), persona)
+    counts = {s: _turns_of(persona, placed, s) for s in ("train", "val", "test")}
+    _check(task, counts)
+    write_jsonl(task.path(CLEAN), (m.to_dict() for m in placed))
+    write_jsonl(task.path(REMOVED), (removed.to_dict() for removed in tally.removed))
+    task.screen.note(
+        ", ".join(f"{rule} {count:,}" for rule, count in tally.counts.items() if count)
+    )
+    return {
+        "messages": len(placed),
+        "dropped": len(messages) - len(placed),
+        "conversations": len({m.conversation for m in placed}),
+        **{f"persona_turns_{name}": count for name, count in counts.items()},
+    }
+
+
+def _rows(task: Task) -> list[Any]:
+    path = task.path(PINNED)
+    return list(read_jsonl(path)) if path.exists() else []
+
+
+def _turns_of(persona: str, messages: list[Message], part: str) -> int:
+    chosen = [m for m in messages if m.split == part]
+    return sum(turn.speaker == persona for turn in turns(chosen))
+
+
+def _check(task: Task, counts: dict[str, int]) -> None:
+    """Refuse what nothing can be learned from; warn about what can hardly be measured."""
+    if counts["train"] < LEAST_TURNS:
+        raise DataError(
+            f"The persona has only {sum(counts.values())} turns in this chat, too few to learn "
+            f"from (at least {LEAST_TURNS} to train on); add exports, or choose someone else."
+        )
+    for part in ("val", "test"):
+        if counts[part] < FEW_TURNS:
+            task.screen.warn(
+                f"{part} holds only {counts[part]} turns of the persona; "
+                "scores from it will be rough"
+            )

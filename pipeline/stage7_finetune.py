@@ -1,0 +1,79 @@
+"""Stage 7: the decoder learns the persona's turns; ends with `model/`, all that chat.py needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import minbpe
+from pipeline.dialogue.template import opening
+from pipeline.evaluation.bits import Loss, measure, row_batches
+from pipeline.persona import persona_of
+from pipeline.report.curves import draw_curves
+from pipeline.runner import Task
+from pipeline.serving.package import package
+from pipeline.stages import DIALOGUES, FINETUNED, PRETRAINED, TOKENIZER
+from pipeline.training import auto, lora
+from pipeline.training.arrays import ArrayFile
+from pipeline.training.batches import Rows
+from pipeline.training.device import prepare
+from pipeline.training.fit import Parts, fit
+from pipeline.training.plan import FitSettings
+from pipeline.training.sample import sampler
+from transformer.io import load, save
+
+
+def run(task: Task) -> dict[str, Any]:
+    """Fine-tune all weights or an adapter, keep the best by validation, and package the model."""
+    settings = task.settings.finetune
+    tokenizer = minbpe.load(task.path(TOKENIZER))
+    decoder = load(task.path(PRETRAINED)).to(prepare(task.settings.train))
+    adapter = task.folder / "adapter"
+    use_lora = settings.method == "lora"
+    model = lora.adapted(decoder, settings) if use_lora else decoder
+    total = sum(p.numel() for p in model.parameters())
+    learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    task.screen.note(
+        f"{settings.method}: {learning:,} of {total:,} parameters learn ({learning / total:.2%})"
+    )
+    train, val = (ArrayFile(task.path(name)) for name in DIALOGUES[:2])
+    with train, val:
+
+        def evaluate() -> Loss:
+            return measure(decoder, row_batches(val.values), val.info["bytes"])
+
+        def keep() -> None:
+            if use_lora:
+                lora.save_adapter(model, adapter)
+            else:
+                save(decoder, task.path(FINETUNED))
+
+        persona = persona_of(task.workspace)
+        parts = Parts(
+            model=decoder,
+            data=Rows(train.values, task.settings.train.seed),
+            evaluate=evaluate,
+            keep=keep,
+            sample=sampler(decoder, tokenizer, opening(persona, tokenizer)),
+        )
+        rate = auto.finetune_rate(settings.learning_rate, settings.method, decoder.config.width)
+        fitting = FitSettings(
+            key=task.key,
+            **task.budget,
+            batch=auto.finetune_batch(settings.batch, decoder.config.block),
+            accumulation=settings.accumulation,
+            learning_rate=rate,
+            weight_decay=settings.weight_decay,
+            patience=settings.patience,
+            train=task.settings.train,
+        )
+        end = fit(parts, fitting, task.folder, task.screen)
+    if use_lora:
+        save(lora.merged(load(task.path(PRETRAINED)), adapter), task.path(FINETUNED))
+    package(task.workspace, task.path(FINETUNED), end.best)
+    draw_curves(task.folder / "log.jsonl", task.folder / "loss.png", "Fine-tuning")
+    return {
+        "parameters": total,
+        "learning": learning,
+        "steps": end.step,
+        "bits_per_byte": round(end.best, 4),
+    }

@@ -1,0 +1,58 @@
+"""LoRA by peft on our decoder: small matrices learn beside frozen ones (Hu et al. 2021)."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pipeline.config import Finetune
+from pipeline.errors import SettingsError
+from transformer.decoder import Decoder
+
+
+def adapted(decoder: Decoder, settings: Finetune) -> Any:
+    """The decoder inside a peft model, in which only the adapters learn."""
+    from peft import LoraConfig, get_peft_model
+
+    layers = decoder.config.layers
+    if settings.layers and not all(0 <= n < layers for n in settings.layers):
+        raise SettingsError(
+            f"finetune.layers must name blocks from 0 to {layers - 1}, the model has {layers}."
+        )
+    names = sorted({name.rpartition(".")[2] for name in _matrices(decoder)})
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,  # type: ignore[arg-type]  # a float is fine
+        lora_dropout=settings.dropout,
+        target_modules=names,
+        layers_to_transform=list(settings.layers) or None,
+        layers_pattern="blocks" if settings.layers else None,
+    )
+    return get_peft_model(decoder, config)
+
+
+def _matrices(decoder: Decoder) -> list[str]:
+    """The linear layers inside the blocks: attention and feed-forward."""
+    return [
+        name
+        for name, module in decoder.named_modules()
+        if isinstance(module, nn.Linear) and name.startswith("blocks.")
+    ]
+
+
+def save_adapter(model: Any, folder: Path) -> None:
+    """Write the adapter in peft's own format."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft misses a Hugging Face config, which we do not have
+        model.save_pretrained(str(folder))
+
+
+def merged(decoder: Decoder, folder: Path) -> Decoder:
+    """The decoder with the adapter of a folder added into its weights."""
+    from peft import PeftModel
+
+    whole: Decoder = PeftModel.from_pretrained(decoder, str(folder)).merge_and_unload()
+    return whole

@@ -1,0 +1,158 @@
+"""What the verbs of the command line do."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline import freshness, runner, settings
+from pipeline.errors import DataError, ExportError, SettingsError, WorkspaceError
+from pipeline.screen import Screen
+from pipeline.stages import STAGES, Stage, by_name
+from pipeline.whatsapp.export import read_export
+from pipeline.whatsapp.merge import join_exports
+from pipeline.whatsapp.names import find_speaker
+from pipeline.workspace import Workspace, default_path, newest
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a command line named; None or empty where it did not."""
+
+    workspace: Path | None = None
+    export: tuple[Path, ...] = ()
+    persona: str | None = None
+    corpus: tuple[Path, ...] = ()
+    minutes: float | None = None
+    epochs: float | None = None
+    changes: tuple[str, ...] = ()
+
+    def settings(self) -> dict[str, Any]:
+        """The settings to record, by dotted name; paths absolute."""
+        named: dict[str, Any] = {
+            "source.export": [str(p.resolve()) for p in self.export],
+            "source.corpus": [str(p.resolve()) for p in self.corpus],
+            "source.persona": self.persona,
+            "budget.minutes": self.minutes,
+            "budget.epochs": self.epochs,
+        }
+        found = {name: value for name, value in named.items() if value not in (None, [])}
+        for change in self.changes:
+            name, equals, value = change.partition("=")
+            if not equals:
+                raise SettingsError(f"--set {change}: write it as section.key=value.")
+            found[name.strip()] = settings.parse_value(value.strip())
+        return found
+
+
+def run_stages(given: Given, stages: list[Stage], screen: Screen) -> None:
+    """Open (or make) the workspace, and run the stages that are not fresh."""
+    workspace = opened(given, screen)
+    timed = given.minutes is not None or given.epochs is not None
+    training = [s for s in stages if s.trains and workspace.applies(s)]
+    runner.run(workspace, stages, screen, alone=timed and len(training) == 1)
+
+
+def existing(path: Path | None) -> Workspace:
+    """The workspace of a path, or the one worked in last."""
+    place = path or newest()
+    if place is None:
+        raise WorkspaceError(
+            "There is no workspace yet; make one with "
+            "`python -m pipeline run --export FILE --persona NAME`."
+        )
+    return Workspace(place)
+
+
+def opened(given: Given, screen: Screen) -> Workspace:
+    """The workspace a command line means, with what it named checked and recorded."""
+    changes = given.settings()
+    place = given.workspace or _place(given)
+    known = settings.load(place / "workspace.toml") if place and _is_workspace(place) else None
+    for path in (*given.export, *given.corpus):
+        if not path.exists():
+            option = "--export" if path in given.export else "--corpus"
+            raise ExportError(f"There is no {path}; check the path given to {option}.")
+    exports = given.export or tuple(map(Path, known.source.export if known else ()))
+    persona = given.persona or (known.source.persona if known else "")
+    if given.export or (given.persona and exports):
+        changes["source.persona"] = choose(persona, speakers(exports), screen)
+    place = place or (
+        default_path(changes["source.persona"]) if given.export else existing(None).path
+    )
+    return Workspace.make(place, changes)
+
+
+def _place(given: Given) -> Path | None:
+    """Where a new workspace goes by default, as far as the command line tells."""
+    if given.persona:
+        return default_path(given.persona)
+    if given.corpus and not given.export:
+        return default_path(given.corpus[0].stem)
+    return None
+
+
+def _is_workspace(path: Path) -> bool:
+    return (path / "workspace.toml").exists()
+
+
+def speakers(exports: tuple[Path, ...]) -> Counter[str]:
+    """Who speaks in the exports, with how many messages."""
+    messages = join_exports(read_export(path).messages for path in exports)
+    return Counter(m.sender for m in messages if m.sender is not None and m.kind == "text")
+
+
+def choose(name: str, found: Counter[str], screen: Screen) -> str:
+    """The persona as the chat writes it; asks in a terminal when none was named."""
+    if name:
+        return find_speaker(name, found)
+    listed = found.most_common()
+    if not sys.stdin.isatty():
+        known = ", ".join(f"{who} ({count:,})" for who, count in listed[:12])
+        raise DataError(f"Name the person to imitate with --persona; in this chat: {known}.")
+    for number, (who, count) in enumerate(listed[:20], 1):
+        screen.say(f"  {number:>2}  {who}  ({count:,} messages)")
+    answer = click.prompt("Who shall be imitated (number or name)").strip()
+    if answer.isdecimal() and 1 <= int(answer) <= len(listed):
+        return listed[int(answer) - 1][0]
+    return find_speaker(answer, found)
+
+
+def status(workspace: Workspace, screen: Screen) -> None:
+    """One line a stage."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("", "stage", "state", "what came out"):
+        table.add_column(column)
+    for stage in STAGES:
+        state, style = _state(workspace, stage)
+        counts = (workspace.record(stage) or {}).get("counts", {})
+        told = ", ".join(f"{v:,} {k.replace('_', ' ')}" for k, v in list(counts.items())[:3])
+        table.add_row(str(stage.number), stage.name, f"[{style}]{escape(state)}[/]", escape(told))
+    screen.say(str(workspace.path))
+    screen.console.print(table)
+
+
+def _state(workspace: Workspace, stage: Stage) -> tuple[str, str]:
+    if not workspace.applies(stage):
+        return "nothing to do", "dim"
+    reason = freshness.why(workspace, stage)
+    return ("fresh", "green") if reason is None else (reason, "yellow")
+
+
+def why(workspace: Workspace, name: str, screen: Screen) -> None:
+    """One sentence."""
+    stage = by_name(name)
+    if not workspace.applies(stage):
+        screen.say(f"{stage.name} has nothing to do without an export.")
+        return
+    reason = freshness.why(workspace, stage)
+    screen.say(
+        f"{stage.name} is fresh." if reason is None else f"{stage.name} would run: {reason}."
+    )

@@ -1,0 +1,134 @@
+"""From the digits of a header to a date and a time, and from all dates of a file to their order.
+
+03/04/2024 is the third of April or the fourth of March; only the whole file can tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date, time
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from pipeline.errors import SettingsError
+from pipeline.whatsapp.headers import AM, ERAS, PM
+
+DateOrder = Literal["auto", "day-first", "month-first"]
+DATE_ORDERS: tuple[DateOrder, ...] = ("auto", "day-first", "month-first")
+FoundOrder = Literal["year-first", "day-first", "month-first"]
+
+# Where year, month and day stand among the three numbers.
+_PLACES: dict[FoundOrder, tuple[int, int, int]] = {
+    "year-first": (0, 1, 2),
+    "day-first": (2, 1, 0),
+    "month-first": (2, 0, 1),
+}
+_BOTH: tuple[FoundOrder, FoundOrder] = ("day-first", "month-first")
+_NUMBERS = re.compile(r"\d+")
+_ERA = re.compile("|".join(sorted(ERAS, key=len, reverse=True)))
+_NOT_LETTERS = re.compile(r"[\W\d_]+")
+
+
+def _letters(text: str) -> str:
+    return _NOT_LETTERS.sub("", text).lower()
+
+
+_AM, _PM = ({_letters(token) for token in tokens} for tokens in (AM, PM))
+
+
+class Verdict(NamedTuple):
+    """The order of a file's dates, and whether nothing in the file spoke for it."""
+
+    order: FoundOrder
+    guessed: bool
+
+
+def check_date_order(value: str) -> None:
+    """Raise SettingsError unless `value` is one of `DATE_ORDERS`."""
+    if value not in DATE_ORDERS:
+        raise SettingsError(
+            f"parse.date_order is {value!r}; choose one of {', '.join(DATE_ORDERS)}"
+        )
+
+
+def decide_order(dates: Sequence[str], wanted: DateOrder = "auto") -> Verdict:
+    """The order of the numbers in `dates`, which are as written and in the order of the file.
+
+    In turn: a first number of four digits; `wanted`; a number above 12 (if there are some in both
+    places, the commoner place); the order under which the dates go back in time less often; what
+    the separators suggest. When nothing speaks, day first. The last two with slashes are guesses.
+    """
+    numbers = [_numbers(text) for text in dates]
+    if sum(len(first) == 4 for first, *_ in numbers) * 2 > len(numbers):
+        return Verdict("year-first", guessed=False)
+    if wanted != "auto":
+        return Verdict(wanted, guessed=False)
+    day_first = sum(int(first) > 12 for first, _, _ in numbers)
+    month_first = sum(int(second) > 12 for _, second, _ in numbers)
+    if day_first != month_first:
+        return Verdict(_BOTH[month_first > day_first], guessed=False)
+    back = [_steps_back(dates, order) for order in _BOTH]
+    if back[0] != back[1]:
+        return Verdict(_BOTH[back[1] < back[0]], guessed=False)
+    return _by_habit(dates)
+
+
+def _by_habit(dates: Sequence[str]) -> Verdict:
+    """Nobody parts month-day-year with dots or dashes; 3/5/24 is how the US writes, mostly."""
+    if not any("/" in text for text in dates):
+        return Verdict("day-first", guessed=False)
+    numbers = [_numbers(text) for text in dates]
+    short_years = all(len(year) == 2 for _, _, year in numbers)
+    unpadded = any(len(number) == 1 for first, second, _ in numbers for number in (first, second))
+    return Verdict("month-first" if short_years and unpadded else "day-first", guessed=True)
+
+
+def _steps_back(dates: Sequence[str], order: FoundOrder) -> int:
+    days = [day for day in map(Days(order).__getitem__, dates) if day is not None]
+    return sum(later < earlier for earlier, later in pairwise(days))
+
+
+def _numbers(text: str) -> list[str]:
+    """The three numbers of a date, ASCII digits."""
+    return ["".join(str(int(digit)) for digit in number) for number in _NUMBERS.findall(text)]
+
+
+class Days(dict[str, date | None]):
+    """The day of each date as written, worked out once; None for a day that does not exist."""
+
+    def __init__(self, order: FoundOrder) -> None:
+        super().__init__()
+        self._order = order
+
+    def __missing__(self, text: str) -> date | None:
+        numbers = _NUMBERS.findall(text)
+        year_first = len(numbers[0]) == 4
+        y, m, d = _PLACES["year-first" if year_first else self._order]
+        year = int(numbers[y])
+        if era := _ERA.search(text):
+            year += ERAS[era[0]]
+        elif len(numbers[y]) <= 2:
+            year += 2000
+        try:
+            self[text] = date(year, int(numbers[m]), int(numbers[d]))
+        except ValueError:
+            self[text] = None
+        return self[text]
+
+
+class Clocks(dict[str, time | None]):
+    """The time of day of each time as written, worked out once; None for an impossible one."""
+
+    def __missing__(self, text: str) -> time | None:
+        hour, minute, second = [*map(int, _NUMBERS.findall(text)), 0][:3]
+        half = _letters(text)
+        if hour <= 12 and half in _PM:
+            hour = hour % 12 + 12
+        elif hour == 12 and half in _AM:
+            hour = 0
+        try:
+            self[text] = time(hour, minute, second)
+        except ValueError:
+            self[text] = None
+        return self[text]

@@ -1,0 +1,160 @@
+"""Conversations, and the one split that all later stages honour."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.dialogue.conversations import find, split
+from pipeline.dialogue.turns import bursts
+from pipeline.whatsapp.merge import key
+from pipeline.whatsapp.message import Message
+
+HOUR = timedelta(hours=1)
+START = datetime(2024, 1, 1)
+
+
+def at(hours: float, sender: str = "Ann", text: str = "x", chat: int = 0) -> Message:
+    return Message(START + hours * HOUR, sender, text, "text", chat)
+
+
+def numbers(messages: list[Message]) -> list[int | None]:
+    return [message.conversation for message in messages]
+
+
+def days(count: int, *senders: str, first: int = 0) -> list[Message]:
+    """One conversation a day, in which each of `senders` says one thing."""
+    return [
+        at(24 * day + n / 60, sender, f"{day}")
+        for day in range(first, first + count)
+        for n, sender in enumerate(senders)
+    ]
+
+
+def by_split(messages: list[Message], persona: str) -> Counter[str | None]:
+    return Counter(burst[0].split for who, burst in bursts(messages) if who == persona)
+
+
+def test_a_silence_begins_a_conversation() -> None:
+    assert numbers(find([at(0), at(4), at(8.01), at(9)], 4 * HOUR)) == [0, 0, 1, 1]
+
+
+def test_so_does_a_step_back_and_another_chat() -> None:
+    assert numbers(find([at(9), at(8), at(1), at(1, chat=1)], 4 * HOUR)) == [0, 0, 1, 2]
+
+
+def test_the_newest_tenth_of_the_persona_is_test_and_the_next_is_validation() -> None:
+    messages = split(find(days(40, "Ann", "Bob"), 4 * HOUR), "Ann")
+
+    parts = [part for part, _ in groupby(message.split for message in messages)]
+    assert parts == ["train", "val", "test"]
+    assert by_split(messages, "Ann") == {"train": 32, "val": 4, "test": 4}
+
+
+def test_it_is_turns_of_the_persona_that_are_counted() -> None:
+    # Ann speaks once a day, but on the last day for the tenth of all her turns.
+    chat = days(27, "Ann") + days(1, "Ann", "Bob", "Ann", "Bob", "Ann", first=27)
+    messages = split(find(chat, 4 * HOUR), "Ann")
+
+    assert by_split(messages, "Ann") == {"train": 24, "val": 3, "test": 3}
+
+
+def test_conversations_without_the_persona_are_split_apart_from_the_others() -> None:
+    chat = days(20, "Ann", "Bob") + days(40, "Bob", "Cleo", first=20)
+    messages = split(find(chat, 4 * HOUR), "Ann")
+
+    others = Counter(m.split for m in messages if m.sender == "Cleo")
+    assert others == {"train": 36, "val": 2, "test": 2}
+    assert by_split(messages, "Ann") == {"train": 16, "val": 2, "test": 2}
+
+
+def test_without_a_persona_messages_are_counted() -> None:
+    messages = split(find(days(20, "Ann", "Bob"), 4 * HOUR), None)
+
+    assert Counter(m.split for m in messages) == {"train": 32, "val": 4, "test": 4}
+
+
+def test_a_single_conversation_is_all_train() -> None:
+    assert {m.split for m in split(find(days(1, "Ann", "Bob"), 4 * HOUR), "Ann")} == {"train"}
+
+
+def test_three_equal_conversations_are_shared_out() -> None:
+    messages = split(find(days(3, "Ann"), 4 * HOUR), "Ann")
+
+    assert [message.split for message in messages] == ["train", "val", "test"]
+
+
+def test_a_conversation_too_large_to_hold_out_stays_in_train() -> None:
+    giant = days(1, *["Ann", "Bob"] * 50, first=9)
+    messages = split(find(days(9, "Ann", "Bob") + giant, 4 * HOUR), "Ann")
+
+    assert messages[-1].split == "train"
+    assert by_split(messages, "Ann")["test"] == 6
+
+
+def test_a_newer_export_leaves_the_old_test_alone() -> None:
+    chat = days(40, "Ann", "Bob")
+    old = split(find(chat, 4 * HOUR), "Ann")
+    goes_on = at(24 * 39 + 0.5, "Ann", "and another thing")
+    newer = [*chat, goes_on, *days(20, "Ann", "Bob", first=40)]
+
+    found = find(newer, 4 * HOUR, pinned=old)
+    messages = split(found, "Ann")
+
+    assert messages[: len(old)] == old
+    new = messages[len(old) :]
+    assert len(messages) == len(newer)
+    assert (new[0].conversation, new[0].text) == (40, "and another thing")
+    assert min(m.conversation or 0 for m in new) > max(m.conversation or 0 for m in old)
+    assert by_split(new, "Ann") == {"train": 18, "val": 3}
+
+
+def test_pinned_messages_are_matched_one_for_one() -> None:
+    again = at(0, text="ha")
+    old = split(find([again], HOUR), None)
+
+    assert len(find([again, again], HOUR, pinned=old)) == 2
+    assert numbers(find([again, again], HOUR, pinned=old)) == [0, 1]
+
+
+MESSAGES = st.lists(
+    st.builds(at, st.integers(0, 300), st.sampled_from(["Ann", "Bob"]), chat=st.integers(0, 1)),
+    max_size=30,
+)
+
+
+@given(MESSAGES)
+def test_conversations_are_held_out_whole_and_train_is_never_empty(chat: list[Message]) -> None:
+    messages = split(find(chat, 4 * HOUR), "Ann")
+
+    assert list(map(key, messages)) == list(map(key, chat))
+    assert all(
+        len({m.split for m in messages if m.conversation == number}) == 1
+        for number in numbers(messages)
+    )
+    ann = by_split(messages, "Ann")
+    assert not ann or ann["train"] * 3 >= ann.total()
+
+
+@given(MESSAGES, MESSAGES)
+def test_pinning_keeps_the_old_and_loses_nothing_new(
+    chat: list[Message], more: list[Message]
+) -> None:
+    old = split(find(chat, 4 * HOUR), "Ann")
+    messages = split(find([*chat, *more], 4 * HOUR, pinned=old), "Ann")
+
+    assert messages[: len(old)] == old
+    assert Counter(map(key, messages)) == Counter(map(key, [*chat, *more]))
+    assert all(m.split in ("train", "val") for m in messages[len(old) :]) or not old
+
+
+def test_splitting_again_changes_nothing() -> None:
+    once = split(find(days(12, "Ann"), 4 * HOUR), "Ann")
+
+    assert split(once, "Ann") == once
+    assert split([replace(m, split=None) for m in once], "Ann") == once

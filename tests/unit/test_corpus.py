@@ -1,0 +1,61 @@
+"""Plain text: the last tenth of the bytes is validation, characters stay whole, nothing is lost."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import corpus
+from pipeline.errors import DataError
+
+
+def whole(paths, part):
+    return "".join(piece.text for piece in corpus.pieces(paths, part))
+
+
+def test_the_last_tenth_of_the_bytes_is_validation(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"0123456789" * 100)
+    assert len(whole([path], "train")) == 900
+    assert len(whole([path], "val")) == 100
+
+
+@settings(max_examples=60)
+@given(texts=st.lists(st.text("aé😂\n ", min_size=1, max_size=60), min_size=1, max_size=3))
+def test_both_parts_together_are_the_text(tmp_path_factory, texts):
+    folder = tmp_path_factory.mktemp("corpus")
+    for number, text in enumerate(texts):
+        (folder / f"{number}.txt").write_bytes(text.encode())
+    assert whole([folder], "train") + whole([folder], "val") == "".join(texts)
+
+
+def test_pieces_end_where_no_word_is_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "PIECE", 50)
+    text = "some words here\n\n  and more of them\nagain\n" * 30
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    found = [piece.text for piece in corpus.pieces([tmp_path], "train")]
+    assert len(found) > 10
+    for piece, following in pairwise(found):
+        assert piece.endswith("\n")
+        assert not following[0].isspace()
+
+
+def test_each_file_is_a_document(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_bytes(b"text\n" * 100)
+    ends = [piece.ends_document for piece in corpus.pieces([tmp_path], "train")]
+    assert ends == [True, True]
+
+
+def test_bad_corpora_are_refused_in_words(tmp_path):
+    with pytest.raises(DataError, match="There is no"):
+        corpus.files([tmp_path / "missing.txt"])
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(DataError, match="holds no text"):
+        corpus.files([tmp_path])
+    (tmp_path / "latin.txt").write_bytes("déjà vu ".encode("latin-1") * 50)
+    with pytest.raises(DataError, match="not UTF-8"):
+        whole([tmp_path], "train")

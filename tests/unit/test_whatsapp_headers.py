@@ -1,0 +1,151 @@
+"""Where messages begin: the form of headers, the order of dates, and what only looks like one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from datetime import date, time
+
+import pytest
+
+from pipeline.whatsapp.dates import Clocks, DateOrder, Days, decide_order
+from pipeline.whatsapp.message import Message
+from pipeline.whatsapp.reader import Tally, read
+from pipeline.whatsapp.survey import survey
+
+
+def parse(text: str, date_order: DateOrder = "auto") -> list[Message]:
+    layout = survey(io.StringIO(text, newline="\n"), date_order)
+    assert layout is not None
+    return list(read(io.StringIO(text, newline="\n"), layout, 0, Tally()))
+
+
+def texts(text: str) -> list[str]:
+    return [message.text for message in parse(text)]
+
+
+@pytest.mark.parametrize(
+    ("dates", "order", "guessed"),
+    [
+        (["2024/03/05"], "year-first", False),
+        (["25/03/24"], "day-first", False),
+        (["3/25/24"], "month-first", False),
+        (["05/03/24", "06/03/24", "01/04/24"], "day-first", False),  # else it goes back in time
+        (["3/5/24", "3/6/24", "4/1/24"], "month-first", False),
+        (["5/3/24", "6/3/24", "1/4/24"], "day-first", False),
+        (["05.03.24"], "day-first", False),
+        (["3/5/24"], "month-first", True),
+        (["03/04/2024"], "day-first", True),
+        (["25/03/24", "26/03/24", "3/25/24"], "day-first", False),
+        ([], "day-first", False),
+    ],
+)
+def test_date_order(dates: Sequence[str], order: str, guessed: bool) -> None:
+    assert decide_order(dates) == (order, guessed)
+
+
+def test_the_user_knows_the_date_order_but_not_against_a_leading_year() -> None:
+    assert decide_order(["03/04/2024"], "month-first").order == "month-first"
+    assert decide_order(["2024/03/04"], "month-first").order == "year-first"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("18.3.22", date(2022, 3, 18)),
+        ("١٨\u200f/٣\u200f/٢٠٢٢", date(2022, 3, 18)),
+        ("18/3/2565 BE", date(2022, 3, 18)),
+        ("18/3/R4", date(2022, 3, 18)),
+        ("2022. 3. 18.", date(2022, 3, 18)),
+        ("31/02/2022", None),
+    ],
+)
+def test_days(text: str, expected: date | None) -> None:
+    assert Days("day-first")[text] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("12:09\u202fAM", time(0, 9)),
+        ("12:09 pm", time(12, 9)),
+        ("9:08:07 p.\u00a0m.", time(21, 8, 7)),
+        ("下午9:08", time(21, 8)),
+        ("午前0:08", time(0, 8)),
+        ("หลังเที่ยง 9:08", time(21, 8)),
+        ("9:08 م", time(21, 8)),
+        ("23:59 PM", time(23, 59)),
+        ("00:04 AM", time(0, 4)),
+        ("21.25", time(21, 25)),
+        ("25:00", None),
+    ],
+)
+def test_clocks(text: str, expected: time | None) -> None:
+    assert Clocks()[text] == expected
+
+
+def test_a_line_in_the_form_of_another_phone_is_text() -> None:
+    chat = (
+        "25/03/2024, 10:01 - Ann: look\n3/24/24, 9:00 AM - Zed: old\n[24.03.24, 09:00:00] Zed: x\n"
+        "5/3/2024, 09:00 - Zed: y\n25/03/2024, 10:02 - Bob: yes\n05/04/2024, 10:02 - Bob: no\n"
+    )
+
+    assert [message.sender for message in parse(chat)] == ["Ann", "Bob", "Bob"]
+
+
+def test_a_header_with_an_impossible_date_is_text() -> None:
+    chat = "25/03/2024, 10:01 - Ann: see\n99/03/2024, 10:01 - Bob: x\n"
+
+    assert texts(chat) == ["see\n99/03/2024, 10:01 - Bob: x"]
+
+
+def test_two_exports_in_one_file() -> None:
+    old = "".join(f"3/{day}/24, 9:07 AM - Ann: old\n" for day in range(1, 29))
+    new = "".join(f"4/{day}/24, 9:07\u202fAM - Ann: new\n" for day in range(1, 31))
+
+    assert texts(old + new) == ["old"] * 28 + ["new"] * 30
+
+
+def test_one_header_is_not_enough_for_a_second_form() -> None:
+    assert len(texts("3/5/24, 9:07 AM - A: x\n" * 3 + "3/5/24, 9:07\u202fAM - A: x\n")) == 3
+
+
+def test_on_ios_a_bare_newline_is_within_a_message() -> None:
+    chat = "[25/03/2024, 10:01:00] Ann: a\n[25/03/2024, 09:00:00] Zed: b\r\n" * 3
+
+    assert texts(chat) == ["a\n[25/03/2024, 09:00:00] Zed: b"] * 3
+
+
+def test_an_ios_file_that_lost_its_crlf_is_still_read() -> None:
+    chat = "[25/03/2024, 10:01:00] Ann: a\nb\n[25/03/2024, 10:02:00] Bob: c\n"
+
+    assert texts(chat) == ["a\nb", "c"]
+
+
+def test_marks_before_and_within_the_header() -> None:
+    chat = "\ufeff\ufeff[\ufeff29.01.18, 10:00:00] Ann: a\r\n\u200e[29.01.18, 10:00:01] Bob: b\r\n"
+
+    assert texts(chat) == ["a", "b"]
+
+
+def test_time_before_date() -> None:
+    (message,) = parse("[14:56:01, 3/18/22] Musk Elon: hi\r\n")
+
+    assert (message.time.isoformat(), message.sender) == ("2022-03-18T14:56:01", "Musk Elon")
+
+
+def test_the_last_line_break_of_the_file_is_no_part_of_the_message() -> None:
+    header = "25/03/2024, 10:01 - Ann: "
+
+    assert texts(f"{header}x") == texts(f"{header}x\n") == ["x"]
+    assert texts(f"{header}x\n\n") == ["x\n"]
+
+
+def test_spaces_and_marks_around_a_name() -> None:
+    chat = "25/03/2024, 10:01 - ~\u202fZed : x\n25/03/2024, 10:01 - \u202a+44\u00a07700\u202c: y\n"
+
+    assert [message.sender for message in parse(chat)] == ["~ Zed", "+44 7700"]
+
+
+def test_a_text_without_headers() -> None:
+    assert survey(io.StringIO("call at 10:30 - or later\n"), "auto") is None

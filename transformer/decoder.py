@@ -1,0 +1,91 @@
+"""The model: ids in, logits out. The parts answer for themselves; this file only connects them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from transformer.block import PLACEMENTS, PreNorm
+from transformer.cache import Cache
+from transformer.config import ModelConfig
+from transformer.linear import linear
+from transformer.patterns import PATTERNS
+from transformer.positions import POSITIONS
+from transformer.view import look
+
+
+class Decoder(nn.Module):
+    """A decoder-only transformer as `config` describes it.
+
+    The weights are drawn at random, from `generator` or else from torch's own.
+    """
+
+    def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        block = PLACEMENTS[config.placement]
+        self.config = config
+        self.pattern = PATTERNS[config.pattern](config)
+        self.position = POSITIONS[config.position](config)
+        self.tokens = nn.Embedding(config.vocab_size, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(block(config) for _ in range(config.layers))
+        self.norm = block.last_norm(config)
+        self.unembed = None if config.tied else nn.Linear(config.width, config.vocab_size, False)
+        initialize(self, generator)
+
+    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        """Logits (B, T, V) of the token after each of `ids` (B, T).
+
+        Padding is any negative id, on either side: no real token sees it, and positions are
+        counted without it. With a `cache`, `ids` follow what it holds and are added to it.
+        Raises ValueError when there are more than `config.block` tokens to look at.
+        """
+        return self.head(self.hidden(ids, cache))
+
+    def hidden(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        """`forward` without the head: (B, T, C), to pick from when few logits are needed."""
+        seen = ids if cache is None else cache.with_next(ids)
+        if seen.size(1) > self.config.block:
+            raise ValueError(
+                f"{seen.size(1)} tokens do not fit block {self.config.block}: "
+                "give the newest ones only, or use a model with a larger block"
+            )
+        view = look(seen, ids.size(1), self.position, self.pattern)
+        tokens = self.tokens(ids.where(ids >= 0, self.config.padding_id))
+        x = self.dropout(self.position.embed(tokens, view.at))
+        for layer, block in enumerate(self.blocks):
+            x = block(x, view, None if cache is None else cache.layers[layer])
+        if cache is not None:
+            cache.ids = seen
+        y: Tensor = self.norm(x)
+        return y
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits (..., V) of hidden states (..., C)."""
+        return linear(hidden, self.unembed_weight)
+
+    @property
+    def unembed_weight(self) -> Tensor:
+        """The matrix (V, C) of the head: its own, or the embedding's when they are tied."""
+        return (self.tokens if self.unembed is None else self.unembed).weight
+
+    def new_cache(self) -> Cache:
+        """An empty cache for one conversation, or for one batch of rows."""
+        return Cache([cast(PreNorm, block).attention.new_cache() for block in self.blocks])
+
+
+def initialize(decoder: Decoder, generator: torch.Generator | None = None) -> None:
+    """Draw all weights: normal with deviation 0.02, biases 0, as in GPT-2.
+
+    What a layer adds to its input is drawn smaller by √(2 L), so that the sum over layers does
+    not grow with their number (Radford et al. 2019, section 2.3).
+    """
+    adds = ("out.weight", "down.weight")
+    for name, weight in decoder.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(weight)
+        elif weight.dim() > 1:
+            shrink = (2 * decoder.config.layers) ** 0.5 if name.endswith(adds) else 1
+            nn.init.normal_(weight, std=0.02 / shrink, generator=generator)

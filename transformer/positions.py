@@ -1,0 +1,119 @@
+"""How a token knows where it is: each choice acts at one seam and leaves the others as they are.
+
+    embed(x, at)        adds something to the embedding (learned, sinusoidal)
+    rotate(at)          turns queries and keys (RoPE)
+    bias(q_at, k_at)    adds something to the attention scores (none of these yet)
+
+`at` holds absolute positions, (T,) when all rows share them, else (B, T).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from transformer.config import ModelConfig
+
+Rotate = Callable[[Tensor], Tensor]
+
+
+def _leave(heads: Tensor) -> Tensor:
+    return heads
+
+
+class NoPosition(nn.Module):
+    """Order is known from causality alone (Kazemnejad et al. 2023, arXiv 2305.19466).
+
+    Also what the others inherit for the seams at which they do nothing.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+
+    def embed(self, x: Tensor, at: Tensor) -> Tensor:
+        """The embedded tokens (B, T, C), told their positions."""
+        return x
+
+    def rotate(self, at: Tensor) -> Rotate:
+        """What turns heads (B, T, H, D) standing at `at`; worked out once for all layers."""
+        return _leave
+
+    def bias(self, q_at: Tensor, k_at: Tensor) -> Tensor | None:
+        """What is added to the scores, broadcastable to (B, H, T, S)."""
+        return None
+
+
+class Learned(NoPosition):
+    """A trained vector for each of the `block` positions, as in GPT-2."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.table = nn.Embedding(config.block, config.width)
+
+    def embed(self, x: Tensor, at: Tensor) -> Tensor:
+        added: Tensor = x + self.table(at)
+        return added
+
+
+class Sinusoidal(NoPosition):
+    """Fixed waves of geometric wavelengths (Vaswani et al. 2017, arXiv 1706.03762, section 3.5)."""
+
+    table: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        angles = _angles(config.block, config.width, 10_000.0)
+        waves = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)  # (block, C)
+        self.register_buffer("table", waves, persistent=False)
+
+    def embed(self, x: Tensor, at: Tensor) -> Tensor:
+        return x + F.embedding(at, self.table).to(x.dtype)
+
+
+class Rope(NoPosition):
+    """Pairs of a head's numbers turned by an angle that grows with the position.
+
+    So that a score depends on the distance alone (Su et al. 2021, arXiv 2104.09864). The pairs are
+    (i, i + D/2), as in Llama's published weights, not neighbours as in the paper.
+    """
+
+    table: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        angles = _angles(config.block, config.head_size, config.rope_base)
+        sin, cos = angles.sin(), angles.cos()
+        table = torch.cat((cos, cos, -sin, sin), dim=-1)  # (block, 2 D)
+        self.register_buffer("table", table, persistent=False)
+
+    def rotate(self, at: Tensor) -> Rotate:
+        cos, sin = F.embedding(at, self.table).unsqueeze(-2).chunk(2, dim=-1)  # (T, 1, D)
+
+        def turn(heads: Tensor) -> Tensor:
+            swapped = heads.roll(heads.size(-1) // 2, dims=-1)
+            turned = heads * cos.to(heads.dtype)
+            return torch.addcmul(turned, swapped, sin.to(heads.dtype))
+
+        return turn
+
+
+def _angles(positions: int, size: int, base: float) -> Tensor:
+    """The angle of each position for each pair, (positions, size / 2).
+
+    On the CPU whatever the default device: these tables are no weights, so a decoder that is
+    built without memory to have its weights put in still needs them.
+    """
+    powers = torch.arange(0, size, 2, dtype=torch.float64, device="cpu") / size
+    at = torch.arange(positions, dtype=torch.float64, device="cpu")
+    return torch.outer(at, base**-powers).float()
+
+
+POSITIONS: Mapping[str, Callable[[ModelConfig], NoPosition]] = {
+    "none": NoPosition,
+    "learned": Learned,
+    "sinusoidal": Sinusoidal,
+    "rope": Rope,
+}
