@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
-from pipeline.whatsapp import phrases
 from pipeline.whatsapp.characters import APP_MARKS, PLAIN, WITHOUT_MARKS
 from pipeline.whatsapp.message import Kind, Message
 from pipeline.whatsapp.notices import notice_topic
+from pipeline.whatsapp.phrases import phrases
 
 Rule = Callable[[Message], Message | None]
 
-_EDITED = "|".join(re.escape(text) for texts in phrases.EDITED.values() for text in texts)
 # A name in isolates may have spaces; a bare one is a word or a telephone number, and @8pm is none.
 _NAME = r"(?>\u2068[^\u2069\n]*\u2069|[^\W\d_](?:[\w.\-]*\w)?|\d{6,})"
 _MENTION = rf"(?<![\w.+\-@])@{_NAME}(?!@)"
@@ -53,12 +53,24 @@ def _change(shorten: Callable[[str], str]) -> Rule:
     return rule
 
 
+def _without_edited(text: str) -> str:
+    return _edited_mark().sub("", text) if text.endswith((">", f">{APP_MARKS}")) else text
+
+
+@cache
+def _edited_mark() -> re.Pattern[str]:
+    """In a language we know; or, between angle brackets after a mark of the app, in any."""
+    known = "|".join(map(re.escape, phrases().edited))
+    marked = rf" ?[{APP_MARKS}]{{1,3}}<[^<>\n]{{3,60}}>"
+    return re.compile(rf"(?:[ {APP_MARKS}]{{0,3}}(?:{known})\.?>|{marked})\Z")
+
+
 RULES: dict[str, Rule] = {
     "encryption": _drop_notice("encryption"),
     "media": _drop_kinds("media", "contact", "view_once"),
     "email": _drop_with(r"[\w.+\-]@[\w\-]+\.[\w\-]", sign="@"),
     "link": _drop_with(r"(?<!\w)(?:https?://|www\.)\S"),
-    "edited": _cut(rf"[ {APP_MARKS}]{{0,3}}(?:{_EDITED})\Z", sign=">"),
+    "edited": _change(_without_edited),
     "deleted": _drop_kinds("deleted"),
     "null": _drop(lambda message: message.text == "null"),
     "created_group": _drop_notice("created_group"),

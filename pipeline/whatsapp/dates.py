@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from pipeline.errors import SettingsError
-from pipeline.whatsapp.headers import AM, ERAS, PM
+from pipeline.whatsapp.daywords import AM, ERAS, MONTHS, NIGHT, PM
+from pipeline.whatsapp.headers import MONTH
 
 DateOrder = Literal["auto", "day-first", "month-first"]
 DATE_ORDERS: tuple[DateOrder, ...] = ("auto", "day-first", "month-first")
@@ -26,7 +27,8 @@ _PLACES: dict[FoundOrder, tuple[int, int, int]] = {
 }
 _BOTH: tuple[FoundOrder, FoundOrder] = ("day-first", "month-first")
 _NUMBERS = re.compile(r"\d+")
-_ERA = re.compile("|".join(sorted(ERAS, key=len, reverse=True)))
+_BUDDHIST = 2400  # Thai phones leave out which calendar it is
+_ERA = re.compile("|".join(map(re.escape, sorted(ERAS, key=len, reverse=True))))
 _NOT_LETTERS = re.compile(r"[\W\d_]+")
 
 
@@ -34,7 +36,8 @@ def _letters(text: str) -> str:
     return _NOT_LETTERS.sub("", text).lower()
 
 
-_AM, _PM = ({_letters(token) for token in tokens} for tokens in (AM, PM))
+_AM, _PM, _NIGHT = ({_letters(token) for token in tokens} for tokens in (AM, PM, NIGHT))
+_FOLDED_MONTHS = {name.casefold(): number for name, number in MONTHS.items()}
 
 
 class Verdict(NamedTuple):
@@ -59,6 +62,8 @@ def decide_order(dates: Sequence[str], wanted: DateOrder = "auto") -> Verdict:
     places, the commoner place); the order under which the dates go back in time less often; what
     the separators suggest. When nothing speaks, day first. The last two with slashes are guesses.
     """
+    if named := [text for text in dates if MONTH.search(text)]:
+        return Verdict("day-first" if named[0][0].isdigit() else "month-first", guessed=False)
     numbers = [_numbers(text) for text in dates]
     if sum(len(first) == 4 for first, *_ in numbers) * 2 > len(numbers):
         return Verdict("year-first", guessed=False)
@@ -90,8 +95,9 @@ def _steps_back(dates: Sequence[str], order: FoundOrder) -> int:
 
 
 def _numbers(text: str) -> list[str]:
-    """The three numbers of a date, ASCII digits."""
-    return ["".join(str(int(digit)) for digit in number) for number in _NUMBERS.findall(text)]
+    """The three numbers of a date in ASCII digits, a month's name being its number."""
+    bare = MONTH.sub(lambda name: f" {_FOLDED_MONTHS[name[0].casefold()]} ", text)
+    return ["".join(str(int(digit)) for digit in number) for number in _NUMBERS.findall(bare)]
 
 
 class Days(dict[str, date | None]):
@@ -102,14 +108,16 @@ class Days(dict[str, date | None]):
         self._order = order
 
     def __missing__(self, text: str) -> date | None:
-        numbers = _NUMBERS.findall(text)
-        year_first = len(numbers[0]) == 4
+        numbers = _numbers(text)
+        era = _ERA.search(text)
+        year_first = len(numbers[0]) == 4 or (era is not None and era.start() == 0)
         y, m, d = _PLACES["year-first" if year_first else self._order]
         year = int(numbers[y])
-        if era := _ERA.search(text):
+        if era is not None:
             year += ERAS[era[0]]
-        elif len(numbers[y]) <= 2:
-            year += 2000
+        else:
+            year += 2000 if len(numbers[y]) <= 2 else 0
+            year += ERAS["BE"] if year > _BUDDHIST else 0
         try:
             self[text] = date(year, int(numbers[m]), int(numbers[d]))
         except ValueError:
@@ -123,9 +131,10 @@ class Clocks(dict[str, time | None]):
     def __missing__(self, text: str) -> time | None:
         hour, minute, second = [*map(int, _NUMBERS.findall(text)), 0][:3]
         half = _letters(text)
-        if hour <= 12 and half in _PM:
-            hour = hour % 12 + 12
-        elif hour == 12 and half in _AM:
+        is_night = half in _NIGHT
+        if half in _PM or (is_night and 6 <= hour < 12):
+            hour = hour % 12 + 12 if hour <= 12 else hour
+        elif hour == 12 and (half in _AM or is_night):
             hour = 0
         try:
             self[text] = time(hour, minute, second)

@@ -4,7 +4,7 @@ The header is written by the phone's own date formatting, so it has no fixed for
 and the 12/24 h setting change separators, order, padding, digits and even which of date and time
 comes first. `HEADER` accepts what any row of the tables allows. It only proposes: `shape.learn`
 narrows it to the exact form of one file, so that a line pasted from another phone is not taken for
-a message. A new form of header is a new row here.
+a message. A new form of header is a new row here, or a new word in `daywords`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from pipeline.whatsapp.characters import MARKS, SPACES
+from pipeline.whatsapp.characters import ANY_MARKS, SPACES
+from pipeline.whatsapp.daywords import AM, ERAS, MONTHS, NIGHT, PM
 
 Platform = Literal["ios", "android", "legacy"]
 
@@ -24,22 +25,12 @@ FRAMES: dict[tuple[str, str], Platform] = {
     ("", "–"): "android",
     ("", ":"): "legacy",
 }
-# Between the numbers of a date, and (before a space) between the date and the time.
-SEPARATORS = ("/", ".", "-")
-JOINTS = (",", "،", " à", " klo", " kl.", " u", " um", "")
-# Half-days, in lower case and without dots; a word for a part of the day counts as its half.
-AM = (
-    *("am", "ص", "قظ", "上午", "凌晨", "早上", "午前", "오전", "ก่อนเที่ยง", "sa", "de", "öö"),
-    *("πμ", "dop", "fm", "vorm", "morgens", "nachts"),
-)
-PM = (
-    *("pm", "م", "بظ", "下午", "中午", "晚上", "午後", "오후", "หลังเที่ยง", "ch", "du", "ös"),
-    *("μμ", "odp", "em", "nachm", "mittags", "abends"),
-)
-# Years counted from another beginning: what is written beside them, and what to add.
-ERAS = {"BE": -543, "R": 2018, "H": 1988}
+# Between the numbers of a date, and after the last of them.
+SEPARATORS = ("/", ".", "-", "‑", "年", "月", "년", "월")
+ENDINGS = (".", "日", "일")
+# Before a space, between the date and the time.
+JOINTS = (",", "،", "、", " à", " klo", " kl.", " u", " um", " at", " a las", " às", " alle", "")
 
-_MARK = f"[{MARKS}]*"
 _SPACE = f"[{SPACES}]"
 
 
@@ -51,24 +42,33 @@ def _any_of(literals: Iterable[str]) -> str:
 
 def _half_day(token: str) -> str:
     """Two letters are also written with dots and spaces: `p.m.`, `p. m.`."""
-    between = rf"\.?{_SPACE}?" if len(token) == 2 else ""
-    return between.join(token) + r"\.?"
+    if len(token) == 2:
+        return rf"\.?{_SPACE}?".join(token) + r"\.?"
+    return re.escape(token).replace("\\ ", _SPACE) + r"\.?"
 
 
-HALF_DAY = re.compile("|".join(map(_half_day, AM + PM)), re.IGNORECASE)
+HALF_DAY = re.compile(
+    "|".join(map(_half_day, sorted(AM + PM + NIGHT, key=len, reverse=True))), re.IGNORECASE
+)
+MONTH = re.compile(_any_of(MONTHS), re.IGNORECASE)
 
 _HALF = f"(?i:{HALF_DAY.pattern})"
-_SEPARATOR = f"{_MARK}{_any_of(SEPARATORS)}{_MARK}{_SPACE}?"
-_YEAR_LAST = rf"\d\d?{_SEPARATOR}\d\d?{_SEPARATOR}(?:\d{{4}}|\d\d|(?:{'|'.join(ERAS)})\d\d?)"
-_YEAR_FIRST = rf"\d{{4}}{_SEPARATOR}\d\d?{_SEPARATOR}\d\d?"
-_DATE = rf"(?:{_YEAR_FIRST}|{_YEAR_LAST})(?:\.|{_SPACE}(?:{'|'.join(ERAS)}))?"
+_SEPARATOR = f"{ANY_MARKS}{_any_of(SEPARATORS)}{ANY_MARKS}{_SPACE}?"
+_ERA = _any_of(ERAS)
+_YEAR_LAST = rf"\d\d?{_SEPARATOR}\d\d?{_SEPARATOR}(?:\d{{4}}|\d\d|{_ERA}\d\d?)"
+_YEAR_FIRST = rf"(?:\d{{4}}|{_ERA}\d{{1,3}}){_SEPARATOR}\d\d?{_SEPARATOR}\d\d?"
+_BESIDE = rf"(?:{_SPACE}de{_SPACE}|\.?[{SPACES}\-])"
+_NAMED = rf"(?i:{MONTH.pattern})\.?"
+_DAY_NAMED = rf"\d\d?{_BESIDE}{_NAMED},?{_BESIDE}\d{{4}}|{_NAMED}{_SPACE}\d\d?,?{_SPACE}\d{{4}}"
+_DATE = rf"(?:{_YEAR_FIRST}|{_YEAR_LAST}|{_DAY_NAMED})(?:{_any_of(ENDINGS)}|{_SPACE}{_ERA})?"
 _TIME = (
     rf"(?:(?!\d){_HALF}{_SPACE}?)?\d\d?{{colon}}\d\d(?:{{colon}}\d\d)?"
-    rf"{_MARK}(?:{_SPACE}?{_HALF})?{_MARK}"
+    rf"{ANY_MARKS}(?:{_SPACE}?(?![\d\]:\-–,]){_HALF})?{ANY_MARKS}"
 )
-_JOINT = f"{_MARK}{_any_of(JOINTS)}{_SPACE}{_MARK}"
+_JOINT = f"{ANY_MARKS}{_any_of(JOINTS)}{_SPACE}{ANY_MARKS}"
 _OPENS = _any_of({opens for opens, _ in FRAMES})
 _CLOSES = _any_of({closes for _, closes in FRAMES})
+WEEKDAY = rf"(?:[^\W\d_]{{2,14}}\.?,?{_SPACE})?"
 
 
 def _time(colon: str) -> str:
@@ -77,14 +77,21 @@ def _time(colon: str) -> str:
 
 # After a date, a dot may part hours from minutes; before one it could not be told from the date.
 HEADER = re.compile(
-    rf"\n{_MARK}({_OPENS}){_MARK}"
-    rf"(?:({_DATE})({_JOINT})({_time('[:.]')})|({_time(':')})({_JOINT})({_DATE}))"
+    rf"\n{ANY_MARKS}({_OPENS}){ANY_MARKS}"
+    rf"(?:(?=\w)(?:(?!\d){WEEKDAY})?({_DATE})({_JOINT})({_time('[:.]')})"
+    rf"|({_time(':')})({_JOINT})({_DATE}))"
     rf"({_SPACE}?({_CLOSES}){_SPACE})"
 )
 """Any header of any phone, with the line break before it. `parts` reads a match."""
 
 # A name ends at the first colon that a space or the end of the line follows.
-SENDER = r"(?:([^\r\n:]+(?::+[^\s:][^\r\n:]*)*):(?: |(?=[\r\n]|\Z)))?"
+NAME = r"[^\r\n:]+(?::+[^\s:][^\r\n:]*)*"
+
+
+def sender(names: Iterable[str] = ()) -> str:
+    """The source of a pattern for a sender, if any. `names` are those with `: ` in them."""
+    longest_first = [*sorted(map(re.escape, names), key=len, reverse=True), NAME]
+    return rf"(?:({'|'.join(longest_first)}):(?: |(?=[\r\n]|\Z)))?"
 
 
 class Parts(NamedTuple):

@@ -2,91 +2,163 @@
 
 `phrases` holds the sentences; here they become dictionaries (sentences without a gap) and patterns
 (the others). On iOS everything the app writes begins with U+200E or U+200F, in any language, so
-there a sentence that no table knows is a notice too when it begins with one.
+there a sentence that no table knows is a notice too when it begins with one. What only its shape
+gives away, in any language, comes last.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import get_args
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache, cached_property
+from typing import NamedTuple, get_args
 
-from pipeline.whatsapp import phrases
-from pipeline.whatsapp.characters import APP_MARKS, WITHOUT_MARKS
+from pipeline.whatsapp.characters import APP_MARKS, PLAIN, WITHOUT_APP_MARKS, WITHOUT_MARKS
 from pipeline.whatsapp.message import Kind
+from pipeline.whatsapp.phrases import KINDS as TOPIC_KINDS
+from pipeline.whatsapp.phrases import phrases
 
-Piece = tuple[Kind, str]
+LONGEST = 1000  # characters of a notice's first line; what is longer was typed
+
+
+class Piece(NamedTuple):
+    """A part of what stands after a name; `known` unless only marks or shape spoke for its kind."""
+
+    kind: Kind
+    text: str
+    known: bool = True
+
 
 _GAPS = {
     "{A}": r"(?:(?!: )[^\n])+?",  # whoever acts comes before any colon
     "{B}": r"[^\n]+?",
     "{C}": r"[^\n]+?",
-    "{file}": r"[^\n]+?\.\w{1,8}",
+    "{file}": r"[^\n]*?\.\w{1,8}",
     "{n}": r"\d+",
     "{unit}": r"\w{1,5}",
+    "{url}": r"https?://\S+",
     "{text}": r"(?s:.*)",
 }
 _GAP = re.compile("|".join(map(re.escape, _GAPS)))
 _QUOTES = {"“": "”", "„": "“", "«": "»", "「": "」"}
 _LAST_MARK = re.compile(rf"(.*)[{APP_MARKS}]([^{APP_MARKS}]+)", re.DOTALL)
-_DOCUMENT = re.compile(rf"[^\n]+\.\w{{1,8}}(?: •[^\n]*)?[{APP_MARKS} ]*")
-_KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)} | phrases.KINDS
+_DOCUMENT = re.compile(rf"[^\n]{{1,250}}\.\w{{1,8}}(?: •[^\n]{{0,40}})?[{APP_MARKS} ]*")
+_KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)} | TOPIC_KINDS
+
+# What needs no table: the form alone tells.
+_FILES = ("IMG-", "VID-", "PTT-", "AUD-", "STK-", "DOC-")
+_PLACE = "foursquare.com/v/"
+_SHAPES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    ("media", re.compile(r"<(?!.*://)[^<>\n]{2,58}>")),
+    ("media", re.compile(r"(?:IMG|VID|PTT|AUD|STK|DOC)-\d{8}-WA\d{4}\.\w{2,5} \([^()\n]{3,40}\)")),
+    ("media", re.compile(r"<[^<>\n]{2,30}\d{8}-[A-Z]+-\d{4}(?:-\d\d){5}\.\w{2,5}[^<>\n]{0,30}>")),
+    (
+        "location",
+        re.compile(r"(?:[^\n:]{2,30}: ?)?https://maps\.google\.com/\?q=-?[\d.]+,-?[\d.]+"),
+    ),
+    ("location", re.compile(rf"[^\n]{{1,200}}: https?://(?:\w+\.)?{re.escape(_PLACE)}\w+")),
+    (
+        "location",
+        re.compile(rf"(?:[^\n]{{1,200}}\n){{1,2}}https?://(?:\w+\.)?{re.escape(_PLACE)}\w+"),
+    ),
+    (
+        "poll",
+        re.compile(r"[^\W\d_]{2,12}:\n[^\n]+(?:\n[^\n:]{2,15}: [^\n]* \(\d+ [^()\n]{1,12}\))+"),
+    ),
+)
+
+
+class _Template:
+    """One sentence with gaps; its pattern is made when it is first asked for."""
+
+    def __init__(self, topic: str, sentence: str) -> None:
+        self.topic = topic
+        self._sentence = sentence
+        self.literals = _GAP.split(sentence)
+        self.longest = max(self.literals, key=len)
+
+    @cached_property
+    def _fullmatch(self) -> re.Pattern[str]:
+        gaps = [_GAPS[gap] for gap in _GAP.findall(self._sentence)]
+        pairs = zip(map(re.escape, self.literals), [*gaps, r"\.?"], strict=True)
+        return re.compile("".join(part for pair in pairs for part in pair))
+
+    def fits(self, text: str) -> bool:
+        return self.longest in text and self._fullmatch.fullmatch(text) is not None
 
 
 class _Book:
-    """The templates of one table, compiled: `topic(text)` is the topic of the one that fits."""
+    """The sentences of one table: `topic(text)` is the topic of the one that `text` is."""
 
-    def __init__(self, table: dict[str, phrases.Phrases]) -> None:
-        rows = list(_rows(table))
-        self._exact = {text: topic for topic, text in rows if not _GAP.search(text)}
-        self._exact |= {f"{text}.": topic for text, topic in self._exact.items()}
-        with_gaps = [(topic, text) for topic, text in rows if _GAP.search(text)]
-        self._pattern = _alternatives(with_gaps)
-        # Nearly every message is ruled out by how it begins and by the character it ends with.
-        edges = [(_GAP.split(text)[0], _GAP.split(text)[-1]) for _, text in with_gaps]
-        self._begins = re.compile("|".join(re.escape(first) for first, _ in edges if first))
-        self._ends = {last[-1:] for first, last in edges if not first}
+    def __init__(self, rows: Iterable[tuple[str, str]]) -> None:
+        self.exact: dict[str, str] = {}
+        self._first: defaultdict[str, list[_Template]] = defaultdict(list)
+        self._last: defaultdict[str, list[_Template]] = defaultdict(list)
+        self._others: list[_Template] = []
+        for topic, sentence in rows:
+            if _GAP.search(sentence):
+                self._add(_Template(topic, sentence))
+            else:
+                self.exact |= {sentence: topic, f"{sentence}.": topic}
+
+    def _add(self, template: _Template) -> None:
+        first, last = template.literals[0], template.literals[-1]
+        if first:
+            self._first[first[0]].append(template)
+        elif last:
+            self._last[last[-1]].append(template)
+        else:
+            self._others.append(template)
+
+    @cached_property
+    def edges(self) -> tuple[frozenset[str], frozenset[str]]:
+        """How a text with gaps can begin (two characters or one) and end (two)."""
+        firsts = [t.literals[0][:2] for found in self._first.values() for t in found]
+        lasts = [t.literals[-1][-2:] for found in self._last.values() for t in found]
+        return frozenset(firsts), frozenset(lasts)
 
     def topic(self, text: str) -> str | None:
-        """`text` without marks; None when the app did not write it."""
-        if found := self._exact.get(text):
+        """`text` without marks and with plain spaces; None when the app did not write it."""
+        if found := self.exact.get(text):
             return found
-        if "" in self._ends or text[-1:] in self._ends or self._begins.match(text):
-            match = self._pattern.fullmatch(text)
-            return match.lastgroup if match else None
+        if not text:
+            return None
+        end = text.removesuffix(".")[-1:]
+        for templates in (self._first.get(text[0]), self._last.get(end), self._others):
+            for template in templates or ():
+                if template.fits(text):
+                    return template.topic
         return None
 
 
-def _rows(table: dict[str, phrases.Phrases]) -> Iterator[tuple[str, str]]:
-    for topics in table.values():
-        for topic, templates in topics.items():
-            yield from ((topic, template.removesuffix(".")) for template in templates)
+@cache
+def _bodies() -> _Book:
+    return _Book(phrases().bodies)
 
 
-def _alternatives(rows: Iterable[tuple[str, str]]) -> re.Pattern[str]:
-    """One group for each topic."""
-    sources: dict[str, list[str]] = {}
-    for topic, template in rows:
-        gaps = [_GAPS[gap] for gap in _GAP.findall(template)]
-        literals = map(re.escape, _GAP.split(template))
-        pairs = zip(literals, [*gaps, r"\.?"], strict=True)
-        sources.setdefault(topic, []).append("".join(part for pair in pairs for part in pair))
-    return re.compile("|".join(f"(?P<{topic}>{'|'.join(s)})" for topic, s in sources.items()))
-
-
-_BODIES = _Book(phrases.BODIES)
-_NOTICES = _Book(phrases.NOTICES)
+@cache
+def _notices() -> _Book:
+    return _Book(phrases().notices)
 
 
 def notice_topic(text: str) -> str | None:
-    """The row of `phrases.NOTICES` that `text` is an instance of, marks or not."""
-    return _NOTICES.topic(text.translate(WITHOUT_MARKS).partition("\n")[0])
+    """The row of `notices` that the first line of `text` is an instance of, marks or not."""
+    line = text[: LONGEST + 1].partition("\n")[0]
+    return _notices().topic(line.translate(PLAIN)) if len(line) <= LONGEST else None
 
 
-def unsent_kind(text: str) -> Kind:
-    """The kind of a message without a sender."""
-    topic = _BODIES.topic(text.translate(WITHOUT_MARKS))
-    return _KINDS[topic] if topic else "notice"
+def body_topic(text: str) -> str | None:
+    """The row of `bodies` that `text` is an instance of, marks or not."""
+    return _bodies().topic(text.translate(PLAIN))
+
+
+def unsent(text: str) -> Piece:
+    """A message without a sender."""
+    bare = text.translate(WITHOUT_APP_MARKS)
+    if topic := body_topic(text):
+        return Piece(_KINDS[topic], bare)
+    return Piece("notice", bare, notice_topic(text) is not None)
 
 
 def is_notice(before_colon: str, after_colon: str) -> bool:
@@ -94,7 +166,9 @@ def is_notice(before_colon: str, after_colon: str) -> bool:
 
     Ann changed the subject to "Plan: B" is one: a quotation is open at the colon.
     """
-    line = after_colon.partition("\n")[0]
+    if len(before_colon) > LONGEST:
+        return False
+    line = after_colon[:LONGEST].partition("\n")[0]
     straight = before_colon.count('"') % 2 == 1 and '"' in line
     curly = any(
         before_colon.count(opens) > before_colon.count(closes) and closes in line
@@ -103,35 +177,87 @@ def is_notice(before_colon: str, after_colon: str) -> bool:
     return straight or curly or notice_topic(f"{before_colon}: {line}") is not None
 
 
-def pieces(body: str, ios: bool) -> list[Piece]:
-    """What a sender's `body` consists of: one piece, or an attachment and its caption."""
-    if APP_MARKS[0] in body or APP_MARKS[1] in body:
-        return _marked(body, ios)
-    return _plain(body) or [("text", body)]
+class Reading:
+    """How to read what stands after a name, in one file.
 
+    `ios`: marks tell the app's words. `trusted`: also words that no table knows; a file that went
+    through other hands may have its marks elsewhere.
+    """
 
-def _plain(body: str) -> list[Piece] | None:
-    """The pieces of a body without marks; None if a person typed all of it."""
-    if topic := _BODIES.topic(body):
-        return [(_KINDS[topic], body)]
-    head, newline, caption = body.partition("\n")
-    if newline and _BODIES.topic(head) == "media":
-        return [("media", head), ("text", caption)] if caption.strip() else [("media", body)]
-    return None
+    def __init__(self, ios: bool, trusted: bool = True) -> None:
+        self._ios = ios
+        self._unknown = ios and trusted
+        self._exact = _bodies().exact
+        firsts, self._lasts = _bodies().edges
+        self._firsts = firsts | {name[:2] for name in _FILES} | {"nu", "ht"}
 
+    def is_typed(self, body: str) -> bool:
+        """Whether a person typed all of `body`, as far as a quick look tells: never a wrong yes."""
+        return not (
+            body in self._exact
+            or "\n" in body
+            or body[0] == "<"
+            or body[:2] in self._firsts
+            or body[-2:] in self._lasts
+            or body[:1] in self._firsts
+            or _PLACE in body
+            or APP_MARKS[0] in body
+            or APP_MARKS[1] in body
+        )
 
-def _marked(body: str, ios: bool) -> list[Piece]:
-    head, newline, rest = body.partition("\n")
-    bare = head.translate(WITHOUT_MARKS)
-    if known := _plain(bare + newline + rest):
-        # The app's words keep their marks in the text.
-        return [(known[0][0], body)] if len(known) == 1 else [(known[0][0], head), known[1]]
-    if body[0] in APP_MARKS:
-        return [("notice", body)] if ios else [("text", body)]
-    match = _LAST_MARK.fullmatch(body)
-    if match is None or _BODIES.topic(match[2]) != "media":
-        return [("text", body)]
-    if _DOCUMENT.fullmatch(match[1]):
-        return [("media", body)]
-    caption = match[1].rstrip(f" {APP_MARKS}")
-    return [("media", body[len(match[1]) :]), ("text", caption)]
+    def pieces(self, body: str) -> list[Piece]:
+        """What a sender's `body` consists of: one piece, or an attachment and its caption."""
+        if APP_MARKS[0] in body or APP_MARKS[1] in body:
+            return self._marked(body)
+        return self._plain(body) or [Piece("text", body)]
+
+    def _plain(self, body: str) -> list[Piece] | None:
+        """The pieces of a body without marks; None if a person typed all of it."""
+        if topic := body_topic(body):
+            return [Piece(_KINDS[topic], body)]
+        if body == "null" and not self._ios:
+            return [Piece("view_once", body)]
+        for kind, shape in _SHAPES:
+            if shape.fullmatch(body):
+                return [Piece(kind, body, known=not body.startswith("<"))]
+        head, newline, caption = body.partition("\n")
+        if not newline or len(head) > LONGEST:
+            return None
+        first = self._plain(head)
+        if first is None or first[0].kind not in ("media", "contact"):
+            return None
+        return [first[0], Piece("text", caption)] if caption.strip() else first
+
+    def _marked(self, body: str) -> list[Piece]:
+        bare = body.translate(WITHOUT_APP_MARKS)
+        head, newline, rest = body.partition("\n")
+        known = self._plain(bare) or self._plain(head.translate(WITHOUT_MARKS) + newline + rest)
+        if known:
+            return known
+        if body[0] in APP_MARKS:
+            return [
+                Piece("notice", bare, notice_topic(bare) is not None)
+                if self._unknown
+                else Piece("text", body)
+            ]
+        return self._marked_at_the_end(body)
+
+    def _marked_at_the_end(self, body: str) -> list[Piece]:
+        """What was typed, then a placeholder: a file's name and its stand-in, or a caption."""
+        match = _LAST_MARK.fullmatch(body)
+        if match is None:
+            return [Piece("text", body)]
+        is_file = _DOCUMENT.fullmatch(match[1][-300:]) is not None
+        topic = body_topic(match[2])
+        if topic not in ("media", "contact"):
+            is_placeholder = is_file and self._unknown and "\n" not in match[2]
+            is_placeholder = is_placeholder and not match[2].startswith("<")
+            return [
+                Piece("media", body.translate(WITHOUT_APP_MARKS), known=False)
+                if is_placeholder
+                else Piece("text", body)
+            ]
+        if is_file:
+            return [Piece("media", body.translate(WITHOUT_APP_MARKS))]
+        caption = match[1].rstrip(f" {APP_MARKS}")
+        return [Piece(_KINDS[topic], match[2]), Piece("text", caption)]

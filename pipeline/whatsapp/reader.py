@@ -7,20 +7,28 @@ lines and leading spaces included.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import TextIO
 
 from pipeline.whatsapp.characters import PLAIN
 from pipeline.whatsapp.dates import Clocks, Days
 from pipeline.whatsapp.message import Kind, Message
-from pipeline.whatsapp.notices import Piece, is_notice, notice_topic, pieces, unsent_kind
+from pipeline.whatsapp.notices import Piece, Reading, is_notice, notice_topic, unsent
 from pipeline.whatsapp.survey import BLOCK, Layout
 
-Raw = tuple[datetime, str | None, str]  # time, sender as written, body
-Header = tuple[int, int, datetime, str | None]  # start, end, time, sender as written
+EXAMPLES = 3
+_LATE = timedelta(hours=1)  # how far a message may stand behind its time; clocks go back as far
+_EARLY = timedelta(days=1)
+_LONGEST_PASTE = 30  # headers
+
+
+# A message as it stands in the file: time, sender, body, header.
+Raw = tuple[datetime, str | None, str, re.Match[str]]
 
 
 @dataclass
@@ -28,31 +36,62 @@ class Tally:
     """What was read so far.
 
     `skipped` counts the lines before the first message; `unreadable` are the places of headers
-    with a date or time that does not exist, which stay in the text of the message before them.
+    with a date or time that does not exist, `pasted` counts headers of strangers from another
+    time: both stay in the text of the message before them. `unknown` counts what looks like the
+    app's words and is in no table, with a few `examples`.
     """
 
     kinds: Counter[tuple[str | None, Kind]] = field(default_factory=Counter)
     days: dict[str, date | None] = field(default_factory=dict)
     skipped: int = 0
     unreadable: set[int] = field(default_factory=set)
+    pasted: int = 0
+    unknown: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def note_unknown(self, text: str) -> None:
+        self.unknown += 1
+        if len(self.examples) < EXAMPLES and text not in self.examples:
+            self.examples.append(text)
 
 
 def read(
-    stream: TextIO, layout: Layout, conversation: int, tally: Tally, block: int = BLOCK
+    stream: TextIO,
+    layout: Layout,
+    conversation: int,
+    tally: Tally,
+    block: int = BLOCK,
+    aliases: Mapping[str, str] | None = None,
 ) -> Iterator[Message]:
-    """The messages of one chat, in the order of the file, counted into `tally` on the way."""
+    """The messages of one chat, in the order of the file, counted into `tally` on the way.
+
+    `aliases` is asked for the name of each sender as written, and knows all of them or none.
+    """
     ios = layout.shape.platform == "ios"
+    reading = Reading(ios, layout.marks_trusted)
+    is_typed = reading.is_typed
+    kinds = tally.kinds
     names: dict[str, str] = {}
-    for time, written, body in _raw_messages(stream, layout, tally, block):
+    raws = _raw_messages(stream, layout, tally, block)
+    if layout.newline == "\n":
+        raws = _without_pasted(raws, tally)
+    for time, written, body, _ in raws:
         sender = names.get(written) if written else None
         if written and sender is None:
             if not ios and is_notice(written, body):
                 body = _rejoin(written, body)
             else:
-                sender = names[written] = written.translate(PLAIN).strip()
-        for kind, text in _pieces(sender, body, ios):
+                sender = written.translate(PLAIN).strip() or written
+                sender = names[written] = aliases[sender] if aliases else sender
+        if sender is not None and body and is_typed(body) and not body.startswith(sender):
+            kinds[sender, "text"] += 1
+            yield Message(time, sender, body, "text", conversation)
+            continue
+        for kind, text, known in _pieces(sender, body, ios, reading):
             whose = None if kind == "notice" else sender
-            tally.kinds[whose, kind] += 1
+            kinds[whose, kind] += 1
+            if not known:
+                tally.note_unknown(text)
             yield Message(time, whose, text, kind, conversation)
 
 
@@ -61,71 +100,98 @@ def _rejoin(before_colon: str, after_colon: str) -> str:
     return f"{before_colon}:{space}{after_colon}"
 
 
-def _pieces(sender: str | None, body: str, ios: bool) -> list[Piece]:
+def _pieces(sender: str | None, body: str, ios: bool, reading: Reading) -> list[Piece]:
     if sender is None:
-        return [(unsent_kind(body), body)]
+        return [unsent(body)]
     if not body:
-        return [("view_once", "")]
+        return [Piece("view_once", "")]
     if ios and body.startswith(sender) and notice_topic(body):
-        return [("notice", body)]  # it names who acts, as only the app does
-    return pieces(body, ios)
+        return [Piece("notice", body)]  # it names who acts, as only the app does
+    return reading.pieces(body)
 
 
 def _raw_messages(stream: TextIO, layout: Layout, tally: Tally, block: int) -> Iterator[Raw]:
     """Cut the text at its headers. The last header of a block is found again with the next block,
     because only then is the end of its message known."""
-    headers = _Headers(layout, tally)
-    body = _with_plain_breaks(layout)
-    rest, offset = layout.newline, 0
+    days = tally.days = Days(layout.dates.order)
+    clocks = Clocks()
+    groups = (2, 1, 3) if layout.shape.example.time_first else (1, 2, 3)
+    tidy = _with_plain_breaks(layout)
+    combine, finditer = datetime.combine, layout.pattern.finditer
+    rest, offset, begun = layout.newline, 0, False
     while True:
         chunk = stream.read(block)
         text = rest + chunk
-        last = None
-        for header in headers.find(text, offset):
-            if last is not None:
-                yield last[2], last[3], body(text[last[1] : header[0]])
-            last = header
+        header: re.Match[str] | None = None
+        time, sender = datetime.min, None
+        for match in finditer(text):
+            day_text, clock_text, who = match.group(*groups)
+            day, clock = days[day_text], clocks[clock_text]
+            if day is None or clock is None:
+                tally.unreadable.add(offset + match.start())
+                continue
+            if header is not None:
+                body = text[header.end() : match.start()]
+                yield time, sender, tidy(body) if tidy else body, header
+            elif not begun:
+                begun = True
+                tally.skipped = text.count("\n", 0, match.start())
+            header, time, sender = match, combine(day, clock), who
         if not chunk:
             break
-        keep = last[0] if last is not None else 0
+        keep = header.start() if header is not None else 0
         rest, offset = text[keep:], offset + keep
-    if last is not None:
-        yield last[2], last[3], body(text[last[1] :].removesuffix("\n").removesuffix("\r"))
+    if header is not None:
+        body = text[header.end() :].removesuffix("\n").removesuffix("\r")
+        yield time, sender, tidy(body) if tidy else body, header
 
 
-def _with_plain_breaks(layout: Layout) -> Callable[[str], str]:
-    """What makes every line break within a body a newline."""
+def _with_plain_breaks(layout: Layout) -> Callable[[str], str] | None:
+    """What makes every line break within a body a newline; None if they are."""
     if not layout.has_crlf:
-        return str
+        return None
     if layout.newline == "\n":
         return lambda text: text.removesuffix("\r").replace("\r\n", "\n")
     return lambda text: text.replace("\r\n", "\n")
 
 
-class _Headers:
-    """Finds the headers in a text, and makes times of what they say."""
+def _without_pasted(raws: Iterator[Raw], tally: Tally) -> Iterator[Raw]:
+    """Give back to a message the headers that were pasted into it in the file's own form.
 
-    def __init__(self, layout: Layout, tally: Tally) -> None:
-        self._finditer = layout.pattern.finditer
-        self._time_first = layout.shape.example.time_first
-        self._days = tally.days = Days(layout.dates.order)
-        self._clocks = Clocks()
-        self._tally = tally
-        self._begun = False
+    Such a header names somebody who has not spoken before, and its time does not fit between its
+    neighbours: an hour or more before the last message, though the next one goes on from there.
+    """
+    ahead: deque[Raw] = deque()
+    spoken: set[str | None] = {None}
+    held: Raw | None = None
+    last: datetime | None = None  # when somebody last spoke
+    while (raw := ahead.popleft() if ahead else next(raws, None)) is not None:
+        time, written, _, _ = raw
+        if written not in spoken:
+            if held is not None and last is not None:
+                ahead.extend(islice(raws, _LONGEST_PASTE - len(ahead)))
+                count = _count_pasted(last, time, [later for later, *_ in ahead])
+                if count:
+                    tally.pasted += count
+                    held = _rejoined(held, [raw, *(ahead.popleft() for _ in range(count - 1))])
+                    continue
+            spoken.add(written)
+        if held is not None:
+            yield held
+        held = raw
+        if written is not None:
+            last = time
+    if held is not None:
+        yield held
 
-    def find(self, text: str, offset: int) -> Iterator[Header]:
-        """`offset` is where `text` begins in the file, in characters."""
-        days, clocks, time_first = self._days, self._clocks, self._time_first
-        for match in self._finditer(text):
-            first, second, sender = match.groups()
-            day, clock = (
-                days[second if time_first else first],
-                clocks[first if time_first else second],
-            )
-            if day is None or clock is None:
-                self._tally.unreadable.add(offset + match.start())
-                continue
-            if not self._begun:
-                self._begun = True
-                self._tally.skipped = text.count("\n", 0, match.start())
-            yield match.start(), match.end(), datetime.combine(day, clock), sender
+
+def _count_pasted(last: datetime, time: datetime, later: list[datetime]) -> int:
+    """How many messages, the first of them of `time`, were pasted into one of time `last`."""
+    if time < last - _LATE:
+        return next((n for n, when in enumerate(later, 1) if when >= last - _LATE), 0)
+    return int(bool(later) and last <= later[0] < time - _EARLY)
+
+
+def _rejoined(held: Raw, pasted: list[Raw]) -> Raw:
+    time, written, body, header = held
+    return time, written, body + "".join(match[0] + text for _, _, text, match in pasted), header

@@ -1,13 +1,15 @@
-"""The text files that may be chats in what a user points at: a .txt, a .zip, or a folder of them.
+"""The files that may be chats in what a user points at: a text, a .zip, or a folder of them.
 
-Archives are read in place and nothing is unpacked, so a hostile member name cannot do harm; what
-an archive claims to hold is checked before it is read.
+Archives are read in place and nothing is unpacked; what an archive claims to hold is checked before
+it is read, and one that no phone would make is refused.
 """
 
 from __future__ import annotations
 
 import codecs
 import io
+import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,13 +22,22 @@ from pipeline.errors import ExportError
 
 LARGEST = 2 << 30  # bytes of one text in an archive; an export ends long before
 LARGEST_RATIO = 200  # how much smaller than itself a large text may be packed
-_RATIO_FROM = 64 << 20
+_RATIO_FROM = 8 << 20
 
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 Bytes = IO[bytes]
 
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# What a text begins with, and its encoding; the last two are UTF-16 without its mark.
+_ENCODINGS: tuple[tuple[re.Pattern[bytes], str], ...] = (
+    (re.compile(re.escape(codecs.BOM_UTF32_LE)), "utf-32"),
+    (re.compile(re.escape(codecs.BOM_UTF16_LE) + b"|" + re.escape(codecs.BOM_UTF16_BE)), "utf-16"),
+    (re.compile(rb"[^\0]\0[^\0]\0"), "utf-16-le"),
+    (re.compile(rb"\0[^\0]\0[^\0]"), "utf-16-be"),
+)
+TEXTS = (".txt",)
+OTHERS = (".csv", ".jsonl", ".ndjson", ".json")
+TELEGRAM = "result.json"
 
 
 @dataclass(frozen=True)
@@ -42,8 +53,8 @@ class Source:
         """The decoded text, line breaks as they are: UTF-8, or UTF-16 if it begins so."""
         try:
             with self.open() as raw:
-                head = raw.read(2)
-            encoding = "utf-16" if head in _UTF16 else "utf-8-sig"
+                head = raw.read(4)
+            encoding = next((name for sign, name in _ENCODINGS if sign.match(head)), "utf-8-sig")
             with self.open() as raw, io.TextIOWrapper(raw, encoding, newline="\n") as stream:
                 yield stream
         except UnicodeDecodeError as error:
@@ -67,7 +78,7 @@ def find_sources(path: Path) -> list[Source]:
     files = sorted(file for file in path.rglob("*") if file.is_file() and _is_visible(file.parts))
     sources: list[Source] = []
     for file in files:
-        if file.suffix.lower() in (".txt", ".zip"):
+        if file.suffix.lower() in (*TEXTS, ".zip") or file.name == TELEGRAM:
             sources += _in_file(file)
     return sources
 
@@ -91,9 +102,13 @@ def _in_zip(path: Path) -> list[Source]:
             members = sorted(archive.infolist(), key=lambda member: member.filename)
     except (OSError, zipfile.BadZipFile) as error:
         raise ExportError(f"{path.name} is damaged; copy it from the phone again") from error
+    for member in members:
+        _refuse_outside(path, member)
     texts = [member for member in members if _is_text(member)]
     for member in texts:
         _refuse_unsafe(path, member)
+    if sum(member.file_size for member in texts) > LARGEST:
+        raise ExportError(f"{path.name} holds more text than a phone writes; export the chat again")
     return [
         Source(
             f"{path.name}/{member.filename}",
@@ -106,7 +121,26 @@ def _in_zip(path: Path) -> list[Source]:
 
 def _is_text(member: zipfile.ZipInfo) -> bool:
     parts = PurePosixPath(member.filename).parts
-    return not member.is_dir() and member.filename.lower().endswith(".txt") and _is_visible(parts)
+    is_text = member.filename.lower().endswith(TEXTS) or parts[-1:] == (TELEGRAM,)
+    return is_text and not member.is_dir() and not _is_link(member) and _is_visible(parts)
+
+
+def _is_link(member: zipfile.ZipInfo) -> bool:
+    return stat.S_ISLNK(member.external_attr >> 16)
+
+
+def _refuse_outside(path: Path, member: zipfile.ZipInfo) -> None:
+    """A name that would lead out of the folder where somebody unpacks the archive."""
+    name = PurePosixPath(member.filename.replace("\\", "/"))
+    if (
+        name.is_absolute()
+        or ".." in name.parts
+        or (name.parts[0:1] and name.parts[0].endswith(":"))
+    ):
+        raise ExportError(
+            f"{path.name} names a file outside itself, which no phone does; do not unpack it, and"
+            " export the chat again"
+        )
 
 
 def _refuse_unsafe(path: Path, member: zipfile.ZipInfo) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from pipeline.whatsapp.characters import OUTLINE
-from pipeline.whatsapp.dates import DateOrder, Verdict, decide_order
-from pipeline.whatsapp.headers import HEADER
+from pipeline.errors import ExportError
+from pipeline.whatsapp.characters import APP_MARKS, OUTLINE
+from pipeline.whatsapp.dates import DateOrder, Days, Verdict, decide_order
+from pipeline.whatsapp.headers import HEADER, sender
+from pipeline.whatsapp.notices import body_topic
 from pipeline.whatsapp.shape import Shape, learn
 
-BLOCK = 1 << 20  # characters read at a time
+BLOCK = 1 << 18  # characters read at a time
 _ALL_OF = 10_000  # headers at first, of which every one is outlined
 _ONE_IN = 10  # later
+
+# A header, what stands before the first colon and what between it and the second.
+_LINE = re.compile(HEADER.pattern + r"(?:([^\r\n:]{1,80}): (?:([^\r\n:]{1,80}): )?)?")
+_SIGN, _FIRST, _SECOND = 9, 10, 11  # its groups
 
 
 @dataclass(frozen=True)
@@ -31,22 +37,27 @@ class Layout:
     has_crlf: bool
     dates: Verdict
     starts_at_once: bool  # the file's first line is a header
+    marks_trusted: bool  # on iOS: what begins with a mark is the app's, known or not
 
 
 @dataclass
 class _Survey:
-    """What was seen: outlines of headers, their dates in turn, and the line breaks before them."""
+    """What was seen: outlines of headers, their dates in turn, the line breaks before them, what
+    stands before colons, and known placeholders with (True) and without a mark."""
 
     outlines: Counter[str] = field(default_factory=Counter)
     dates: list[str] = field(default_factory=list)
     breaks: Counter[bool] = field(default_factory=Counter)  # True: CR LF
     starts_at_once: bool = False
+    firsts: Counter[str | None] = field(default_factory=Counter)
+    seconds: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    marked: Counter[bool] = field(default_factory=Counter)
 
 
 def survey(stream: TextIO, date_order: DateOrder, block: int = BLOCK) -> Layout | None:
     """Read `stream` to its end; None when it holds no header at all.
 
-    `stream` must not translate line breaks.
+    `stream` must not translate line breaks. Raises ExportError when no date in it exists.
     """
     seen = _look(stream, block)
     shape = learn(seen.outlines)
@@ -56,37 +67,76 @@ def survey(stream: TextIO, date_order: DateOrder, block: int = BLOCK) -> Layout 
     # An iOS file that went through an editor has lost all its CR LF; otherwise they are the rule.
     newline = "\r\n" if shape.platform == "ios" and crlf * 3 > lf else "\n"
     is_date = re.compile(shape.date).fullmatch
+    dates = [date for date in seen.dates if is_date(date)]
+    verdict = decide_order(dates, date_order)
+    _refuse_impossible(dates, verdict)
     return Layout(
         shape=shape,
-        pattern=shape.pattern(newline),
+        pattern=shape.pattern(newline, sender(_names_with_colons(seen))),
         newline=newline,
         has_crlf=crlf > 0,
-        dates=decide_order([date for date in seen.dates if is_date(date)], date_order),
+        dates=verdict,
         starts_at_once=seen.starts_at_once,
+        marks_trusted=seen.marked[True] >= seen.marked[False],
     )
+
+
+def _refuse_impossible(dates: list[str], verdict: Verdict) -> None:
+    days = Days(verdict.order)
+    if all(days[date] is None for date in dates):
+        raise ExportError(
+            f"no date in this export exists when read {verdict.order}; set parse.date_order to auto"
+        )
 
 
 def _look(stream: TextIO, block: int) -> _Survey:
     seen = _Survey()
-    number, date = 0, ""
+    number, last = 0, ""
+    firsts = seen.firsts
     for text in _whole_lines(stream, block):
-        for match in HEADER.finditer(text):
+        for match in _LINE.finditer(text):
             if number < _ALL_OF or number % _ONE_IN == 0:
                 _look_closely(seen, match, number)
             number += 1
-            if (written := match[2] or match[7]) != date:
-                date = written
-                seen.dates.append(date)
+            date, date1, first, second = match.group(2, 7, _FIRST, _SECOND)
+            if (date or date1) != last:
+                last = date or date1
+                seen.dates.append(last)
+            firsts[first] += 1
+            if second is not None:
+                seen.seconds[first][second] += 1
     return seen
 
 
 def _look_closely(seen: _Survey, match: re.Match[str], number: int) -> None:
-    seen.outlines[match[0].translate(OUTLINE)] += 1
-    at = match.start()
+    text, at, end = match.string, match.start(), match.end(_SIGN) + 1
+    seen.outlines[text[at:end].translate(OUTLINE)] += 1
     if at > 0:
-        seen.breaks[match.string[at - 1] == "\r"] += 1
+        seen.breaks[text[at - 1] == "\r"] += 1
     elif number == 0:
         seen.starts_at_once = True
+    if match[_SIGN] == "]" and match[_FIRST] is not None:
+        body = text[match.end(_FIRST) + 2 : match.end() + 100].partition("\n")[0].rstrip("\r")
+        if body_topic(body):
+            seen.marked[body[0] in APP_MARKS] += 1
+
+
+def _names_with_colons(seen: _Survey) -> list[str]:
+    """Names such as `Work: Ann`: what all, or nearly all, lines beginning `Work: ` go on with.
+
+    Somebody called Work would now and then write something else.
+    """
+    names: list[str] = []
+    for first, seconds in seen.seconds.items():
+        lines = seen.firsts[first]
+        stable = [second for second, count in seconds.items() if count > 1]
+        covered = sum(seconds[second] for second in stable)
+        if seconds.total() == lines and 2 * len(seconds) <= lines:
+            stable = list(seconds)
+        elif covered < 0.9 * lines:
+            continue
+        names += (f"{first}: {second}" for second in stable)
+    return names
 
 
 def _whole_lines(stream: TextIO, block: int) -> Iterator[str]:
@@ -94,12 +144,14 @@ def _whole_lines(stream: TextIO, block: int) -> Iterator[str]:
 
     The first line gets a line break too, so that every header follows one.
     """
-    rest = "\n"
+    rest = ["\n"]
     while chunk := stream.read(block):
-        rest += chunk
-        cut = rest.rfind("\n")
-        cut -= rest[cut - 1] == "\r"
-        if cut > 0:
-            yield rest[:cut]
-            rest = rest[cut:]
-    yield rest
+        cut = chunk.rfind("\n")
+        if cut < 0:
+            rest.append(chunk)
+            continue
+        whole = "".join(rest) + chunk[:cut]
+        has_cr = whole.endswith("\r")
+        yield whole.removesuffix("\r")
+        rest = ["\r" * has_cr + chunk[cut:]]
+    yield "".join(rest)

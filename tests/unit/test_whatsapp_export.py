@@ -204,3 +204,45 @@ def test_damaged_zip(tmp_path: Path) -> None:
 
     with pytest.raises(ExportError, match="damaged"):
         list(read_export(path).messages)
+
+
+@pytest.mark.parametrize(
+    "name", ["../_chat.txt", "/etc/_chat.txt", "C:/x/_chat.txt", "a\\..\\b.jpg"]
+)
+def test_an_archive_that_leads_out_of_itself_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ExportError, match="names a file outside itself"):
+        read_export(pack(tmp_path / "chat.zip", {name: CHAT}))
+
+
+def test_a_bomb_is_refused(tmp_path: Path) -> None:
+    bomb = pack(tmp_path / "chat.zip", {"_chat.txt": CHAT + "x" * (9 << 20)})
+
+    with pytest.raises(ExportError, match="too large for a chat"):
+        read_export(bomb)
+
+
+def test_utf16_that_lost_its_mark(tmp_path: Path) -> None:
+    assert said(write(tmp_path / "chat.txt", CHAT, "utf-16-le"))[0][:2] == ("Ann", "one")
+
+
+def test_an_order_under_which_no_date_exists_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="no date in this export exists when read month-first"):
+        read_export(write(tmp_path / "chat.txt", CHAT), date_order="month-first")
+
+
+def test_aliases_join_the_names_of_one_person(tmp_path: Path) -> None:
+    path = write(tmp_path / "chat.txt", CHAT)
+
+    assert read_export(path, aliases=["Bob = Ann"]).report.senders == {"Bob": 2}
+
+
+def test_confidence_is_lower_where_the_reader_guessed_or_could_not_read(tmp_path: Path) -> None:
+    sure = write(tmp_path / "a.txt", CHAT)
+    guess = write(tmp_path / "b.txt", "03/04/2024, 10:01 - Ann: one\n")
+    broken = write(tmp_path / "c.txt", CHAT + "99/03/2024, 10:01 - Bob: x\n")
+
+    assert [read_export(path).report.chats[0].confidence for path in (sure, guess, broken)] == [
+        1.0,
+        0.5,
+        pytest.approx(2 / 3),
+    ]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import sys
+import unicodedata
 from collections.abc import Sequence
 from datetime import date, time
+from time import process_time
 
 import pytest
 
+from pipeline.whatsapp.characters import ZEROS
 from pipeline.whatsapp.dates import Clocks, DateOrder, Days, decide_order
 from pipeline.whatsapp.message import Message
 from pipeline.whatsapp.reader import Tally, read
@@ -149,3 +153,91 @@ def test_spaces_and_marks_around_a_name() -> None:
 
 def test_a_text_without_headers() -> None:
     assert survey(io.StringIO("call at 10:30 - or later\n"), "auto") is None
+
+
+@pytest.mark.parametrize(
+    ("header", "time"),
+    [
+        ("22 March 2022, 12:51 - ", "2022-03-22T12:51:00"),
+        ("[28 Aug 2013, 9:41:05] ", "2013-08-28T09:41:05"),
+        ("[Tuesday, 22 March 2022, 12:51:00] ", "2022-03-22T12:51:00"),
+        ("5 de março de 2024, 21:08 - ", "2024-03-05T21:08:00"),
+        ("Mar 5, 2024, 9:08 PM - ", "2024-03-05T21:08:00"),
+        ("2024年3月5日 21:08 - ", "2024-03-05T21:08:00"),
+        ("2024년 3월 5일 오후 9:08 - ", "2024-03-05T21:08:00"),
+        ("R6/3/5 午後9:08 - ", "2024-03-05T21:08:00"),
+        ("令和6年3月5日 21:08 - ", "2024-03-05T21:08:00"),
+        ("5/3/2567 21:08 - ", "2024-03-05T21:08:00"),
+        ("5/3/24 রাত ১:৩০ - ", "2024-03-05T01:30:00"),
+        ("5/3/24, रात 9:08 - ", "2024-03-05T21:08:00"),
+        ("5/3/24, 9:08 অপরাহ্ণ - ", "2024-03-05T21:08:00"),
+        ("5/3/24, 9:08 de la noche - ", "2024-03-05T21:08:00"),
+        ("[5.3.2024, 9:08:02 אחה״צ] ", "2024-03-05T21:08:02"),
+        (
+            "\u0665\u200f/\u0663\u200f/\u0662\u0660\u0662\u0664، ٩:٠٨ بعد الظهر - ",
+            "2024-03-05T21:08:00",
+        ),
+        ("၅/၃/၂၀၂၄ ၂၁:၀၈ - ", "2024-03-05T21:08:00"),
+        ("𝟓/𝟑/𝟐𝟎𝟐𝟒 𝟐𝟏:𝟎𝟖 - ", "2024-03-05T21:08:00"),
+    ],
+)
+def test_forms_beyond_the_commonest(header: str, time: str) -> None:
+    (message,) = parse(f"{header}Ann: x\n", "day-first")
+
+    assert (message.time.isoformat(), message.sender, message.text) == (time, "Ann", "x")
+
+
+def test_every_decimal_digit_of_unicode_is_known() -> None:
+    tens = {c for c in range(sys.maxunicode) if unicodedata.decimal(chr(c), -1) == 0}
+
+    assert tens <= set(map(ord, ZEROS))
+
+
+def test_a_mixture_of_forms_made_by_hand() -> None:
+    chat = "13.6.2018 klo 21.25.15 - A: x\n13.06.18 21.25.15: B: y\n13.06.2018, 21.25 - C: z\n"
+
+    assert [message.sender for message in parse(chat)] == ["A", "B", "C"]
+
+
+def test_a_name_with_a_colon() -> None:
+    chat = "".join(f"25/03/2024, 10:0{n} - Work: Ann: one: two\n" for n in range(3))
+
+    (first, *_) = parse(chat + "25/03/2024, 10:05 - Bob: re: x\n")
+    assert (first.sender, first.text) == ("Work: Ann", "one: two")
+    assert parse(chat + "25/03/2024, 10:05 - Work: x\n" * 2)[0].sender == "Work"
+
+
+def test_a_stranger_from_another_time_was_pasted() -> None:
+    pasted = "see log\n24/03/2024, 09:00 - Zed: old line\n24/03/2024, 09:01 - Yan: older"
+    chat = f"25/03/2024, 10:01 - Ann: {pasted}\n25/03/2024, 10:02 - Bob: x\n"
+
+    assert texts(chat) == [pasted, "x"]
+
+
+def test_a_known_speaker_may_be_late_and_a_new_one_may_come() -> None:
+    chat = (
+        "25/03/2024, 10:01 - Ann: a\n25/03/2024, 10:02 - Bob: b\n24/03/2024, 09:00 - Ann: late\n"
+        "28/03/2024, 10:02 - Zed: new\n28/03/2024, 09:50 - Yan: a little early\n"
+    )
+
+    assert len(parse(chat)) == 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n" + "\u200e" * 300_000,
+        "25/03/2024, 10:01 - " + "a:" * 300_000,
+        "25/03/2024, 10:01 - " + "a added b " * 100_000,
+        "25/03/2024, 10:01 - a: \u200e" + "a.b •" * 100_000 + "\u200ex",
+        "25/03/2024, 10:01 - a: x\n" + "Tuesday, " * 100_000,
+        ("25/03/2024, 10:01 - " + '"a" ') * 40_000,
+    ],
+)
+def test_no_input_takes_long(text: str) -> None:
+    before = process_time()
+    layout = survey(io.StringIO(text, newline="\n"), "auto")
+    if layout is not None:
+        list(read(io.StringIO(text, newline="\n"), layout, 0, Tally()))
+
+    assert process_time() - before < 4

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 
-from pipeline.whatsapp.merge import join_exports, merge
+from pipeline.whatsapp.merge import Renamed, join_exports, merge
 from pipeline.whatsapp.message import Message
 
 START = datetime(2024, 1, 1)
@@ -89,3 +90,28 @@ def test_three_pieces_that_only_meet_in_the_middle() -> None:
     pieces = [chat(*"abc"), chat(*"fgh", at=5), chat(*"bcdefg", at=1)]
 
     assert said(join_exports(pieces)) == "a b c d e f g h"
+
+
+def test_the_newer_text_of_an_edited_message_wins() -> None:
+    old = chat("a", "helo", "c")
+    new = chat("hello <This message was edited>", "c", "d", at=1)
+
+    assert said(merge([old, new])) == "a hello <This message was edited> c d"
+    assert said(merge([new, old])) == "a hello <This message was edited> c d"
+
+
+def test_a_sender_saved_since_is_one_person() -> None:
+    old = chat(*"abcd", sender="+44 7700 900123")
+    new = chat(*"cde", at=2, sender="Zed")
+    names: Renamed = Counter()
+
+    joined = join_exports([old, new], names)
+
+    assert [(m.sender, m.text) for m in joined] == [
+        ("+44 7700 900123", "a"),
+        ("+44 7700 900123", "b"),
+        ("Zed", "c"),
+        ("Zed", "d"),
+        ("Zed", "e"),
+    ]
+    assert names == {("+44 7700 900123", "Zed"): 2}
