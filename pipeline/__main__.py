@@ -147,6 +147,24 @@ def demo(minutes: float | None) -> None:
 
 
 @cli.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For another program.")
+@options("set")
+def inspect(paths: tuple[Path, ...], as_json: bool, changes: tuple[str, ...]) -> None:
+    """Who speaks in an export, what would be skipped, and whether it is enough to learn from."""
+    import json
+
+    from pipeline import inspect as look
+
+    chosen = verbs.Given(changes=changes).checked().parse
+    findings = look.inspect(paths, chosen.date_order, chosen.aliases)
+    if as_json:
+        click.echo(json.dumps(look.to_dict(findings), ensure_ascii=False, indent=2))
+    else:
+        look.show(findings, Screen())
+
+
+@cli.command()
 @options("workspace")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(workspace: Path | None, yes: bool) -> None:

@@ -46,6 +46,11 @@ class Parse:
     date_order: Literal["auto", "day-first", "month-first"] = setting(
         "auto", "How to read 03/04/24 when the file leaves it open."
     )
+    aliases: tuple[str, ...] = setting(
+        (),
+        "One person under several names, each as 'Name = another spelling'.",
+        private=True,
+    )
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ from pipeline.errors import ExportError
 from pipeline.files import write_jsonl
 from pipeline.runner import Task
 from pipeline.stages import MESSAGES
+from pipeline.whatsapp.aliases import likely_pairs
 from pipeline.whatsapp.export import Report, read_export
-from pipeline.whatsapp.merge import join_exports
+from pipeline.whatsapp.merge import Renamed, join_exports
+from pipeline.whatsapp.message import Message
 
 
 def run(task: Task) -> dict[str, Any]:
@@ -20,10 +22,13 @@ def run(task: Task) -> dict[str, Any]:
     for path in paths:
         if not path.exists():
             raise ExportError(f"There is no {path}; check the path of --export.")
-    exports = [read_export(p, task.settings.parse.date_order) for p in paths]
-    messages = join_exports(export.messages for export in exports)
+    parse = task.settings.parse
+    exports = [read_export(p, parse.date_order, parse.aliases) for p in paths]
+    names: Renamed = Counter()
+    messages = join_exports((export.messages for export in exports), names)
     for export in exports:
         _tell(task, export.report)
+    _tell_pairs(task, messages, names)
     write_jsonl(task.path(MESSAGES), (m.to_dict() for m in messages))
     kinds = Counter(m.kind for m in messages)
     return {
@@ -48,5 +53,23 @@ def _tell(task: Task, report: Report) -> None:
                 f"the dates can be read two ways; taken as {chat.date_order}. "
                 "`--set parse.date_order=…` (day-first or month-first) decides it."
             )
+        if chat.unknown:
+            task.screen.warn(
+                f"{chat.unknown:,} lines look like the app's words but are in no table; they are"
+                " not learned as speech. `python -m pipeline inspect` shows some."
+            )
+        if chat.unreadable_headers:
+            task.screen.warn(
+                f"{chat.unreadable_headers:,} headers have a date that does not exist; they were"
+                " kept as text of the message before"
+            )
         if chat.skipped_lines:
             task.screen.warn(f"{chat.skipped_lines} lines before the first message were skipped")
+
+
+def _tell_pairs(task: Task, messages: list[Message], names: Renamed) -> None:
+    """Who may be one person under two names."""
+    counts = Counter(m.sender for m in messages if m.sender is not None)
+    pairs = [*likely_pairs(counts), *((new, old) for old, new in names)]
+    for one, other in dict.fromkeys(pairs):
+        task.screen.warn(f'one person? parse.aliases = ["{one} = {other}"] would join them')

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import freshness, runner, settings
+from pipeline.config import Parse, Settings
 from pipeline.errors import DataError, ExportError, SettingsError, WorkspaceError
 from pipeline.screen import Screen
 from pipeline.stages import STAGES, Stage, by_name
@@ -51,6 +52,14 @@ class Given:
             found[name.strip()] = settings.parse_value(value.strip())
         return found
 
+    def checked(self) -> Settings:
+        """The defaults with these changes, for a verb that needs no workspace."""
+        tree: dict[str, dict[str, Any]] = {}
+        for name, value in self.settings().items():
+            section, _, key = name.partition(".")
+            tree.setdefault(section, {})[key] = value
+        return settings.from_dict(tree, "--set")
+
 
 def run_stages(given: Given, stages: list[Stage], screen: Screen) -> None:
     """Open (or make) the workspace, and run the stages that are not fresh."""
@@ -81,9 +90,10 @@ def opened(given: Given, screen: Screen) -> Workspace:
             option = "--export" if path in given.export else "--corpus"
             raise ExportError(f"There is no {path}; check the path given to {option}.")
     exports = given.export or tuple(map(Path, known.source.export if known else ()))
+    parse = known.parse if known else given.checked().parse
     persona = given.persona or (known.source.persona if known else "")
     if given.export or (given.persona and exports):
-        changes["source.persona"] = choose(persona, speakers(exports), screen)
+        changes["source.persona"] = choose(persona, speakers(exports, parse), screen)
     place = place or (
         default_path(changes["source.persona"]) if given.export else existing(None).path
     )
@@ -103,9 +113,11 @@ def _is_workspace(path: Path) -> bool:
     return (path / "workspace.toml").exists()
 
 
-def speakers(exports: tuple[Path, ...]) -> Counter[str]:
+def speakers(exports: tuple[Path, ...], parse: Parse) -> Counter[str]:
     """Who speaks in the exports, with how many messages."""
-    messages = join_exports(read_export(path).messages for path in exports)
+    messages = join_exports(
+        read_export(path, parse.date_order, parse.aliases).messages for path in exports
+    )
     return Counter(m.sender for m in messages if m.sender is not None and m.kind == "text")
 
 
