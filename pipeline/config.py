@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pipeline.cleaning.rules import RULES
 
 Auto = Literal["auto"]
+Personal = Literal["auto", "keep", "mask", "drop"]
 
 
 def setting(
@@ -59,6 +60,45 @@ class Clean:
 
     rules: tuple[str, ...] = setting(
         tuple(RULES), "The cleaning rules to apply, in order; take one out to keep what it removes."
+    )
+    preset: Literal["private", "reference"] = setting(
+        "private",
+        "private: personal data becomes placeholders, forwards and pasted walls of text go; "
+        "reference: messages with an e-mail or a link go, mentions are cut, nothing else.",
+    )
+    email: Personal = setting(
+        "auto", "E-mail addresses: keep, mask or drop the message; auto: the preset."
+    )
+    link: Personal = setting(
+        "auto",
+        "Links; a mask keeps the site's name: keep, mask or drop the message; auto: the preset.",
+    )
+    mention: Personal = setting(
+        "auto", "@mentions: keep, mask or drop the message; auto: the preset."
+    )
+    coordinates: Personal = setting(
+        "auto", "Coordinates: keep, mask or drop the message; auto: the preset."
+    )
+    iban: Personal = setting(
+        "auto", "Bank accounts (IBAN): keep, mask or drop the message; auto: the preset."
+    )
+    card: Personal = setting(
+        "auto", "Payment cards: keep, mask or drop the message; auto: the preset."
+    )
+    phone: Personal = setting(
+        "auto", "Telephone numbers: keep, mask or drop the message; auto: the preset."
+    )
+    digits: Personal = setting(
+        "auto", "Runs of seven digits and more: keep, mask or drop the message; auto: the preset."
+    )
+    words: Personal = setting(
+        "auto", "What private_words lists: keep, mask or drop the message; auto: the preset."
+    )
+    private_words: tuple[str, ...] = setting(
+        (), "Names and words that must not be learned.", private=True
+    )
+    countries: tuple[str, ...] = setting(
+        (), "Codes such as GB, whose telephone numbers are known as dialled at home.", private=True
     )
     silence: int = setting(
         240, "Minutes without a message after which a new conversation begins.", low=1

@@ -6,17 +6,22 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-from pipeline.cleaning.clean import Tally, clean
+from pipeline.cleaning.clean import Tally, check_rules, clean
+from pipeline.cleaning.personal import FINDERS
+from pipeline.cleaning.presets import build
+from pipeline.cleaning.rules import Rule
+from pipeline.config import Clean
 from pipeline.dialogue.conversations import find, split
 from pipeline.dialogue.turns import turns
 from pipeline.errors import DataError
-from pipeline.files import read_jsonl, write_jsonl
+from pipeline.files import read_jsonl, write_json, write_jsonl
 from pipeline.runner import Task
 from pipeline.stages import CLEAN, MESSAGES, PINNED
 from pipeline.whatsapp.message import Message
 from pipeline.whatsapp.names import find_speaker
 
 REMOVED = "2_clean/removed.jsonl"
+RULES_REPORT = "2_clean/rules.json"  # each rule that did something, with three examples at most
 FEW_TURNS = 20
 LEAST_TURNS = 10
 
@@ -26,7 +31,7 @@ def run(task: Task) -> dict[str, Any]:
     settings = task.settings
     messages = [Message.from_dict(row) for row in read_jsonl(task.path(MESSAGES))]
     tally = Tally()
-    kept = list(clean(messages, settings.clean.rules, tally))
+    kept = list(clean(messages, _rules(settings.clean), tally))
     if not kept:
         raise DataError("After cleaning no message is left; see clean.rules in workspace.toml.")
     speakers = Counter(m.sender for m in kept if m.sender is not None)
@@ -37,15 +42,23 @@ def run(task: Task) -> dict[str, Any]:
     _check(task, counts)
     write_jsonl(task.path(CLEAN), (m.to_dict() for m in placed))
     write_jsonl(task.path(REMOVED), (removed.to_dict() for removed in tally.removed))
-    task.screen.note(
-        ", ".join(f"{rule} {count:,}" for rule, count in tally.counts.items() if count)
-    )
+    counts_by_rule = {rule: count for rule, count in tally.counts.items() if count}
+    examples = tally.examples()
+    report = {r: {"count": n, "examples": examples[r]} for r, n in counts_by_rule.items()}
+    write_json(task.path(RULES_REPORT), report)
+    task.screen.note(", ".join(f"{rule} {count:,}" for rule, count in counts_by_rule.items()))
     return {
         "messages": len(placed),
         "dropped": len(messages) - len(placed),
         "conversations": len({m.conversation for m in placed}),
         **{f"persona_turns_{name}": count for name, count in counts.items()},
     }
+
+
+def _rules(chosen: Clean) -> dict[str, Rule]:
+    check_rules(chosen.rules)
+    actions = {kind: getattr(chosen, kind) for kind in FINDERS}
+    return build(chosen.preset, chosen.rules, actions, chosen.countries, chosen.private_words)
 
 
 def _rows(task: Task) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -19,7 +19,7 @@ class Removed:
 
     message: Message
     rule: str
-    action: Literal["dropped", "cut"]
+    action: Literal["dropped", "cut", "masked"]
 
     def to_dict(self) -> dict[str, Any]:
         """A line of `removed.jsonl`: time, sender, text, rule, action."""
@@ -32,12 +32,24 @@ class Removed:
         }
 
 
+EXAMPLES = 3
+
+
 @dataclass
 class Tally:
     """What the rules did: `counts` has a number for every rule applied, 0 included."""
 
     counts: Counter[str] = field(default_factory=Counter)
     removed: list[Removed] = field(default_factory=list)
+
+    def examples(self) -> dict[str, list[str]]:
+        """Up to three texts, as found, for every rule that did something."""
+        found: dict[str, list[str]] = {}
+        for removed in self.removed:
+            texts = found.setdefault(removed.rule, [])
+            if len(texts) < EXAMPLES and removed.message.text not in texts:
+                texts.append(removed.message.text)
+        return found
 
 
 def check_rules(names: Sequence[str]) -> None:
@@ -52,15 +64,21 @@ def check_rules(names: Sequence[str]) -> None:
 
 
 def clean(
-    messages: Iterable[Message], rules: Sequence[str] = tuple(RULES), tally: Tally | None = None
+    messages: Iterable[Message],
+    rules: Sequence[str] | Mapping[str, Rule] = tuple(RULES),
+    tally: Tally | None = None,
 ) -> Iterator[Message]:
-    """The messages that the rules leave, cut where they cut.
+    """The messages that the rules leave, cut and masked where they do.
 
-    Rules are applied in the order of `RULES`, however they are listed. Raises SettingsError for an
+    `rules` are the names of some of `RULES`, applied in its order however they are listed, or rules
+    of one's own (`presets.build` makes them from the settings). Raises SettingsError for an
     unknown one at once, before the first message is asked for.
     """
-    check_rules(rules)
-    chosen = {name: rule for name, rule in RULES.items() if name in rules}
+    if isinstance(rules, Mapping):
+        chosen = dict(rules)
+    else:
+        check_rules(rules)
+        chosen = {name: rule for name, rule in RULES.items() if name in rules}
     tally = Tally() if tally is None else tally
     tally.counts.update(dict.fromkeys(chosen, 0))
     return _apply(messages, chosen, tally)
@@ -74,9 +92,15 @@ def _apply(messages: Iterable[Message], rules: dict[str, Rule], tally: Tally) ->
             if after is kept:
                 continue
             tally.counts[name] += 1
-            tally.removed.append(Removed(kept, name, "dropped" if after is None else "cut"))
+            tally.removed.append(Removed(kept, name, _action(kept, after)))
             if after is None:
                 break
             kept = after
         else:
             yield kept
+
+
+def _action(before: Message, after: Message | None) -> Literal["dropped", "cut", "masked"]:
+    if after is None:
+        return "dropped"
+    return "masked" if after.text.count("[") > before.text.count("[") else "cut"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
+from pipeline.cleaning.personal import MENTION
 from pipeline.whatsapp.characters import APP_MARKS, PLAIN, WITHOUT_MARKS
 from pipeline.whatsapp.message import Kind, Message
 from pipeline.whatsapp.notices import notice_topic
@@ -17,35 +18,36 @@ from pipeline.whatsapp.phrases import phrases
 
 Rule = Callable[[Message], Message | None]
 
-# A name in isolates may have spaces; a bare one is a word or a telephone number, and @8pm is none.
-_NAME = r"(?>\u2068[^\u2069\n]*\u2069|[^\W\d_](?:[\w.\-]*\w)?|\d{6,})"
-_MENTION = rf"(?<![\w.+\-@])@{_NAME}(?!@)"
 
-
-def _drop(unwanted: Callable[[Message], bool]) -> Rule:
+def dropping(unwanted: Callable[[Message], bool]) -> Rule:
+    """Drop a whole message."""
     return lambda message: None if unwanted(message) else message
 
 
 def _drop_kinds(*kinds: Kind) -> Rule:
-    return _drop(lambda message: message.kind in kinds)
+    return dropping(lambda message: message.kind in kinds)
 
 
 def _drop_notice(topic: str) -> Rule:
-    return _drop(lambda message: message.kind == "notice" and notice_topic(message.text) == topic)
+    return dropping(
+        lambda message: message.kind == "notice" and notice_topic(message.text) == topic
+    )
 
 
 def _drop_with(pattern: str, sign: str = "") -> Rule:
     """Drop what holds the pattern; `sign`, which all that fits it holds, is quicker to look for."""
     search = re.compile(pattern, re.IGNORECASE).search
-    return _drop(lambda message: sign in message.text and search(message.text) is not None)
+    return dropping(lambda message: sign in message.text and search(message.text) is not None)
 
 
 def _cut(pattern: str, sign: str) -> Rule:
     sub = re.compile(pattern, re.MULTILINE).sub
-    return _change(lambda text: sub("", text) if sign in text else text)
+    return changing(lambda text: sub("", text) if sign in text else text)
 
 
-def _change(shorten: Callable[[str], str]) -> Rule:
+def changing(shorten: Callable[[str], str]) -> Rule:
+    """Change the text of a message."""
+
     def rule(message: Message) -> Message:
         text = shorten(message.text)
         return message if text == message.text else replace(message, text=text)
@@ -65,20 +67,43 @@ def _edited_mark() -> re.Pattern[str]:
     return re.compile(rf"(?:[ {APP_MARKS}]{{0,3}}(?:{known})\.?>|{marked})\Z")
 
 
+LONG = 120  # characters; so much is not typed twice word for word
+WALL = 2_000  # characters, and
+WALL_LINES = 40  # lines, above which a text was pasted
+
+
+def forwards() -> Rule:
+    """Drop a long text that was there before, whoever sent it: it is passed on, not said."""
+    seen: set[str] = set()
+
+    def is_again(message: Message) -> bool:
+        if message.kind != "text" or len(message.text) < LONG:
+            return False
+        text = " ".join(message.text.casefold().split())
+        return text in seen or seen.add(text) is not None
+
+    return dropping(is_again)
+
+
+def walls() -> Rule:
+    """Drop a text longer than people type."""
+    return dropping(lambda m: len(m.text) > WALL or m.text.count("\n") >= WALL_LINES)
+
+
 RULES: dict[str, Rule] = {
     "encryption": _drop_notice("encryption"),
+    "null": dropping(lambda message: message.text == "null"),
     "media": _drop_kinds("media", "contact", "view_once"),
     "email": _drop_with(r"[\w.+\-]@[\w\-]+\.[\w\-]", sign="@"),
     "link": _drop_with(r"(?<!\w)(?:https?://|www\.)\S"),
-    "edited": _change(_without_edited),
+    "edited": changing(_without_edited),
     "deleted": _drop_kinds("deleted"),
-    "null": _drop(lambda message: message.text == "null"),
     "created_group": _drop_notice("created_group"),
     "added_you": _drop_notice("added_you"),
     # With one of the spaces around it, so that no double space is left.
-    "mention": _cut(rf"^{_MENTION} ?| ?{_MENTION}", sign="@"),
-    "notice": _drop(lambda message: message.kind != "text"),
-    "marks": _change(lambda text: text.translate(PLAIN)),
-    "empty": _drop(lambda message: not message.text.translate(WITHOUT_MARKS).strip()),
+    "mention": _cut(rf"^{MENTION} ?| ?{MENTION}", sign="@"),
+    "notice": dropping(lambda message: message.kind != "text"),
+    "marks": changing(lambda text: text.translate(PLAIN)),
+    "empty": dropping(lambda message: not message.text.translate(WITHOUT_MARKS).strip()),
 }
 """Name to rule, in the order of application."""
