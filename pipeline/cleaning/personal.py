@@ -15,8 +15,12 @@ from functools import cache, partial
 Span = tuple[int, int]
 Finder = Callable[[str], Iterator[Span]]
 
-_EMAIL = re.compile(r"(?<![\w.+'’\-])[\w.+'’\-]{1,64}@\w[\w\-]{0,62}(?:\.\w[\w\-]{0,62}){1,6}")
-_LINK = re.compile(r"(?<!\w)(?:(?:https?|ftp)://|www\.)(?=\w)\S{1,2000}", re.IGNORECASE)
+# Scripts that put no space around an address are no part of it.
+_L = r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
+_EMAIL = re.compile(
+    rf"(?<![A-Za-z0-9_.+'’\-])(?:{_L}|[.+'’\-]){{1,64}}@{_L}(?:{_L}|-){{0,62}}(?:\.{_L}(?:{_L}|-){{0,62}}){{1,6}}"
+)
+_LINK = re.compile(r"(?<![A-Za-z0-9_])(?:(?:https?|ftp)://|www\.)(?=\w)\S{1,2000}", re.IGNORECASE)
 _HOST = re.compile(r"(?:\w+://)?(?:[^/@\s]*@)?(?:www\.)?([^/:?#\s]+)", re.IGNORECASE)
 _NAME = r"(?>\u2068[^\u2069\n]{1,200}\u2069|[^\W\d_](?:[\w.\-]{0,60}\w)?|\d{6,20})"
 MENTION = rf"(?<![\w.+\-@])@{_NAME}(?!@)"
@@ -131,10 +135,13 @@ def _is_phone(text: str, countries: Sequence[str]) -> bool:
     number = "+" + text[2:] if text.startswith("00") else text
     for country in (None,) if number.startswith("+") else countries:
         try:
-            if phonenumbers.is_valid_number(phonenumbers.parse(number, country)):
-                return True
+            parsed = phonenumbers.parse(number, country)
         except phonenumbers.NumberParseException:
             continue
+        # With its country's code a number is meant as one even where nobody has it.
+        fits = phonenumbers.is_possible_number if country is None else phonenumbers.is_valid_number
+        if fits(parsed):
+            return True
     return False
 
 

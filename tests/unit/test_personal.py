@@ -1,0 +1,150 @@
+"""Personal data: what is found in labelled messages, in every country's numbers, and what is not."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+import phonenumbers
+import pytest
+
+from pipeline.cleaning.clean import Tally, clean
+from pipeline.cleaning.personal import FINDERS, accounts, cards, finder, mask, phones
+from pipeline.cleaning.presets import build
+from pipeline.cleaning.rules import RULES
+from pipeline.whatsapp.message import Message
+
+LABELLED = Path(__file__).resolve().parents[1] / "data" / "personal.txt"
+MARK = re.compile("⟦(\\w+):(.*?)⟧")
+KINDS = [kind for kind in FINDERS if kind != "words"]
+Found = set[tuple[str, int, int]]
+
+
+def labelled(line: str) -> tuple[str, Found]:
+    text, wanted, at = "", set(), 0
+    for match in MARK.finditer(line):
+        text += line[at : match.start()]
+        wanted.add((match[1], len(text), len(text) + len(match[2])))
+        text += match[2]
+        at = match.end()
+    return text + line[at:], wanted
+
+
+def found(text: str) -> Found:
+    taken: Found = set()
+    for kind in FINDERS:
+        for start, end in finder(kind)(text):
+            if all(end <= begin or start >= stop for _, begin, stop in taken):
+                taken.add((kind, start, end))
+    return taken
+
+
+def test_precision_and_recall_on_the_labelled_messages() -> None:
+    right: Counter[str] = Counter()
+    missed: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    for line in LABELLED.read_text(encoding="utf-8").splitlines():
+        if not line or line.startswith("# "):
+            continue
+        text, wanted = labelled(line)
+        got = found(text)
+        right.update(kind for kind, *_ in wanted & got)
+        missed.update(kind for kind, *_ in wanted - got)
+        wrong.update(kind for kind, *_ in got - wanted)
+
+    assert all(right[kind] + missed[kind] >= 30 for kind in KINDS)
+    assert right.total() / (right.total() + missed.total()) >= 0.98
+    assert right.total() / (right.total() + wrong.total()) >= 0.98
+    for kind in KINDS:
+        assert right[kind] / (right[kind] + missed[kind]) >= 0.96
+        assert right[kind] / (right[kind] + wrong[kind]) >= 0.96
+
+
+def test_example_numbers_of_every_country() -> None:
+    written, read, at_home = 0, 0, 0
+    for country in phonenumbers.SUPPORTED_REGIONS:
+        number = phonenumbers.example_number_for_type(country, phonenumbers.PhoneNumberType.MOBILE)
+        number = number or phonenumbers.example_number(country)
+        if number is None:
+            continue
+        written += 1
+        forms = phonenumbers.PhoneNumberFormat
+        abroad = phonenumbers.format_number(number, forms.INTERNATIONAL)
+        home = phonenumbers.format_number(number, forms.NATIONAL)
+        read += [*phones(f"call {abroad} ok")] == [(5, 5 + len(abroad))]
+        at_home += any(True for _ in phones(f"call {home} ok", [country]))
+
+    assert read / written >= 0.98
+    assert at_home / written >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("see (https://www.Example.com/a_(b)?x=1).", "see ([link example.com])."),
+        ("http://192.0.2.7/x!", "[link]!"),
+        ("a@example.com, b@example.com", "[email], [email]"),
+        ("@\u2068Ann Lee\u2069 come", "@[name] come"),
+        ("DE89 3704 0044 0532 0130 00 thanks", "[account] thanks"),
+        ("4111 1111 1111 1111", "[card]"),
+        ("4111 1111 1111 1112", "4111 1111 1111 1112"),
+        ("+44 7700 900123 or 51.50214, -0.12740", "[phone] or [place]"),
+        ("code 12345678.", "code [number]."),
+        ("Rumpelstilzchen and rumpelstilzchens", "[…] and rumpelstilzchens"),
+    ],
+)
+def test_placeholders(text: str, expected: str) -> None:
+    for kind in FINDERS:
+        text = mask(text, kind, finder(kind, (), ["Rumpelstilzchen"]))
+
+    assert text == expected
+
+
+def test_numbers_that_only_look_right() -> None:
+    assert not [*accounts("DE88 3704 0044 0532 0130 00"), *cards("1234 5678 9012 3452")]
+
+
+def message(text: str) -> Message:
+    return Message(datetime(2024, 3, 5), "Ann", text, "text", 0)
+
+
+def run(texts: list[str], preset: str, **actions: str) -> tuple[list[str], Tally]:
+    tally = Tally()
+    rules = build(preset, tuple(RULES), actions)
+    return [m.text for m in clean(map(message, texts), rules, tally)], tally
+
+
+def test_presets_and_actions() -> None:
+    said = ["www.example.com x", "hi @Bob", "a@example.com"]
+
+    assert run(said, "reference")[0] == ["hi"]
+    assert run(said, "private")[0] == ["[link example.com] x", "hi @[name]", "[email]"]
+    assert run(said, "private", email="drop", link="keep")[0] == ["www.example.com x", "hi @[name]"]
+    assert run(said, "reference", email="mask", mention="keep")[0] == ["hi @Bob", "[email]"]
+
+
+def test_what_was_masked_is_told_with_examples() -> None:
+    _, tally = run(["a@example.com", "b@example.com", "hi"], "private")
+
+    assert tally.counts["email"] == 2
+    assert tally.examples() == {"email": ["a@example.com", "b@example.com"]}
+    assert {removed.action for removed in tally.removed} == {"masked"}
+
+
+def test_forwards_and_walls_are_not_speech() -> None:
+    forward = "pass this on to everyone you know, " * 5
+    kept, tally = run([forward, "ok", forward.upper(), "ok", "wall " * 500, "a\n" * 50], "private")
+
+    assert kept == [forward, "ok", "ok"]
+    assert (tally.counts["forward"], tally.counts["wall"]) == (1, 2)
+    assert len(run([forward, forward, "w" * 3000], "reference")[0]) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["1 " * 50_000, "a.@" * 30_000, "AB12 " * 20_000, "1.23456," * 12_000, "(" * 90_000]
+)
+def test_no_text_takes_long(text: str) -> None:
+    for kind in FINDERS:
+        mask(text, kind, finder(kind, ["GB"], ["x"]))
