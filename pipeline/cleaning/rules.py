@@ -80,7 +80,9 @@ def forwards() -> Rule:
         if message.kind != "text" or len(message.text) < LONG:
             return False
         text = " ".join(message.text.casefold().split())
-        return text in seen or seen.add(text) is not None
+        known = text in seen
+        seen.add(text)
+        return known
 
     return dropping(is_again)
 

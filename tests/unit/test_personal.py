@@ -1,4 +1,4 @@
-"""Personal data: what is found in labelled messages, in every country's numbers, and what is not."""
+"""Personal data: what is found, in labelled messages and in every country's numbers."""
 
 from __future__ import annotations
 
