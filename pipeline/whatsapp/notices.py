@@ -113,7 +113,7 @@ class _Book:
 
     @cached_property
     def edges(self) -> tuple[frozenset[str], frozenset[str]]:
-        """How a text with gaps can begin (two characters or one) and end (two)."""
+        """The first two characters and the last two of sentences with gaps."""
         firsts = [t.literals[0][:2] for found in self._first.values() for t in found]
         lasts = [t.literals[-1][-2:] for found in self._last.values() for t in found]
         return frozenset(firsts), frozenset(lasts)
@@ -187,22 +187,20 @@ class Reading:
     def __init__(self, ios: bool, trusted: bool = True) -> None:
         self._ios = ios
         self._unknown = ios and trusted
-        self._exact = _bodies().exact
         firsts, self._lasts = _bodies().edges
-        self._firsts = firsts | {name[:2] for name in _FILES} | {"nu", "ht"}
+        self._firsts = firsts | {name[:2] for name in _FILES} | {"ht"}
+        self._exact = _bodies().exact | {"null": ""}
 
     def is_typed(self, body: str) -> bool:
         """Whether a person typed all of `body`, as far as a quick look tells: never a wrong yes."""
         return not (
             body in self._exact
-            or "\n" in body
-            or body[0] == "<"
             or body[:2] in self._firsts
             or body[-2:] in self._lasts
-            or body[:1] in self._firsts
+            or "\n" in body
             or _PLACE in body
-            or APP_MARKS[0] in body
-            or APP_MARKS[1] in body
+            or body[0] == "<"
+            or not (body.isascii() or (APP_MARKS[0] not in body and APP_MARKS[1] not in body))
         )
 
     def pieces(self, body: str) -> list[Piece]:

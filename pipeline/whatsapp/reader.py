@@ -24,6 +24,7 @@ from pipeline.whatsapp.survey import BLOCK, Layout
 EXAMPLES = 3
 _LATE = timedelta(hours=1)  # how far a message may stand behind its time; clocks go back as far
 _EARLY = timedelta(days=1)
+_SOON = timedelta(days=1)  # the conversation into which it was pasted goes on
 _LONGEST_PASTE = 30  # headers
 
 
@@ -83,11 +84,15 @@ def read(
             else:
                 sender = written.translate(PLAIN).strip() or written
                 sender = names[written] = aliases[sender] if aliases else sender
-        if sender is not None and body and is_typed(body) and not body.startswith(sender):
+        if sender is not None and body and is_typed(body):
+            if ios and body.startswith(sender) and notice_topic(body):
+                kinds[None, "notice"] += 1  # it names who acts, as only the app does
+                yield Message(time, None, body, "notice", conversation)
+                continue
             kinds[sender, "text"] += 1
             yield Message(time, sender, body, "text", conversation)
             continue
-        for kind, text, known in _pieces(sender, body, ios, reading):
+        for kind, text, known in _pieces(sender, body, reading):
             whose = None if kind == "notice" else sender
             kinds[whose, kind] += 1
             if not known:
@@ -100,13 +105,11 @@ def _rejoin(before_colon: str, after_colon: str) -> str:
     return f"{before_colon}:{space}{after_colon}"
 
 
-def _pieces(sender: str | None, body: str, ios: bool, reading: Reading) -> list[Piece]:
+def _pieces(sender: str | None, body: str, reading: Reading) -> list[Piece]:
     if sender is None:
         return [unsent(body)]
     if not body:
         return [Piece("view_once", "")]
-    if ios and body.startswith(sender) and notice_topic(body):
-        return [Piece("notice", body)]  # it names who acts, as only the app does
     return reading.pieces(body)
 
 
@@ -188,8 +191,10 @@ def _without_pasted(raws: Iterator[Raw], tally: Tally) -> Iterator[Raw]:
 def _count_pasted(last: datetime, time: datetime, later: list[datetime]) -> int:
     """How many messages, the first of them of `time`, were pasted into one of time `last`."""
     if time < last - _LATE:
-        return next((n for n, when in enumerate(later, 1) if when >= last - _LATE), 0)
-    return int(bool(later) and last <= later[0] < time - _EARLY)
+        goes_on = ((n, when) for n, when in enumerate(later, 1) if when >= last - _LATE)
+        count, when = next(goes_on, (0, last))
+        return count if when <= last + _SOON else 0
+    return int(bool(later) and last <= later[0] <= last + _SOON < time - _EARLY)
 
 
 def _rejoined(held: Raw, pasted: list[Raw]) -> Raw:
