@@ -147,7 +147,7 @@ def chats(draw: st.DrawFn, form: Form) -> list[Message]:
     kept = 1 if form.has_seconds else 0
     return [
         Message(time.replace(microsecond=0, second=time.second * kept), sender, text, "text", 0)
-        for time, sender, text in rows
+        for time, (_, sender, text) in zip(sorted(row[0] for row in rows), rows, strict=True)
     ]
 
 
