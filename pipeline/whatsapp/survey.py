@@ -28,6 +28,9 @@ _LINE = re.compile(HEADER.pattern + _NAMES)
 _SIGN, _FIRST, _SECOND = 9, 10, 11  # its groups
 
 
+_LETTER = re.compile(r"[^\W\d_]")
+
+
 @dataclass(frozen=True)
 class Layout:
     """How to read one file: all that the second pass has to know.
@@ -159,7 +162,7 @@ def _names_with_colons(seen: _Survey) -> list[str]:
             stable = list(seconds)
         elif covered < 0.9 * lines:
             continue
-        names += (f"{first}: {second}" for second in stable)
+        names += (f"{first}: {second}" for second in stable if _LETTER.search(second))
     return names
 
 

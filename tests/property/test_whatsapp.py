@@ -144,6 +144,8 @@ def chats(draw: st.DrawFn, form: Form) -> list[Message]:
     for _, _, text in rows:
         assume(text and not HEADER.search(f"\n{text}"))
         assume(Reading(form.ios).pieces(text) == [("text", text, True)])
+    begun = [(sender, text.partition(": ")[0]) for _, sender, text in rows if ": " in text]
+    assume(len(begun) == len(set(begun)))  # else `Ann: re: …` may be somebody called `Ann: re`
     kept = 1 if form.has_seconds else 0
     return [
         Message(time.replace(microsecond=0, second=time.second * kept), sender, text, "text", 0)
