@@ -193,20 +193,21 @@ class Reading:
 
     def is_typed(self, body: str) -> bool:
         """Whether a person typed all of `body`, as far as a quick look tells: never a wrong yes."""
-        return not (
-            body in self._exact
-            or body[:2] in self._firsts
-            or body[-2:] in self._lasts
-            or "\n" in body
-            or _PLACE in body
-            or body[0] == "<"
-            or not (body.isascii() or (APP_MARKS[0] not in body and APP_MARKS[1] not in body))
-        )
+        if body[:2] in self._firsts or body[-2:] in self._lasts or "\n" in body or body[0] == "<":
+            return False
+        if not body.isascii() and (APP_MARKS[0] in body or APP_MARKS[1] in body):
+            return False
+        return body not in self._exact and _PLACE not in body
 
     def pieces(self, body: str) -> list[Piece]:
         """What a sender's `body` consists of: one piece, or an attachment and its caption."""
+        if topic := self._exact.get(body):
+            return [Piece(_KINDS[topic], body)]
         if APP_MARKS[0] in body or APP_MARKS[1] in body:
             return self._marked(body)
+        head, newline, _ = body.partition("\n")
+        if newline and head and head[-1] != ":" and _PLACE not in body and self.is_typed(head):
+            return [Piece("text", body)]
         return self._plain(body) or [Piece("text", body)]
 
     def _plain(self, body: str) -> list[Piece] | None:

@@ -70,34 +70,58 @@ def read(
     """
     ios = layout.shape.platform == "ios"
     reading = Reading(ios, layout.marks_trusted)
-    is_typed = reading.is_typed
-    kinds = tally.kinds
-    names: dict[str, str] = {}
+    is_typed, kinds = reading.is_typed, tally.kinds
+    typed: Counter[str] = Counter()
+    names = _Names(ios, aliases)
     raws = _raw_messages(stream, layout, tally, block)
     if layout.newline == "\n":
         raws = _without_pasted(raws, tally)
-    for time, written, body, _ in raws:
-        sender = names.get(written) if written else None
-        if written and sender is None:
-            if not ios and is_notice(written, body):
+    try:
+        for time, written, body, _ in raws:
+            sender = names[written]
+            if sender is None and written is not None and names.is_notice(written, body):
                 body = _rejoin(written, body)
-            else:
-                sender = written.translate(PLAIN).strip() or written
-                sender = names[written] = aliases[sender] if aliases else sender
-        if sender is not None and body and is_typed(body):
-            if ios and body.startswith(sender) and notice_topic(body):
-                kinds[None, "notice"] += 1  # it names who acts, as only the app does
-                yield Message(time, None, body, "notice", conversation)
+            elif sender is None and written is not None:
+                sender = names.add(written)
+            if (
+                sender is not None
+                and body
+                and is_typed(body)
+                and not (ios and body.startswith(sender))
+            ):
+                typed[sender] += 1
+                yield Message(time, sender, body, "text", conversation)
                 continue
-            kinds[sender, "text"] += 1
-            yield Message(time, sender, body, "text", conversation)
-            continue
-        for kind, text, known in _pieces(sender, body, reading):
-            whose = None if kind == "notice" else sender
-            kinds[whose, kind] += 1
-            if not known:
-                tally.note_unknown(text)
-            yield Message(time, whose, text, kind, conversation)
+            for kind, text, known in _pieces(sender, body, ios, reading):
+                whose = None if kind == "notice" else sender
+                kinds[whose, kind] += 1
+                if not known:
+                    tally.note_unknown(text)
+                yield Message(time, whose, text, kind, conversation)
+    finally:
+        kinds.update({(sender, "text"): count for sender, count in typed.items()})
+
+
+class _Names(dict[str | None, str | None]):
+    """The sender of each name as written; None for what is no name, or not known to be one yet."""
+
+    def __init__(self, ios: bool, aliases: Mapping[str, str] | None) -> None:
+        super().__init__()
+        self._ios = ios
+        self._aliases = aliases
+        self[None] = None
+
+    def __missing__(self, written: str | None) -> None:
+        return None
+
+    def is_notice(self, before_colon: str, after_colon: str) -> bool:
+        return not self._ios and is_notice(before_colon, after_colon)
+
+    def add(self, written: str) -> str:
+        name = written.translate(PLAIN).strip() or written
+        name = self._aliases[name] if self._aliases else name
+        self[written] = name
+        return name
 
 
 def _rejoin(before_colon: str, after_colon: str) -> str:
@@ -105,11 +129,13 @@ def _rejoin(before_colon: str, after_colon: str) -> str:
     return f"{before_colon}:{space}{after_colon}"
 
 
-def _pieces(sender: str | None, body: str, reading: Reading) -> list[Piece]:
+def _pieces(sender: str | None, body: str, ios: bool, reading: Reading) -> list[Piece]:
     if sender is None:
         return [unsent(body)]
     if not body:
         return [Piece("view_once", "")]
+    if ios and body.startswith(sender) and notice_topic(body):
+        return [Piece("notice", body)]  # it names who acts, as only the app does
     return reading.pieces(body)
 
 
