@@ -112,7 +112,7 @@ class WhatsAppChat:
             senders=senders,
             skipped_lines=tally.skipped,
             unreadable_headers=len(tally.unreadable),
-            pasted_headers=tally.pasted,
+            pasted_headers=len(tally.pasted),
             unknown=tally.unknown,
             examples=tuple(tally.examples),
             share=shape.share,

@@ -8,7 +8,7 @@ lines and leading spaces included.
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -28,8 +28,8 @@ _SOON = timedelta(days=1)  # the conversation into which it was pasted goes on
 _LONGEST_PASTE = 30  # headers
 
 
-# A message as it stands in the file: time, sender, body, header.
-Raw = tuple[datetime, str | None, str, re.Match[str]]
+# A message as it stands in the file: time, sender, body.
+Raw = tuple[datetime, str | None, str]
 
 
 @dataclass
@@ -37,16 +37,16 @@ class Tally:
     """What was read so far.
 
     `skipped` counts the lines before the first message; `unreadable` are the places of headers
-    with a date or time that does not exist, `pasted` counts headers of strangers from another
-    time: both stay in the text of the message before them. `unknown` counts what looks like the
-    app's words and is in no table, with a few `examples`.
+    with a date or time that does not exist, `pasted` those of headers of strangers from
+    another time: both stay in the text of the message before them. `unknown` counts what looks
+    like the app's words and is in no table, with a few `examples`.
     """
 
     kinds: Counter[tuple[str | None, Kind]] = field(default_factory=Counter)
     days: dict[str, date | None] = field(default_factory=dict)
     skipped: int = 0
     unreadable: set[int] = field(default_factory=set)
-    pasted: int = 0
+    pasted: set[int] = field(default_factory=set)
     unknown: int = 0
     examples: list[str] = field(default_factory=list)
 
@@ -74,10 +74,8 @@ def read(
     typed: Counter[str] = Counter()
     names = _Names(ios, aliases)
     raws = _raw_messages(stream, layout, tally, block)
-    if layout.newline == "\n":
-        raws = _without_pasted(raws, tally)
     try:
-        for time, written, body, _ in raws:
+        for time, written, body in raws:
             sender = names[written]
             if sender is None and written is not None and names.is_notice(written, body):
                 body = _rejoin(written, body)
@@ -142,37 +140,97 @@ def _pieces(sender: str | None, body: str, ios: bool, reading: Reading) -> list[
 def _raw_messages(stream: TextIO, layout: Layout, tally: Tally, block: int) -> Iterator[Raw]:
     """Cut the text at its headers. The last header of a block is found again with the next block,
     because only then is the end of its message known."""
-    days = tally.days = Days(layout.dates.order)
-    clocks = Clocks()
-    groups = (2, 1, 3) if layout.shape.example.time_first else (1, 2, 3)
+    headers = _Headers(layout, tally)
+    groups, spoken, combine = headers.groups, headers.spoken, datetime.combine
+    days, clocks = headers.days, headers.clocks
     tidy = _with_plain_breaks(layout)
-    combine, finditer = datetime.combine, layout.pattern.finditer
     rest, offset, begun = layout.newline, 0, False
     while True:
         chunk = stream.read(block)
         text = rest + chunk
-        header: re.Match[str] | None = None
-        time, sender = datetime.min, None
-        for match in finditer(text):
+        begin = end = -1  # of the open message's header
+        time, sender, until = datetime.min, None, -1
+        for match in headers.finditer(text):
             day_text, clock_text, who = match.group(*groups)
             day, clock = days[day_text], clocks[clock_text]
+            start = match.start()
             if day is None or clock is None:
-                tally.unreadable.add(offset + match.start())
+                tally.unreadable.add(offset + start)
                 continue
-            if header is not None:
-                body = text[header.end() : match.start()]
-                yield time, sender, tidy(body) if tidy else body, header
+            when = combine(day, clock)
+            if who not in spoken and begin >= 0 and start > until:
+                pasted = headers.count_pasted(match, when, is_last_block=not chunk)
+                if pasted is None:
+                    break  # the next block tells
+                until = headers.note(match, who, pasted, offset)
+            if start <= until:
+                continue
+            if begin >= 0:
+                body = text[end:start]
+                yield time, sender, tidy(body) if tidy else body
             elif not begun:
                 begun = True
-                tally.skipped = text.count("\n", 0, match.start())
-            header, time, sender = match, combine(day, clock), who
+                tally.skipped = text.count("\n", 0, start)
+                spoken.add(who)
+            begin, end, time, sender = start, match.end(), when, who
+            if who is not None:
+                headers.last = when
         if not chunk:
             break
-        keep = header.start() if header is not None else 0
+        keep = max(begin, 0)
         rest, offset = text[keep:], offset + keep
-    if header is not None:
-        body = text[header.end() :].removesuffix("\n").removesuffix("\r")
-        yield time, sender, tidy(body) if tidy else body, header
+    if begin >= 0:
+        body = text[end:].removesuffix("\n").removesuffix("\r")
+        yield time, sender, tidy(body) if tidy else body
+
+
+class _Headers:
+    """What is known about the headers of one file while it is read.
+
+    A header was pasted in the file's own form when it names somebody who has not spoken before and
+    its time does not fit between its neighbours: an hour or more before the last message, though
+    the next one goes on from there. On iOS the line breaks tell, and nothing has to be guessed.
+    """
+
+    def __init__(self, layout: Layout, tally: Tally) -> None:
+        self.finditer = layout.pattern.finditer
+        self.groups = (2, 1, 3) if layout.shape.example.time_first else (1, 2, 3)
+        self.spoken: set[str | None] = {None}
+        self.last: datetime | None = None  # when somebody last spoke
+        self._can_be_pasted = layout.newline == "\n"
+        self.days = tally.days = Days(layout.dates.order)
+        self.clocks = Clocks()
+        self._tally = tally
+
+    def time(self, day_text: str, clock_text: str) -> datetime | None:
+        """None if there is no such date or time."""
+        day, clock = self.days[day_text], self.clocks[clock_text]
+        return None if day is None or clock is None else datetime.combine(day, clock)
+
+    def count_pasted(self, match: re.Match[str], time: datetime, is_last_block: bool) -> int | None:
+        """How many headers from `match` on were pasted; None if more text must be read to tell."""
+        last = self.last
+        if not self._can_be_pasted or last is None or last - _LATE <= time <= last + _EARLY:
+            return 0
+        following = islice(self.finditer(match.string, match.end()), _LONGEST_PASTE)
+        found = [self.time(*later.group(*self.groups)[:2]) for later in following]
+        later = [when for when in found if when is not None]
+        if len(found) < _LONGEST_PASTE and not is_last_block:
+            return None
+        if time > last:
+            return int(bool(later) and last <= later[0] <= last + _SOON < time - _EARLY)
+        goes_on = ((n, when) for n, when in enumerate(later, 1) if when >= last - _LATE)
+        count, when = next(goes_on, (0, last))
+        return count if when <= last + _SOON else 0
+
+    def note(self, match: re.Match[str], who: str | None, pasted: int, offset: int) -> int:
+        """Record a decision; returns where the last header begins that is to be passed over."""
+        if not pasted:
+            self.spoken.add(who)
+            return -1
+        headers = [match, *islice(self.finditer(match.string, match.end()), pasted - 1)]
+        self._tally.pasted.update(offset + header.start() for header in headers)
+        return headers[-1].start()
 
 
 def _with_plain_breaks(layout: Layout) -> Callable[[str], str] | None:
@@ -182,47 +240,3 @@ def _with_plain_breaks(layout: Layout) -> Callable[[str], str] | None:
     if layout.newline == "\n":
         return lambda text: text.removesuffix("\r").replace("\r\n", "\n")
     return lambda text: text.replace("\r\n", "\n")
-
-
-def _without_pasted(raws: Iterator[Raw], tally: Tally) -> Iterator[Raw]:
-    """Give back to a message the headers that were pasted into it in the file's own form.
-
-    Such a header names somebody who has not spoken before, and its time does not fit between its
-    neighbours: an hour or more before the last message, though the next one goes on from there.
-    """
-    ahead: deque[Raw] = deque()
-    spoken: set[str | None] = {None}
-    held: Raw | None = None
-    last: datetime | None = None  # when somebody last spoke
-    while (raw := ahead.popleft() if ahead else next(raws, None)) is not None:
-        time, written, _, _ = raw
-        if written not in spoken:
-            if held is not None and last is not None:
-                ahead.extend(islice(raws, _LONGEST_PASTE - len(ahead)))
-                count = _count_pasted(last, time, [later for later, *_ in ahead])
-                if count:
-                    tally.pasted += count
-                    held = _rejoined(held, [raw, *(ahead.popleft() for _ in range(count - 1))])
-                    continue
-            spoken.add(written)
-        if held is not None:
-            yield held
-        held = raw
-        if written is not None:
-            last = time
-    if held is not None:
-        yield held
-
-
-def _count_pasted(last: datetime, time: datetime, later: list[datetime]) -> int:
-    """How many messages, the first of them of `time`, were pasted into one of time `last`."""
-    if time < last - _LATE:
-        goes_on = ((n, when) for n, when in enumerate(later, 1) if when >= last - _LATE)
-        count, when = next(goes_on, (0, last))
-        return count if when <= last + _SOON else 0
-    return int(bool(later) and last <= later[0] <= last + _SOON < time - _EARLY)
-
-
-def _rejoined(held: Raw, pasted: list[Raw]) -> Raw:
-    time, written, body, header = held
-    return time, written, body + "".join(match[0] + text for _, _, text, match in pasted), header

@@ -20,7 +20,7 @@ from pipeline.whatsapp.shape import Shape, learn
 BLOCK = 1 << 18  # characters read at a time
 _ALL_OF = 10_000  # headers at first, of which every one is outlined
 _ONE_IN = 10  # later
-_ONE_BLOCK_IN = 8  # later
+_ONE_BLOCK_IN = 16  # later
 
 # A header, what stands before the first colon and what between it and the second.
 _NAMES = r"(?:([^\r\n:]{1,80}): (?:([^\r\n:]{1,80}): )?)?"
