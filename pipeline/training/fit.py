@@ -30,7 +30,7 @@ from pipeline.training import checkpoint
 from pipeline.training.batches import Data
 from pipeline.training.device import Machine, candidates, seconds
 from pipeline.training.loss import summed
-from pipeline.training.optimizer import adamw
+from pipeline.training.optimizer import optimizers, restore_state, set_rate, state_tensors
 from pipeline.training.plan import (
     FitSettings,
     Progress,
@@ -72,7 +72,7 @@ class _Run:
     def __init__(self, parts: Parts, settings: FitSettings, folder: Path, screen: Screen) -> None:
         self.parts, self.settings, self.folder, self.screen = parts, settings, folder, screen
         self.began = time.monotonic()
-        self.optimizer = adamw(parts.model, settings.weight_decay)
+        self.optimizers = optimizers(parts.model, settings.weight_decay)
         self.device = next(parts.model.parameters()).device
         self.machine = Machine(self.device)
         self.stopping = False
@@ -147,7 +147,7 @@ class _Run:
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(tensors[f"model.{name}"])
-        checkpoint.restore_optimizer(self.optimizer, tensors)
+        restore_state(self.optimizers, tensors)
 
     # --- training ----------------------------------------------------------------------------
 
@@ -183,26 +183,23 @@ class _Run:
                 f"The loss became {loss} at step {at.step}; set a lower learning_rate "
                 "(`--set pretrain.learning_rate=…`) and run the stage again."
             )
-        rate = settings.learning_rate * at.schedule.rate(at.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        nn.utils.clip_grad_norm_(self._learning(), settings.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self._update(settings.learning_rate * at.schedule.rate(at.step))
         at.step += 1
         at.tokens += seen
         at.seconds += time.monotonic() - began
         return loss
 
     def _step_time(self, machine: Machine) -> float:
-        """Seconds of a step's work without its update, in one number format."""
+        """Seconds of a step in one number format, tried at a rate of zero and forgotten again."""
         self.machine = machine
 
         def work() -> None:
             self._gradients(0)
-            self.optimizer.zero_grad(set_to_none=True)
+            self._update(0.0)
 
-        return seconds(work)
+        taken = seconds(work)
+        self.optimizers = optimizers(self.parts.model, self.settings.weight_decay)
+        return taken
 
     def _gradients(self, step: int) -> tuple[float, int]:
         """Accumulate gradients of the mean loss over a step's targets; mean loss, tokens seen."""
@@ -223,8 +220,13 @@ class _Run:
             seen += int((x >= 0).sum())
         return total / targets, seen
 
-    def _learning(self) -> list[nn.Parameter]:
-        return [p for p in self.parts.model.parameters() if p.requires_grad]
+    def _update(self, rate: float) -> None:
+        """Change the weights by the gradients at hand."""
+        set_rate(self.optimizers, rate)
+        nn.utils.clip_grad_norm_(self.parts.model.parameters(), self.settings.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.parts.model.zero_grad()
 
     # --- evaluating and saving ---------------------------------------------------------------
 
@@ -268,7 +270,7 @@ class _Run:
     def save(self, name: str) -> None:
         """Write the checkpoint `last` or `stable`."""
         model = {f"model.{n}": p for n, p in self.parts.model.named_parameters() if p.requires_grad}
-        tensors = {**model, **checkpoint.optimizer_tensors(self.optimizer)}
+        tensors = {**model, **state_tensors(self.optimizers)}
         checkpoint.write(self.folder / name, tensors, asdict(self.at))
 
     def _log(self, loss: float, found: Loss) -> None:
@@ -277,7 +279,7 @@ class _Run:
             "step": at.step,
             "tokens": at.tokens,
             "seconds": round(at.seconds, 2),
-            "lr": self.optimizer.param_groups[0]["lr"],
+            "lr": self.optimizers[0].param_groups[0]["lr"],
             "train_loss": round(loss, 5),
             "val_loss": round(found.per_token, 5),
             "val_bits_per_byte": round(found.bits_per_byte, 5),
