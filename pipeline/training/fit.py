@@ -32,6 +32,7 @@ from pipeline.training.device import Machine, candidates, seconds
 from pipeline.training.loss import summed
 from pipeline.training.optimizer import optimizers, restore_state, set_rate, state_tensors
 from pipeline.training.plan import (
+    SLACK,
     FitSettings,
     Progress,
     grown,
@@ -137,7 +138,7 @@ class _Run:
         share = total * self.settings.batch * self.settings.accumulation / self.parts.data.epoch
         self.screen.note(
             f"{self.machine}: {total:,} steps of {step_time:.3f} s, about "
-            f"{total * step_time / 60:.1f} min, {share:.1f} passes over the data; "
+            f"{total * step_time * SLACK / 60:.1f} min, {share:.1f} passes over the data; "
             f"before training {first.bits_per_byte:.3f} bits/byte"
         )
         return at
@@ -165,12 +166,17 @@ class _Run:
                 self.evaluate(loss)
             if at.step == at.schedule.decay_from:
                 self.save("stable")
-            if self.stopping or time.monotonic() - saved > self.settings.train.save_every * 60:
+            if self.stopping or self._save_is_due(saved):
                 self.save("last")
                 saved = time.monotonic()
             if self.stopping:
                 raise KeyboardInterrupt
         self.save("last")
+
+    def _save_is_due(self, saved: float) -> bool:
+        train = self.settings.train
+        by_steps = train.save_steps and self.at.step % train.save_steps == 0
+        return bool(by_steps) or time.monotonic() - saved > train.save_every * 60
 
     def step(self) -> float:
         """One update; returns the mean loss of its targets in nats."""
