@@ -93,11 +93,17 @@ class _Run:
             stable = self._found("stable")
             if stable and at.step > stable[1].step:
                 tensors, at = stable
-            at = replace(at, planned=steps, schedule=schedule, waiting=0)
+            at = replace(
+                at,
+                minutes=self.settings.minutes,
+                epochs=self.settings.epochs,
+                planned=steps,
+                schedule=schedule,
+                waiting=0,
+            )
             self.screen.note(f"continuing from step {at.step:,} of now {steps:,}")
         elif at.step < at.schedule.total:
             self.screen.note(f"continuing from step {at.step:,} of {at.schedule.total:,}")
-        at = replace(at, minutes=self.settings.minutes, epochs=self.settings.epochs)
         self.machine = Machine(self.device, getattr(torch, at.dtype))
         self._load(tensors)
         self._cut_log(at.step)
@@ -134,6 +140,7 @@ class _Run:
             schedule=Schedule.of(total),
             every=pace(self.settings, total, step_time, evaluation),
             dtype=str(self.machine.dtype).removeprefix("torch."),
+            best=first.bits_per_byte,
         )
         share = total * self.settings.batch * self.settings.accumulation / self.parts.data.epoch
         self.screen.note(
@@ -155,6 +162,7 @@ class _Run:
     def train(self, bar: Bar) -> None:
         """Steps, evaluations and checkpoints until the schedule ends."""
         if self.at.step == 0:
+            self.parts.keep()  # so that the best is never worse than what training began with
             self.save("last")
         saved = time.monotonic()
         loss = math.nan

@@ -47,7 +47,7 @@ class Progress:
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    best: float = math.inf
+    best: float = math.inf  # bits per byte
     best_step: int = 0
     waiting: int = 0  # evaluations since the best
 
