@@ -22,4 +22,4 @@ def shared() -> Path:
 @pytest.fixture
 def console() -> Console:
     """A console whose output can be read with `console.file.getvalue()`."""
-    return Console(file=io.StringIO(), highlight=False, width=100, color_system=None)
+    return Console(file=io.StringIO(), highlight=False, width=160, color_system=None)
