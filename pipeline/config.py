@@ -160,6 +160,7 @@ class Train:
         "auto", "Steps between evaluations; auto: about a tenth of the time goes into them.", low=1
     )
     save_every: float = setting(2.0, "Minutes between checkpoints.", low=0.05)
+    save_steps: int = setting(0, "Steps between checkpoints as well; 0: by minutes alone.", low=0)
 
 
 @dataclass(frozen=True)

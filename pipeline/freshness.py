@@ -63,6 +63,12 @@ def makers_of(stage: Stage) -> list[Stage]:
     return [found[number] for number in sorted(found)]
 
 
+def upstream(stage: Stage) -> list[Stage]:
+    """All stages whose work a stage stands on, in order."""
+    found = {s.number: s for maker in makers_of(stage) for s in [maker, *upstream(maker)]}
+    return [found[number] for number in sorted(found)]
+
+
 @dataclass
 class Reasons:
     """Answers for all stages of a workspace; each is worked out once."""

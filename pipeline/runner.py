@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.config import Settings
 from pipeline.errors import WorkspaceError
-from pipeline.freshness import Reasons, larger, makers_of, shape, why
+from pipeline.freshness import Reasons, larger, shape, upstream, why
 from pipeline.screen import Screen
 from pipeline.stages import Stage
 from pipeline.workspace import Workspace, make_private
@@ -88,12 +88,13 @@ def _run_one(workspace: Workspace, stage: Stage, screen: Screen, budget: dict[st
 
 
 def _refuse_without_inputs(workspace: Workspace, stage: Stage) -> None:
-    """A stage runs only on what is whole and fresh."""
+    """A stage runs only on what is whole and fresh; names the earliest that is not."""
     reasons = Reasons(workspace)
-    for maker in makers_of(stage):
-        if workspace.applies(maker) and reasons.why(maker):
+    for earlier in upstream(stage):
+        reason = reasons.why(earlier) if workspace.applies(earlier) else None
+        if reason is not None:
             raise WorkspaceError(
-                f"Stage {stage.number} ({stage.name}) needs stage {maker.number} ({maker.name}), "
-                f"and there {reasons.why(maker)}; "
-                f"run `python -m pipeline {maker.number}-{stage.number}`."
+                f"Stage {stage.number} ({stage.name}) builds on stage {earlier.number} "
+                f"({earlier.name}), which is not fresh: {reason}; "
+                f"run `python -m pipeline {earlier.number}-{stage.number}`."
             )

@@ -199,3 +199,31 @@ def parse_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def reference() -> str:
+    """docs/settings.md: every setting with its default and meaning."""
+    lines = [
+        "# Settings",
+        "",
+        "Every setting of `workspace.toml`, as the program knows it. `python -m pipeline.settings`",
+        "prints this page. Change one in the file, or with `--set section.key=value`.",
+    ]
+    defaults = Settings()
+    for section, cls in sections().items():
+        hints = get_type_hints(cls)
+        lines += ["", f"## [{section}]", "", (cls.__doc__ or "").strip(), ""]
+        lines += ["| setting | default | may be | meaning |", "|---|---|---|---|"]
+        for f in fields(cls):
+            default = tomlkit.item(_plain(getattr(getattr(defaults, section), f.name))).as_string()
+            allowed = _allowed(hints[f.name]).replace("|", "\\|")
+            lines.append(f"| `{f.name}` | `{default}` | {allowed} | {f.metadata['help']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

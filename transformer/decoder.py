@@ -13,7 +13,7 @@ from transformer.config import ModelConfig
 from transformer.linear import linear
 from transformer.patterns import PATTERNS
 from transformer.positions import POSITIONS
-from transformer.view import look
+from transformer.view import look, real_tokens
 
 
 class Decoder(nn.Module):
@@ -52,7 +52,7 @@ class Decoder(nn.Module):
                 f"{seen.size(1)} tokens do not fit block {self.config.block}: "
                 "give the newest ones only, or use a model with a larger block"
             )
-        view = look(seen, ids.size(1), self.position, self.pattern)
+        view = look(seen, ids.size(1), real_tokens(seen), self.position, self.pattern)
         tokens = self.tokens(ids.where(ids >= 0, self.config.padding_id))
         x = self.dropout(self.position.embed(tokens, view.at))
         for layer, block in enumerate(self.blocks):

@@ -51,8 +51,9 @@ def load(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
 
 
 def _config(path: Path) -> ModelConfig:
+    data = _read(path)
     try:
-        return ModelConfig.from_dict(json.loads(_read(path)))
+        return ModelConfig.from_dict(json.loads(data))
     except ConfigError as error:
         raise WeightsError(f"{path}: {error}") from error
     except (ValueError, TypeError, AttributeError) as error:
@@ -60,8 +61,9 @@ def _config(path: Path) -> ModelConfig:
 
 
 def _weights(path: Path) -> dict[str, Tensor]:
+    data = _read(path)
     try:
-        return tensors_from(_read(path))
+        return tensors_from(data)
     except SafetensorError as error:
         raise WeightsError(_damaged(path)) from error
 

@@ -25,8 +25,12 @@ class Pattern:
     whole_past: bool = False
 
 
+def _past(q_at: Tensor, k_at: Tensor) -> Tensor:
+    return k_at <= q_at
+
+
 def _full(config: ModelConfig) -> Pattern:
-    return Pattern(lambda q_at, k_at: k_at <= q_at, whole_past=True)
+    return Pattern(_past, whole_past=True)
 
 
 PATTERNS: Mapping[str, Callable[[ModelConfig], Pattern]] = {"full": _full}

@@ -75,5 +75,5 @@ def choose(
     if sampling.top_p < 1:
         logits = keep_top_p(logits, sampling.top_p)
     shares = logits.softmax(-1)
-    drawn = torch.multinomial(shares.flatten(0, -2), 1, generator=generator)
+    drawn = torch.multinomial(shares.view(-1, shares.size(-1)), 1, generator=generator)
     return drawn.view(shares.shape[:-1])

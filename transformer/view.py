@@ -26,14 +26,26 @@ class View(NamedTuple):
     causal: bool
 
 
-def look(seen: Tensor, new: int, position: NoPosition, pattern: Pattern) -> View:
-    """The view of the last `new` tokens of `seen`, ids (B, S) in which padding is negative.
+def real_tokens(seen: Tensor) -> Tensor | None:
+    """Which of `seen` are not padding, (B, S); None where no mask needs to know.
 
-    Padding after the last real token hides behind causality. Padding before a real token needs a
-    mask, and positions that do not count it, so that the row means what it does unpadded.
+    Padding after the last real token hides behind causality, padding before one needs a mask.
+    This looks at values, so a compiled decoder is cut here; everything after it is one graph.
+    """
+    real = seen >= 0
+    if real.all() or not (real[:, 1:] & ~real[:, :-1]).any():
+        return None
+    return real
+
+
+def look(
+    seen: Tensor, new: int, real: Tensor | None, position: NoPosition, pattern: Pattern
+) -> View:
+    """The view of the last `new` of the ids `seen` (B, S).
+
+    Positions do not count padding, so that a padded row means what it does unpadded.
     """
     start = seen.size(1) - new
-    real = seen >= 0 if _has_gaps(seen) else None  # (B, S)
     if real is None:
         k_at = torch.arange(seen.size(1), device=seen.device)  # (S,)
     else:
@@ -41,15 +53,10 @@ def look(seen: Tensor, new: int, position: NoPosition, pattern: Pattern) -> View
     q_at = k_at[..., start:]
     bias = position.bias(q_at, k_at)
     mask = None
-    if real is not None or bias is not None or not pattern.whole_past or 1 < new < seen.size(1):
+    chunk = start > 0 and new > 1
+    if real is not None or bias is not None or chunk or not pattern.whole_past:
         mask = _mask(pattern.sees(q_at[..., None], k_at[..., None, :]), real, bias)
-    return View(start, q_at, position.rotate(q_at), mask, causal=mask is None and new > 1)
-
-
-def _has_gaps(seen: Tensor) -> bool:
-    """Whether padding stands before a real token anywhere; quick when there is no padding."""
-    padding = seen < 0
-    return bool(padding.any()) and bool((padding[:, :-1] & ~padding[:, 1:]).any())
+    return View(start, q_at, position.rotate(q_at), mask, causal=mask is None and start == 0)
 
 
 def _mask(sees: Tensor, real: Tensor | None, bias: Tensor | None) -> Tensor:

@@ -142,7 +142,7 @@ class Terminal:
 
     def tell(self, text: str) -> None:
         """A line of the program's own."""
-        self.console.print(Text(text, style="dim"), soft_wrap=True)
+        self.console.print(Text(text, style="dim"))
 
 
 def once(session: Session, text: str, console: Console) -> None:

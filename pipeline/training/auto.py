@@ -17,10 +17,10 @@ VOCABULARY = ((50_000, 384), (300_000, 512), (2_000_000, 1024), (20_000_000, 409
 LARGEST_VOCABULARY = 16_384
 
 # Up to so many tokens of training text → (preset, dropout).
-DECODER = ((100_000, "tiny", 0.2), (5_000_000, "small", 0.2), (50_000_000, "base", 0.1))
+DECODER = ((100_000, "tiny", 0.2), (5_000_000, "small", 0.15), (50_000_000, "base", 0.1))
 LARGEST_DECODER = ("base", 0.0)
 
-TOKENS_PER_STEP = 4096
+TOKENS_PER_STEP = 2048
 
 
 def vocab_size(text_bytes: int) -> int:
@@ -50,7 +50,7 @@ def batch(setting: int | str, block: int) -> int:
 
 def learning_rate(setting: float | str, width: int) -> float:
     """Peak rate of pretraining: smaller for wider models."""
-    return 2e-3 * (256 / width) ** 0.5 if setting == "auto" else float(setting)
+    return 4e-3 * (256 / width) ** 0.5 if setting == "auto" else float(setting)
 
 
 def finetune_batch(setting: int | str, block: int) -> int:
@@ -62,4 +62,4 @@ def finetune_rate(setting: float | str, method: str, width: int) -> float:
     """Peak rate of fine-tuning: gentle when all weights move."""
     if setting != "auto":
         return float(setting)
-    return {"full": 0.2, "lora": 0.5}[method] * learning_rate("auto", width)
+    return {"full": 0.025, "lora": 0.25}[method] * learning_rate("auto", width)

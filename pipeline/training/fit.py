@@ -30,8 +30,9 @@ from pipeline.training import checkpoint
 from pipeline.training.batches import Data
 from pipeline.training.device import Machine, candidates, seconds
 from pipeline.training.loss import summed
-from pipeline.training.optimizer import adamw
+from pipeline.training.optimizer import optimizers, restore_state, set_rate, state_tensors
 from pipeline.training.plan import (
+    SLACK,
     FitSettings,
     Progress,
     grown,
@@ -72,7 +73,7 @@ class _Run:
     def __init__(self, parts: Parts, settings: FitSettings, folder: Path, screen: Screen) -> None:
         self.parts, self.settings, self.folder, self.screen = parts, settings, folder, screen
         self.began = time.monotonic()
-        self.optimizer = adamw(parts.model, settings.weight_decay)
+        self.optimizers = optimizers(parts.model, settings.weight_decay)
         self.device = next(parts.model.parameters()).device
         self.machine = Machine(self.device)
         self.stopping = False
@@ -92,11 +93,17 @@ class _Run:
             stable = self._found("stable")
             if stable and at.step > stable[1].step:
                 tensors, at = stable
-            at = replace(at, planned=steps, schedule=schedule, waiting=0)
+            at = replace(
+                at,
+                minutes=self.settings.minutes,
+                epochs=self.settings.epochs,
+                planned=steps,
+                schedule=schedule,
+                waiting=0,
+            )
             self.screen.note(f"continuing from step {at.step:,} of now {steps:,}")
         elif at.step < at.schedule.total:
             self.screen.note(f"continuing from step {at.step:,} of {at.schedule.total:,}")
-        at = replace(at, minutes=self.settings.minutes, epochs=self.settings.epochs)
         self.machine = Machine(self.device, getattr(torch, at.dtype))
         self._load(tensors)
         self._cut_log(at.step)
@@ -133,11 +140,12 @@ class _Run:
             schedule=Schedule.of(total),
             every=pace(self.settings, total, step_time, evaluation),
             dtype=str(self.machine.dtype).removeprefix("torch."),
+            best=first.bits_per_byte,
         )
         share = total * self.settings.batch * self.settings.accumulation / self.parts.data.epoch
         self.screen.note(
             f"{self.machine}: {total:,} steps of {step_time:.3f} s, about "
-            f"{total * step_time / 60:.1f} min, {share:.1f} passes over the data; "
+            f"{total * step_time * SLACK / 60:.1f} min, {share:.1f} passes over the data; "
             f"before training {first.bits_per_byte:.3f} bits/byte"
         )
         return at
@@ -147,13 +155,14 @@ class _Run:
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(tensors[f"model.{name}"])
-        checkpoint.restore_optimizer(self.optimizer, tensors)
+        restore_state(self.optimizers, tensors)
 
     # --- training ----------------------------------------------------------------------------
 
     def train(self, bar: Bar) -> None:
         """Steps, evaluations and checkpoints until the schedule ends."""
         if self.at.step == 0:
+            self.parts.keep()  # so that the best is never worse than what training began with
             self.save("last")
         saved = time.monotonic()
         loss = math.nan
@@ -165,12 +174,17 @@ class _Run:
                 self.evaluate(loss)
             if at.step == at.schedule.decay_from:
                 self.save("stable")
-            if self.stopping or time.monotonic() - saved > self.settings.train.save_every * 60:
+            if self.stopping or self._save_is_due(saved):
                 self.save("last")
                 saved = time.monotonic()
             if self.stopping:
                 raise KeyboardInterrupt
         self.save("last")
+
+    def _save_is_due(self, saved: float) -> bool:
+        train = self.settings.train
+        by_steps = train.save_steps and self.at.step % train.save_steps == 0
+        return bool(by_steps) or time.monotonic() - saved > train.save_every * 60
 
     def step(self) -> float:
         """One update; returns the mean loss of its targets in nats."""
@@ -183,26 +197,23 @@ class _Run:
                 f"The loss became {loss} at step {at.step}; set a lower learning_rate "
                 "(`--set pretrain.learning_rate=…`) and run the stage again."
             )
-        rate = settings.learning_rate * at.schedule.rate(at.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        nn.utils.clip_grad_norm_(self._learning(), settings.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self._update(settings.learning_rate * at.schedule.rate(at.step))
         at.step += 1
         at.tokens += seen
         at.seconds += time.monotonic() - began
         return loss
 
     def _step_time(self, machine: Machine) -> float:
-        """Seconds of a step's work without its update, in one number format."""
+        """Seconds of a step in one number format, tried at a rate of zero and forgotten again."""
         self.machine = machine
 
         def work() -> None:
             self._gradients(0)
-            self.optimizer.zero_grad(set_to_none=True)
+            self._update(0.0)
 
-        return seconds(work)
+        taken = seconds(work)
+        self.optimizers = optimizers(self.parts.model, self.settings.weight_decay)
+        return taken
 
     def _gradients(self, step: int) -> tuple[float, int]:
         """Accumulate gradients of the mean loss over a step's targets; mean loss, tokens seen."""
@@ -223,8 +234,13 @@ class _Run:
             seen += int((x >= 0).sum())
         return total / targets, seen
 
-    def _learning(self) -> list[nn.Parameter]:
-        return [p for p in self.parts.model.parameters() if p.requires_grad]
+    def _update(self, rate: float) -> None:
+        """Change the weights by the gradients at hand."""
+        set_rate(self.optimizers, rate)
+        nn.utils.clip_grad_norm_(self.parts.model.parameters(), self.settings.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.parts.model.zero_grad()
 
     # --- evaluating and saving ---------------------------------------------------------------
 
@@ -268,7 +284,7 @@ class _Run:
     def save(self, name: str) -> None:
         """Write the checkpoint `last` or `stable`."""
         model = {f"model.{n}": p for n, p in self.parts.model.named_parameters() if p.requires_grad}
-        tensors = {**model, **checkpoint.optimizer_tensors(self.optimizer)}
+        tensors = {**model, **state_tensors(self.optimizers)}
         checkpoint.write(self.folder / name, tensors, asdict(self.at))
 
     def _log(self, loss: float, found: Loss) -> None:
@@ -277,7 +293,7 @@ class _Run:
             "step": at.step,
             "tokens": at.tokens,
             "seconds": round(at.seconds, 2),
-            "lr": self.optimizer.param_groups[0]["lr"],
+            "lr": self.optimizers[0].param_groups[0]["lr"],
             "train_loss": round(loss, 5),
             "val_loss": round(found.per_token, 5),
             "val_bits_per_byte": round(found.bits_per_byte, 5),

@@ -1,17 +1,72 @@
-"""The optimizer: AdamW, decaying matrices and leaving norms and biases alone."""
+"""The optimizers: Muon for the matrices inside the blocks, AdamW for everything else.
+
+Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) takes steps whose directions
+are all equally long, and learns more per step; its steps are scaled to the size of AdamW's (Liu et
+al. 2025, "Muon is scalable for LLM training", section 2.2), so that one learning rate serves both.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+Optimizers = list[torch.optim.Optimizer]
 
-def adamw(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) over what learns; `fit` sets the rate at every step."""
-    learning = [p for p in model.parameters() if p.requires_grad]
+
+def optimizers(model: nn.Module, weight_decay: float) -> Optimizers:
+    """The optimizers over what learns; `fit` sets their rate at every step.
+
+    Where part of the model is frozen (LoRA), the small added matrices are AdamW's too.
+    """
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    whole = all(p.requires_grad for p in model.parameters())
+    matrices = [p for n, p in named if whole and p.ndim == 2 and n.startswith("blocks.")]
+    taken = {id(p) for p in matrices}
+    rest = [p for _, p in named if id(p) not in taken]
     groups = [
-        {"params": [p for p in learning if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in learning if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
     ]
-    groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), fused=True)
+    found: Optimizers = [
+        torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, betas=(0.9, 0.95), fused=True)
+    ]
+    if matrices:
+        found.append(
+            torch.optim.Muon(
+                matrices,
+                lr=0.0,
+                weight_decay=weight_decay,
+                momentum=0.95,
+                adjust_lr_fn="match_rms_adamw",
+            )
+        )
+    return found
+
+
+def set_rate(found: Optimizers, rate: float) -> None:
+    """Set the learning rate of the coming step."""
+    for optimizer in found:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+
+def state_tensors(found: Optimizers) -> dict[str, torch.Tensor]:
+    """The optimizers' state as named tensors, for a checkpoint."""
+    return {
+        f"optimizer.{number}.{parameter}.{key}": torch.as_tensor(value)
+        for number, optimizer in enumerate(found)
+        for parameter, values in optimizer.state_dict()["state"].items()
+        for key, value in values.items()
+    }
+
+
+def restore_state(found: Optimizers, tensors: dict[str, torch.Tensor]) -> None:
+    """The inverse of `state_tensors`, into optimizers over the same parameters."""
+    states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in found]
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, number, parameter, key = name.split(".")
+            states[int(number)].setdefault(int(parameter), {})[key] = tensor
+    for optimizer, state in zip(found, states, strict=True):
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -11,6 +11,7 @@ from pipeline.training.schedule import Schedule
 
 EVALUATION_SHARE = 0.1  # of the time, at most
 EVALUATIONS = 20  # in a run, at most
+SLACK = 1.1  # a long run is slower than a few seconds of timing: heat, other programs
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Progress:
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    best: float = math.inf
+    best: float = math.inf  # bits per byte
     best_step: int = 0
     waiting: int = 0  # evaluations since the best
 
@@ -64,7 +65,7 @@ def steps_of_epochs(settings: FitSettings, epoch: int) -> int:
 def steps_of_minutes(seconds: float, step: float, evaluation: float) -> int:
     """The steps that fit into some seconds, evaluations included."""
     spent = min(EVALUATION_SHARE * seconds, EVALUATIONS * evaluation)
-    return max(1, int((seconds - spent) / step))
+    return max(1, int((seconds - spent) / (step * SLACK)))
 
 
 def pace(settings: FitSettings, total: int, step: float, evaluation: float) -> int:

@@ -149,6 +149,22 @@ def test_the_same_budget_again_trains_nothing_more(trial):
     assert len(again.log()) == 2
 
 
+def test_a_model_that_only_gets_worse_is_not_kept(trial):
+    run = trial()
+    run.losses = [1.0] + [2.0] * 10
+    end = run.run(30)
+    assert run.kept == [0]
+    assert (end.best, end.best_step) == (pytest.approx(1 / math.log(2)), 0)
+
+
+def test_a_smaller_budget_later_changes_nothing(trial):
+    long = trial()
+    long.stop_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        long.run(50)
+    assert trial().run(20).step == 50
+
+
 def test_another_key_starts_over(trial):
     trial().run(20)
     other = trial()
@@ -162,7 +178,7 @@ def test_when_validation_stalls_it_decays_and_then_stops(trial):
     end = run.run(400, patience=3)
     assert end.best_step == 20
     assert end.step == 72  # stalled at 50, so it decayed for 22 steps more
-    assert run.kept == [0, 1]
+    assert run.kept == [0, 0, 1]  # before training, and at steps 10 and 20
 
 
 def test_accumulation_is_a_larger_batch(trial):
@@ -178,11 +194,10 @@ def test_accumulation_is_a_larger_batch(trial):
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
-def test_minutes_become_steps(trial):
-    run = trial()
-    end = run.run(1, epochs=0.0, minutes=0.06)
-    assert end.step > 10
-    assert end.planned == end.step
+def test_minutes_become_steps_by_what_a_step_takes(trial, monkeypatch):
+    monkeypatch.setattr("pipeline.training.fit.seconds", lambda work: 0.1)
+    end = trial().run(1, epochs=0.0, minutes=0.1)
+    assert 50 < end.planned == end.step <= 60
 
 
 def test_a_loss_that_is_no_number_is_said_in_words(trial):

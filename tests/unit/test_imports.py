@@ -1,4 +1,4 @@
-"""Who may import whom, as the drawing in docs/design.md has it, and what must answer at once."""
+"""Who may import whom, as docs/architecture.md has it, and what must answer at once."""
 
 from __future__ import annotations
 

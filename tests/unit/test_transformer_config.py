@@ -1,0 +1,119 @@
+"""A config is a value; contradictions are refused with advice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from transformer import config as c
+from transformer.config import ConfigError, ModelConfig
+from transformer.presets import PRESETS, preset
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_json_both_ways():
+    config = ModelConfig(vocab_size=300, feedforward="gelu", rope_base=5_000.0)
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_what_was_left_open_is_saved_as_numbers():
+    saved = ModelConfig(vocab_size=300, width=512, heads=8).to_dict()
+    assert (saved["kv_heads"], saved["hidden"]) == (4, 1408)
+    plain = ModelConfig(vocab_size=300, width=512, heads=1, feedforward="gelu")
+    assert (plain.kv_heads, plain.hidden) == (1, 2048)
+
+
+def test_a_config_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        ModelConfig(vocab_size=300).width = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"width": 100, "heads": 8}, ["width 100", "heads 8", "width 96 or heads 10"]),
+        ({"width": 12, "heads": 6, "kv_heads": 4}, ["heads 6", "kv_heads 4", "pick kv_heads 3"]),
+        ({"width": 12, "heads": 4}, ["rope", "head size 3", "width 16"]),
+        ({"width": 15, "heads": 3, "position": "sinusoidal"}, ["sinusoidal", "width 16"]),
+        ({"position": "rotary"}, ["position 'rotary'", "none, learned, sinusoidal or rope"]),
+        ({"attention": "magic"}, ["attention 'magic'", "grouped"]),
+        ({"layers": 0}, ["layers 0", "pick 1 or more"]),
+        ({"kv_heads": -1}, ["kv_heads -1", "pick 0 or more"]),
+        ({"dropout": 1.0}, ["dropout 1.0", "less than 1"]),
+        ({"dropout": float("nan")}, ["dropout nan"]),
+        ({"rope_base": 0}, ["rope_base 0.0"]),
+        ({"norm_eps": -1e-5}, ["norm_eps"]),
+        ({"padding_id": 300}, ["padding_id 300", "vocab_size 300", "0 to 299"]),
+        ({"width": 64.0}, ["width must be a whole number, not 64.0"]),
+        ({"heads": True}, ["heads must be a whole number"]),
+        ({"bias": 1}, ["bias must be true or false"]),
+        ({"dropout": "0.1"}, ["dropout must be a number"]),
+        ({"widht": 64}, ["'widht'", "did you mean width?"]),
+        ({"zzz": 64}, ["'zzz'", "known are vocab_size, block"]),
+    ],
+)
+def test_what_cannot_be_is_refused_with_advice(settings, words):
+    with pytest.raises(ConfigError) as error:
+        ModelConfig.from_dict({"vocab_size": 300, **settings})
+    message = str(error.value)
+    assert all(word in message for word in words), message
+    assert "\n" not in message
+
+
+def test_the_advice_can_be_followed():
+    for followed in ({"width": 96, "heads": 8}, {"width": 100, "heads": 10}):
+        assert ModelConfig(vocab_size=300, **followed).head_size in (12, 10)
+
+
+def test_a_vocabulary_is_asked_for():
+    with pytest.raises(ConfigError, match="vocab_size is missing"):
+        ModelConfig.from_dict({})
+
+
+def test_every_preset_can_be_made_and_says_only_its_difference():
+    default = ModelConfig(vocab_size=300).to_dict()
+    for name, row in PRESETS.items():
+        made = preset(name, 300).to_dict()
+        assert {key: made[key] for key in row} == dict(row)
+        assert all(default[key] != value for key, value in row.items())
+    assert preset("tiny", 300, layers=7).layers == 7
+    with pytest.raises(ConfigError, match="pick one of tiny, small, base"):
+        preset("huge", 300)
+
+
+def test_every_name_has_code_and_all_code_a_name():
+    from transformer import attention, block, feedforward, norms, patterns, positions
+
+    for table, names in (
+        (positions.POSITIONS, c.Position),
+        (patterns.PATTERNS, c.Pattern),
+        (attention.ATTENTIONS, c.Attention),
+        (feedforward.FEEDFORWARDS, c.FeedForward),
+        (norms.NORMS, c.Norm),
+        (block.PLACEMENTS, c.Placement),
+    ):
+        assert set(table) == set(get_args(names))
+
+
+def test_configs_and_presets_do_not_wait_for_torch():
+    code = (
+        "import sys, transformer, transformer.config; transformer.preset('tiny', 300); "
+        "assert 'torch' not in sys.modules; transformer.Decoder; assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
+
+
+def test_an_unknown_attribute_is_an_attribute_error():
+    import transformer
+
+    with pytest.raises(AttributeError, match="nothing_like_this"):
+        _ = transformer.nothing_like_this
+    for name in transformer.__all__:
+        assert getattr(transformer, name)
