@@ -67,7 +67,7 @@ def attempt(data: bytes, folder: Path) -> None:
         for _ in clean(read_export(path).messages, rules):
             pass
     except SoundalikeError as error:
-        assert "\n" not in str(error)
+        assert "\n" not in str(error)  # noqa: PT017
     took = process_time() - start
     assert took < 2 + len(data) / LEAST_RATE, f"{took:.1f} s for {len(data):,} bytes"
 
