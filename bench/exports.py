@@ -41,7 +41,7 @@ READERS = {
     ),
     "whatstk": (
         "from whatstk import WhatsAppChat",
-        "len(WhatsAppChat.from_source(filepath=path).df)",
+        "len(WhatsAppChat.from_source(filepath=path, max_size=1 << 40).df)",
     ),
 }
 

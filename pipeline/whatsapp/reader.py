@@ -145,6 +145,7 @@ def _raw_messages(stream: TextIO, layout: Layout, tally: Tally, block: int) -> I
     days, clocks = headers.days, headers.clocks
     tidy = _with_plain_breaks(layout)
     rest, offset, begun = layout.newline, 0, False
+    last: datetime | None = None  # when somebody last spoke
     while True:
         chunk = stream.read(block)
         text = rest + chunk
@@ -159,7 +160,7 @@ def _raw_messages(stream: TextIO, layout: Layout, tally: Tally, block: int) -> I
                 continue
             when = combine(day, clock)
             if who not in spoken and begin >= 0 and start > until:
-                pasted = headers.count_pasted(match, when, is_last_block=not chunk)
+                pasted = headers.count_pasted(match, last, when, is_last_block=not chunk)
                 if pasted is None:
                     break  # the next block tells
                 until = headers.note(match, who, pasted, offset)
@@ -174,7 +175,7 @@ def _raw_messages(stream: TextIO, layout: Layout, tally: Tally, block: int) -> I
                 spoken.add(who)
             begin, end, time, sender = start, match.end(), when, who
             if who is not None:
-                headers.last = when
+                last = when
         if not chunk:
             break
         keep = max(begin, 0)
@@ -196,7 +197,6 @@ class _Headers:
         self.finditer = layout.pattern.finditer
         self.groups = (2, 1, 3) if layout.shape.example.time_first else (1, 2, 3)
         self.spoken: set[str | None] = {None}
-        self.last: datetime | None = None  # when somebody last spoke
         self._can_be_pasted = layout.newline == "\n"
         self.days = tally.days = Days(layout.dates.order)
         self.clocks = Clocks()
@@ -207,9 +207,10 @@ class _Headers:
         day, clock = self.days[day_text], self.clocks[clock_text]
         return None if day is None or clock is None else datetime.combine(day, clock)
 
-    def count_pasted(self, match: re.Match[str], time: datetime, is_last_block: bool) -> int | None:
+    def count_pasted(
+        self, match: re.Match[str], last: datetime | None, time: datetime, is_last_block: bool
+    ) -> int | None:
         """How many headers from `match` on were pasted; None if more text must be read to tell."""
-        last = self.last
         if not self._can_be_pasted or last is None or last - _LATE <= time <= last + _EARLY:
             return 0
         following = islice(self.finditer(match.string, match.end()), _LONGEST_PASTE)
