@@ -9,6 +9,7 @@ from pathlib import Path
 
 import phonenumbers
 import pytest
+from stdnum import iban
 
 from pipeline.cleaning.clean import Tally, clean
 from pipeline.cleaning.personal import FINDERS, accounts, cards, finder, mask, phones
@@ -100,6 +101,26 @@ def test_placeholders(text: str, expected: str) -> None:
         text = mask(text, kind, finder(kind, (), ["Rumpelstilzchen"]))
 
     assert text == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [  # the examples of python-stdnum's own pages, and a digit changed in each
+        ("GR16 0110 1050 0000 1054 7023 795", True),
+        ("BE31435411161155", True),
+        ("GR16 0110 1050 0000 1054 7023 796", False),
+        ("BE31435411161156", False),
+    ],
+)
+def test_accounts(text: str, is_one: bool) -> None:
+    assert [*accounts(f"to {text} ok")] == ([(3, 3 + len(text))] if is_one else [])
+
+
+def test_every_account_with_a_check_of_its_own_is_found() -> None:
+    for country, digits in (("DE", "370400440532013000"), ("NO", "86011117947")):
+        for check in range(100):
+            text = f"{country}{check:02}{digits}"
+            assert bool([*accounts(text)]) == iban.is_valid(text)
 
 
 def test_numbers_that_only_look_right() -> None:
