@@ -153,6 +153,12 @@ def test_what_layers_add_starts_smaller_the_more_layers_there_are():
     assert (block.attention_norm.weight == 1).all()
 
 
+def test_a_norm_at_the_end_stands_only_where_nothing_was_normed():
+    for norm in ("layer", "rms"):
+        assert "norm.weight" in tiny(norm=norm, placement="pre").state_dict()
+        assert "norm.weight" not in tiny(norm=norm, placement="post").state_dict()
+
+
 def test_a_decoder_can_be_sent_to_another_process():
     decoder, ids = tiny(), torch.tensor([[1, 2, 3]])
     assert torch.equal(pickle.loads(pickle.dumps(decoder))(ids), decoder(ids))
