@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -77,14 +78,16 @@ class Rope(NoPosition):
     """Pairs of a head's numbers turned by an angle that grows with the position.
 
     So that a score depends on the distance alone (Su et al. 2021, arXiv 2104.09864). The pairs are
-    (i, i + D/2), as in Llama's published weights, not neighbours as in the paper.
+    (i, i + D/2), as in Llama's published weights, not neighbours as in the paper. With a
+    `rope_factor`, slow pairs turn slower still, for contexts longer than `rope_original` (Llama 3,
+    arXiv 2407.21783, and `use_scaled_rope` in github.com/meta-llama/llama-models).
     """
 
     table: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        angles = _angles(config.block, config.head_size, config.rope_base)
+        angles = _angles(config.block, config.head_size, config.rope_base, _slower(config))
         sin, cos = angles.sin(), angles.cos()
         table = torch.cat((cos, cos, -sin, sin), dim=-1)  # (block, 2 D)
         self.register_buffer("table", table, persistent=False)
@@ -100,15 +103,30 @@ class Rope(NoPosition):
         return turn
 
 
-def _angles(positions: int, size: int, base: float) -> Tensor:
+def _slower(config: ModelConfig) -> Callable[[Tensor], Tensor]:
+    """Llama 3's change of the turn per token: by the factor where a turn takes long, by nothing
+    where it is quick, and in between by a share of the two."""
+
+    def slower(turn: Tensor) -> Tensor:
+        turns = config.rope_original * turn / (2 * math.pi)  # in the first context
+        share = (turns - config.rope_low) / (config.rope_high - config.rope_low)
+        return torch.lerp(turn / config.rope_factor, turn, share.clamp(0, 1))
+
+    return slower
+
+
+def _angles(
+    positions: int, size: int, base: float, change: Callable[[Tensor], Tensor] = lambda turn: turn
+) -> Tensor:
     """The angle of each position for each pair, (positions, size / 2).
 
-    On the CPU whatever the default device: these tables are no weights, so a decoder that is
-    built without memory to have its weights put in still needs them.
+    `change` is applied to the turn per token. On the CPU whatever the default device: these
+    tables are no weights, so a decoder that is built without memory to have its weights put in
+    still needs them.
     """
     powers = torch.arange(0, size, 2, dtype=torch.float64, device="cpu") / size
     at = torch.arange(positions, dtype=torch.float64, device="cpu")
-    return torch.outer(at, base**-powers).float()
+    return torch.outer(at, change(base**-powers)).float()
 
 
 POSITIONS: Mapping[str, Callable[[ModelConfig], NoPosition]] = {

@@ -14,8 +14,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def preset(name: str, vocab_size: int, **changes: Any) -> ModelConfig:
-    """The preset `name` with `changes`; raises `ConfigError` for what does not exist or fit."""
+def preset(name: str, **changes: Any) -> ModelConfig:
+    """The preset `name` with `changes`; raises `ConfigError` for what does not exist or fit.
+
+    `vocab_size` must be among the changes where the preset has none of its own.
+    """
     if name not in PRESETS:
         raise ConfigError(f"preset {name!r} is unknown: pick one of {', '.join(PRESETS)}")
-    return ModelConfig.from_dict({"vocab_size": vocab_size, **PRESETS[name], **changes})
+    return ModelConfig.from_dict({**PRESETS[name], **changes})

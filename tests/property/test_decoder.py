@@ -32,6 +32,7 @@ configs = st.builds(
     layers=st.just(2),
     heads=st.just(4),
     kv_heads=st.sampled_from([1, 2, 4]),
+    head_size=st.sampled_from([0, 6]),
     hidden=st.just(24),
     dropout=st.just(0.2),
     position=st.sampled_from(sorted(POSITIONS)),
@@ -41,6 +42,8 @@ configs = st.builds(
     norm=st.sampled_from(sorted(NORMS)),
     placement=st.sampled_from(sorted(PLACEMENTS)),
     bias=st.booleans(),
+    qkv_bias=st.sampled_from([None, True, False]),
+    qk_norm=st.booleans(),
     tied=st.booleans(),
     padding_id=st.integers(0, V - 1),
 )
