@@ -2,17 +2,23 @@
 
 Read the files in this order; each adds one idea:
 
-    config.py       what defines a model, and which choices contradict each other
+    config.py       what defines a model
+    rules.py        what is worked out, and which choices contradict each other
     positions.py    how a token knows where it is
     patterns.py     who may see whom
-    view.py         the two above, worked out once for a pass and shared by all layers
+    kept.py         what one layer keeps of the past, and where
+    padding.py      padding moved out of the way
+    cache.py        which tokens are kept, so that a new token costs one token
+    scores.py       softmax attention in the cheapest way that the shapes allow
+    view.py         all of the above, worked out once for a pass and shared by all layers
     linear.py       a matrix product that is also fast for a single token
-    attention.py    how tokens exchange information
+    sums.py         causal sums without a score for each pair of tokens
+    latent.py       attention with keys and values made from one small vector a token
+    attention.py    how tokens exchange information: grouped heads, linear, latent
     feedforward.py  what is computed at each token alone
     norms.py        how the scale of activations is kept
     block.py        one layer: attention, feed-forward, norms and residuals
     decoder.py      the model: embedding, layers, head
-    cache.py        what is kept of the past, so that a new token costs one token
     sampling.py     from logits to the next id
     generate.py     one id after another (`from transformer.generate import generate`)
     io.py           a model as a folder

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from transformer.attention import ATTENTIONS, Grouped
-from transformer.cache import KeyValues
+from transformer.attention import ATTENTIONS, Attention
 from transformer.config import ModelConfig
 from transformer.feedforward import FEEDFORWARDS
+from transformer.kept import Kept
 from transformer.norms import NORMS
 from transformer.view import View
 
@@ -20,7 +20,7 @@ from transformer.view import View
 class PreNorm(nn.Module):
     """x + branch(norm(x)): the way through stays clear (Xiong et al. 2020, arXiv 2002.04745)."""
 
-    attention: Grouped
+    attention: Attention
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class PreNorm(nn.Module):
         self.feedforward = FEEDFORWARDS[config.feedforward](config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, view: View, cache: KeyValues | None = None) -> Tensor:
+    def forward(self, x: Tensor, view: View, cache: Kept | None = None) -> Tensor:
         x = x + self.dropout(self.attention(self.attention_norm(x), view, cache))
         added: Tensor = self.dropout(self.feedforward(self.feedforward_norm(x)))
         return x + added
@@ -44,7 +44,7 @@ class PreNorm(nn.Module):
 class PostNorm(PreNorm):
     """norm(x + branch(x)), as in the first transformer; nothing is left to norm at the end."""
 
-    def forward(self, x: Tensor, view: View, cache: KeyValues | None = None) -> Tensor:
+    def forward(self, x: Tensor, view: View, cache: Kept | None = None) -> Tensor:
         x = self.attention_norm(x + self.dropout(self.attention(x, view, cache)))
         y: Tensor = self.feedforward_norm(x + self.dropout(self.feedforward(x)))
         return y

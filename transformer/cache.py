@@ -1,41 +1,41 @@
 """What is kept of the past, so that a new token costs one token and not the whole context.
 
 A `Cache` knows which ids it holds, and that is the only record of how full it is: a layer is told
-where to write. So a pass that was interrupted halfway never happened, and going back is one slice.
+where to write. So a pass that was interrupted halfway never happened.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-
-class KeyValues:
-    """Keys and values of one layer, (B, Hkv, room, D) each; the room doubles when it is used up."""
-
-    def __init__(self) -> None:
-        self.keys: Tensor | None = None
-        self.values: Tensor | None = None
-
-    def put(self, start: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write (B, Hkv, T, D) from slot `start` on; gives all up to there, (B, Hkv, S, D)."""
-        end = start + keys.size(2)
-        self.keys = _written(self.keys, start, keys)
-        self.values = _written(self.values, start, values)
-        return self.keys.narrow(2, 0, end), self.values.narrow(2, 0, end)
+from transformer.kept import Kept
 
 
-def _written(room: Tensor | None, start: int, new: Tensor) -> Tensor:
-    end = start + new.size(2)
-    if room is None or room.size(2) < end:
-        larger = new.new_empty(*new.shape[:2], max(2 * start, end, 64), new.size(3))
-        if room is not None:
-            larger.narrow(2, 0, start).copy_(room.narrow(2, 0, start))
-        room = larger
-    room.narrow(2, start, new.size(2)).copy_(new)
-    return room
+class Held(NamedTuple):
+    """The ids in a cache (B, S), padding included, and how many tokens each row has of them."""
+
+    ids: Tensor | None = None
+    lengths: int | Tensor = 0  # (B,) where rows differ
+    longest: int = 0
+
+    @property
+    def slots(self) -> int:
+        """S."""
+        return 0 if self.ids is None else self.ids.size(1)
+
+    def then(self, ids: Tensor, counts: int | Tensor) -> Held:
+        """With the next `ids` (B, T), of which `counts` are no padding."""
+        lengths = self.lengths + counts
+        ids = ids if self.ids is None else torch.cat((self.ids, ids), dim=1)
+        if isinstance(lengths, Tensor):
+            longest = int(lengths.max())
+            return Held(ids, longest if bool((lengths == longest).all()) else lengths, longest)
+        return Held(ids, lengths, lengths)
 
 
 class Cache:
@@ -44,32 +44,39 @@ class Cache:
     Not for training: what is kept has no gradient.
     """
 
-    def __init__(self, layers: Sequence[KeyValues]) -> None:
+    def __init__(self, layers: Sequence[Kept]) -> None:
         self.layers = layers
-        self.ids: Tensor | None = None  # (B, S), padding negative
+        self.held = Held()
+        self.limit = min((layer.limit for layer in layers), default=math.inf)
 
     def __len__(self) -> int:
-        return 0 if self.ids is None else self.ids.size(1)
+        return self.held.slots
 
-    def with_next(self, ids: Tensor) -> Tensor:
-        """The ids held, followed by `ids` (B, T): (B, S)."""
-        return ids if self.ids is None else torch.cat((self.ids, ids), dim=1)
+    def truncate(self, length: int) -> int:
+        """Go back to the first `length` slots, and give how many there are then.
 
-    def truncate(self, length: int) -> None:
-        """Go back to the first `length` tokens."""
-        if self.ids is not None:
-            self.ids = self.ids[:, :length] if length > 0 else None
+        All or nothing: where older tokens were forgotten already (a window that has moved on, a
+        running sum) one cannot go back to a later beginning than the very first.
+        """
+        held = self.held
+        if held.ids is None or length >= held.slots:
+            return held.slots
+        if length <= 0 or held.longest >= self.limit:
+            self.held = Held()
+            return 0
+        kept = held.ids[:, :length]
+        self.held = Held().then(kept, (kept >= 0).sum(dim=1))
+        return length
 
     def reuse(self, ids: Sequence[int]) -> int:
-        """Go back to what one row of `ids` begins with, and give its length.
+        """Go back to what one row of `ids` begins with, as far as `truncate` can; gives its length.
 
         At least the last of `ids` is left over, since a pass needs a token to give logits for.
         """
-        held = [] if self.ids is None else self.ids[0].tolist()
+        held = [] if self.held.ids is None else self.held.ids[0].tolist()
         same = 0
         for mine, yours in zip(held, ids[:-1], strict=False):
             if mine != yours:
                 break
             same += 1
-        self.truncate(same)
-        return same
+        return self.truncate(same)

@@ -1,27 +1,27 @@
 """`ModelConfig`: all that defines a model, as one frozen value that is saved with the weights.
 
 A config that exists can be built: contradictions are refused when it is made, in words that name
-the settings and what to pick instead. This file does not import torch, so that settings can be
-checked and shown at once; the tables that turn a name into code stand beside that code.
+the settings and what to pick instead (rules.py). This file does not import torch, so that settings
+can be checked and shown at once; the tables that turn a name into code stand beside that code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from functools import cache
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from transformer.rules import DERIVED, RANGES, RULES, Rule, either
+
 Position = Literal["none", "learned", "sinusoidal", "rope"]
-Pattern = Literal["full"]
-Attention = Literal["grouped"]
+Pattern = Literal["full", "local", "dilated", "chunked", "global_local", "bigbird"]
+Attention = Literal["grouped", "linear", "latent"]
 FeedForward = Literal["relu", "leaky_relu", "silu", "gelu", "gelu_tanh", "swiglu"]
 Norm = Literal["layer", "rms"]
 Placement = Literal["pre", "post"]
-
-GATED = frozenset({"swiglu"})  # feed-forwards with a second, multiplying input matrix
 
 
 class ConfigError(ValueError):
@@ -34,7 +34,10 @@ class ModelConfig:
 
     What is left at 0 or None is worked out and saved as what it became: `kv_heads` half of `heads`
     (where that is even), `head_size` the width shared by the heads, `hidden` the usual multiple of
-    `width`, `qkv_bias` as `bias`.
+    `width`, `qkv_bias` as `bias`, and what a pattern or attention needs: `window` a quarter of
+    `block`, `dilation` 2, `global_tokens` 1, `random_blocks` 3, `pattern_block` 64, `query_latent`
+    half of `width`, `kv_latent` four heads, `rope_head` half a head. Where the chosen pattern or
+    attention does not use one of these, it stays 0.
     """
 
     vocab_size: int
@@ -48,7 +51,15 @@ class ModelConfig:
     dropout: float = 0.1  # of the embedding and of what each branch adds; training only
     position: Position = "rope"
     pattern: Pattern = "full"
+    window: int = 0  # tokens that a token sees back, itself included; of chunked, the chunk
+    dilation: int = 0  # of what it sees back, every so manieth
+    global_tokens: int = 0  # the first so many tokens are seen by all
+    random_blocks: int = 0  # BigBird's random links of a block, and …
+    pattern_block: int = 0  # … the tokens of a block
     attention: Attention = "grouped"
+    query_latent: int = 0  # width from which latent attention makes its queries, …
+    kv_latent: int = 0  # … its keys and values, …
+    rope_head: int = 0  # … and size of the key, shared by all heads, that knows its position
     feedforward: FeedForward = "swiglu"
     norm: Norm = "rms"
     placement: Placement = "pre"
@@ -67,11 +78,16 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name, kind in _kinds().items():
             object.__setattr__(self, name, _checked(name, getattr(self, name), kind))
-        _refuse(self, _RANGES)
-        for name, derived in _DERIVED.items():
+        _refuse(self, RANGES)
+        for name, derived in DERIVED.items():
             if not getattr(self, name):
                 object.__setattr__(self, name, derived(self))
-        _refuse(self, _RULES)
+        _refuse(self, RULES)
+
+    @property
+    def rotary(self) -> int:
+        """How many numbers of a head are turned by position rope."""
+        return self.rope_head or self.head_size
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types."""
@@ -104,7 +120,7 @@ def _checked(name: str, value: object, kind: Any) -> object:
         kind = get_args(kind)[0]
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
-            raise ConfigError(f"{name} {value!r} is unknown: pick {_either(get_args(kind))}")
+            raise ConfigError(f"{name} {value!r} is unknown: pick {either(get_args(kind))}")
         return value
     if kind is float and type(value) is int:
         return float(value)
@@ -116,121 +132,7 @@ def _checked(name: str, value: object, kind: Any) -> object:
 _A = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def _either(choices: tuple[object, ...]) -> str:
-    *others, last = (str(choice) for choice in choices)
-    return f"{', '.join(others)} or {last}" if others else last
-
-
-def _default_kv_heads(config: ModelConfig) -> int:
-    return config.heads if config.heads % 2 else config.heads // 2
-
-
-def _default_hidden(config: ModelConfig) -> int:
-    """4 C; with a gate 8/3 C, so that the size stays the same, in whole 64s for fast products."""
-    if config.feedforward not in GATED:
-        return 4 * config.width
-    return -(-8 * config.width // (3 * 64)) * 64
-
-
-_DERIVED: Mapping[str, Callable[[ModelConfig], int | bool]] = {
-    "kv_heads": _default_kv_heads,
-    "head_size": lambda c: c.width // c.heads,
-    "hidden": _default_hidden,
-    "qkv_bias": lambda c: c.qkv_bias is None and c.bias,
-}
-
-
-Rule = tuple[Callable[[ModelConfig], bool], Callable[[ModelConfig], str]]
-
-
 def _refuse(config: ModelConfig, rules: tuple[Rule, ...]) -> None:
     for holds, advice in rules:
         if not holds(config):
             raise ConfigError(advice(config))
-
-
-def _at_least(least: int, *names: str) -> tuple[Rule, ...]:
-    return tuple(
-        (
-            lambda c, name=name: getattr(c, name) >= least,
-            lambda c, name=name: f"{name} {getattr(c, name)} is too small: pick {least} or more",
-        )
-        for name in names
-    )
-
-
-def _nearest_divisor(number: int, wanted: int) -> int:
-    return min((n for n in range(1, number + 1) if number % n == 0), key=lambda n: abs(n - wanted))
-
-
-def _nearest_multiple(number: int, of: int) -> int:
-    return max(round(number / of), 1) * of
-
-
-_RANGES: tuple[Rule, ...] = (
-    *_at_least(1, "vocab_size", "block", "width", "layers", "heads", "rope_original"),
-    *_at_least(0, "kv_heads", "head_size", "hidden"),
-    (
-        lambda c: c.head_size > 0 or c.width % c.heads == 0,
-        lambda c: (
-            f"width {c.width} cannot be shared by heads {c.heads}: pick width "
-            f"{_nearest_multiple(c.width, c.heads)}, heads {_nearest_divisor(c.width, c.heads)} "
-            "or a head_size"
-        ),
-    ),
-    (
-        lambda c: 0 <= c.dropout < 1,
-        lambda c: f"dropout {c.dropout} is no share: pick 0 or more, and less than 1",
-    ),
-    (
-        lambda c: 0 < c.rope_base < float("inf"),
-        lambda c: f"rope_base {c.rope_base} must be above 0: 10000 is usual",
-    ),
-    (
-        lambda c: 0 < c.norm_eps < 1,
-        lambda c: f"norm_eps {c.norm_eps} must lie between 0 and 1: 1e-5 is usual",
-    ),
-    (
-        lambda c: 1 <= c.rope_factor < float("inf"),
-        lambda c: f"rope_factor {c.rope_factor} must be 1 or more: 1 changes nothing",
-    ),
-    (
-        lambda c: 0 < c.rope_low < c.rope_high < float("inf"),
-        lambda c: (
-            f"rope_low {c.rope_low} and rope_high {c.rope_high} must be above 0 and in this order: "
-            "1 and 4 are Llama 3's"
-        ),
-    ),
-    (
-        lambda c: 0 <= c.padding_id < c.vocab_size,
-        lambda c: (
-            f"padding_id {c.padding_id} is outside vocab_size {c.vocab_size}: "
-            f"pick 0 to {c.vocab_size - 1}"
-        ),
-    ),
-)
-
-
-_RULES: tuple[Rule, ...] = (
-    (
-        lambda c: c.heads % c.kv_heads == 0,
-        lambda c: (
-            f"heads {c.heads} cannot be grouped over kv_heads {c.kv_heads}: pick kv_heads "
-            f"{_nearest_divisor(c.heads, c.kv_heads)}"
-        ),
-    ),
-    (
-        lambda c: c.position != "rope" or c.head_size % 2 == 0,
-        lambda c: (
-            f"position rope turns pairs, but head_size {c.head_size} (width over heads, where it "
-            f"is not set) is odd: pick head_size {c.head_size + 1} or another position"
-        ),
-    ),
-    (
-        lambda c: c.position != "sinusoidal" or c.width % 2 == 0,
-        lambda c: (
-            f"position sinusoidal needs pairs, but width {c.width} is odd: "
-            f"pick width {c.width + 1} or another position"
-        ),
-    ),
-)

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from transformer.block import PLACEMENTS, PreNorm
-from transformer.cache import Cache
+from transformer.cache import Cache, Held
 from transformer.config import ModelConfig
 from transformer.linear import linear
+from transformer.padding import align
 from transformer.patterns import PATTERNS
 from transformer.positions import POSITIONS
-from transformer.view import look, real_tokens
+from transformer.view import look
 
 
 class Decoder(nn.Module):
@@ -40,26 +41,28 @@ class Decoder(nn.Module):
 
         Padding is any negative id, on either side: no real token sees it, and positions are
         counted without it. With a `cache`, `ids` follow what it holds and are added to it.
-        Raises ValueError when there are more than `config.block` tokens to look at.
+        Raises ValueError when a row has more than `config.block` tokens to look at.
         """
         return self.head(self.hidden(ids, cache))
 
     def hidden(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
         """`forward` without the head: (B, T, C), to pick from when few logits are needed."""
-        seen = ids if cache is None else cache.with_next(ids)
-        if seen.size(1) > self.config.block:
+        held = Held() if cache is None else cache.held
+        rows = align(ids)
+        after = held.then(ids, rows.counts)
+        if after.longest > self.config.block:
             raise ValueError(
-                f"{seen.size(1)} tokens do not fit block {self.config.block}: "
+                f"{after.longest} tokens do not fit block {self.config.block}: "
                 "give the newest ones only, or use a model with a larger block"
             )
-        view = look(seen, ids.size(1), real_tokens(seen), self.position, self.pattern)
-        tokens = self.tokens(ids.where(ids >= 0, self.config.padding_id))
+        view = look(held, rows, after, self.position, self.pattern)
+        tokens = self.tokens(rows.ids.where(rows.ids >= 0, self.config.padding_id))
         x = self.dropout(self.position.embed(tokens, view.at))
         for layer, block in enumerate(self.blocks):
             x = block(x, view, None if cache is None else cache.layers[layer])
         if cache is not None:
-            cache.ids = seen
-        y: Tensor = self.norm(x)
+            cache.held = after
+        y: Tensor = rows.undo(self.norm(x))
         return y
 
     def head(self, hidden: Tensor) -> Tensor:
@@ -73,7 +76,8 @@ class Decoder(nn.Module):
 
     def new_cache(self) -> Cache:
         """An empty cache for one conversation, or for one batch of rows."""
-        return Cache([cast(PreNorm, block).attention.new_cache() for block in self.blocks])
+        attentions = [cast(PreNorm, block).attention for block in self.blocks]
+        return Cache([attention.new_cache(self.pattern) for attention in attentions])
 
 
 def initialize(decoder: Decoder, generator: torch.Generator | None = None) -> None:

@@ -87,7 +87,7 @@ class Rope(NoPosition):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        angles = _angles(config.block, config.head_size, config.rope_base, _slower(config))
+        angles = _angles(config.block, config.rotary, config.rope_base, _slower(config))
         sin, cos = angles.sin(), angles.cos()
         table = torch.cat((cos, cos, -sin, sin), dim=-1)  # (block, 2 D)
         self.register_buffer("table", table, persistent=False)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests_support import SIZES
 
+from transformer import view
 from transformer.attention import ATTENTIONS
 from transformer.block import PLACEMENTS
 from transformer.config import ConfigError, ModelConfig
@@ -20,50 +23,62 @@ from transformer.io import load, save
 from transformer.norms import NORMS
 from transformer.patterns import PATTERNS
 from transformer.positions import POSITIONS
+from transformer.scores import Blocks
 
-T, V = 10, 40
-few = settings(max_examples=40, deadline=None)
-
-configs = st.builds(
-    ModelConfig,
-    vocab_size=st.just(V),
-    block=st.just(T),
-    width=st.just(16),
-    layers=st.just(2),
-    heads=st.just(4),
-    kv_heads=st.sampled_from([1, 2, 4]),
-    head_size=st.sampled_from([0, 6]),
-    hidden=st.just(24),
-    dropout=st.just(0.2),
-    position=st.sampled_from(sorted(POSITIONS)),
-    pattern=st.sampled_from(sorted(PATTERNS)),
-    attention=st.sampled_from(sorted(ATTENTIONS)),
-    feedforward=st.sampled_from(sorted(FEEDFORWARDS)),
-    norm=st.sampled_from(sorted(NORMS)),
-    placement=st.sampled_from(sorted(PLACEMENTS)),
-    bias=st.booleans(),
-    qkv_bias=st.sampled_from([None, True, False]),
-    qk_norm=st.booleans(),
-    tied=st.booleans(),
-    padding_id=st.integers(0, V - 1),
-)
+T, V = 12, 40
+few = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 1000)
 
+SHAPE = {"vocab_size": V, "width": 16, "layers": 2, "heads": 4, "hidden": 24, "dropout": 0.2}
 
-def made(config: ModelConfig, seed: int) -> tuple[Decoder, torch.Tensor]:
+
+def legal(attention: str, pattern: str, position: str) -> bool:
+    """Whether these three go together; what the rules say, in other words."""
+    return attention != "linear" or (pattern == "full" and position != "relative")
+
+
+GRID = [row for row in product(sorted(ATTENTIONS), PATTERNS, sorted(POSITIONS)) if legal(*row)]
+
+
+def config_of(attention: str, pattern: str, position: str, **others: Any) -> ModelConfig:
+    row = {"attention": attention, "pattern": pattern, "position": position}
+    return ModelConfig(**{"block": T, **SHAPE, **SIZES[pattern], **row, **others})
+
+
+@st.composite
+def _configs(draw: st.DrawFn) -> ModelConfig:
+    """Any legal choice of everything."""
+    row = draw(st.sampled_from(GRID))
+    table = {"feedforward": FEEDFORWARDS, "norm": NORMS, "placement": PLACEMENTS}
+    others: dict[str, Any] = {name: draw(st.sampled_from(sorted(t))) for name, t in table.items()}
+    if row[0] != "latent":
+        others |= {"kv_heads": draw(st.sampled_from([1, 2, 4])), "qk_norm": draw(st.booleans())}
+    others |= {"bias": draw(st.booleans()), "tied": draw(st.booleans())}
+    others["qkv_bias"] = draw(st.sampled_from([None, True, False]))
+    others["head_size"] = draw(st.sampled_from([0, 6]))
+    others["padding_id"] = draw(st.integers(0, V - 1))
+    return config_of(*row, **others)
+
+
+configs = _configs()
+
+
+def made(config: ModelConfig, seed: int, length: int = T) -> tuple[Decoder, torch.Tensor]:
     """A decoder whose weights are far from small, and two rows of ids for it."""
     generator = torch.Generator().manual_seed(seed)
     decoder = Decoder(config).eval()
     with torch.no_grad():
         for weight in decoder.parameters():
-            weight.normal_(std=0.1, generator=generator)
-    return decoder, torch.randint(V, (2, T), generator=generator)
+            weight.normal_(std=0.2, generator=generator)
+    return decoder, torch.randint(V, (2, length), generator=generator)
 
 
-@few
-@given(configs, seeds, st.integers(1, T - 1))
+def agree(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
 @torch.no_grad()
-def test_changing_a_token_leaves_what_comes_before_alone(config, seed, t):
+def causal(config: ModelConfig, seed: int, t: int) -> None:
     decoder, ids = made(config, seed)
     other = ids.clone()
     other[:, t] = (ids[:, t] + 1) % V
@@ -72,42 +87,100 @@ def test_changing_a_token_leaves_what_comes_before_alone(config, seed, t):
     assert not torch.allclose(before[:, t], after[:, t])
 
 
-@few
-@given(configs, seeds, st.sets(st.integers(1, T - 1)))
 @torch.no_grad()
-def test_the_cache_changes_nothing(config, seed, cuts):
+def cached(config: ModelConfig, seed: int, cuts: set[int]) -> None:
     """Token by token, in chunks, and after going back."""
     decoder, ids = made(config, seed)
     whole, cache = decoder(ids), decoder.new_cache()
     borders = [0, *sorted(cuts), T]
-    for start, end in (*pairwise(borders), *pairwise(range(T + 1))):
-        cache.truncate(start)
-        part = decoder(ids[:, start:end], cache)
-        torch.testing.assert_close(part, whole[:, start:end], atol=1e-5, rtol=1e-5)
+    for start, end in (*pairwise(borders), *pairwise(range(T + 1)), *pairwise(borders)):
+        start = cache.truncate(start)
+        agree(decoder(ids[:, start:end], cache), whole[:, start:end])
         assert len(cache) == end
 
 
-@few
-@given(configs, seeds, st.integers(0, T - 1), st.integers(1, T))
 @torch.no_grad()
-def test_padding_changes_nothing(config, seed, padding, cut):
-    """On either side, in one pass and through the cache."""
+def padded(config: ModelConfig, seed: int, holes: list[set[int]], cut: int) -> None:
+    """Anywhere in a row, in one pass and through the cache."""
     decoder, ids = made(config, seed)
-    real = T - padding
-    alone = decoder(ids[:1, :real])
-    left, right = ids.clone(), ids.clone()
-    left[0] = torch.cat((torch.full((padding,), -1), ids[0, :real]))
-    right[0, real:] = -1
+    for row, where in zip(ids, holes, strict=True):
+        row[list(where)] = -1
     cache = decoder.new_cache()
-    pieces = [decoder(piece, cache) for piece in left.split(cut, dim=1)]
-    for logits in (
-        decoder(left)[:1, padding:],
-        decoder(right)[:1, :real],
-        torch.cat(pieces, 1)[:1, padding:],
-    ):
-        torch.testing.assert_close(logits, alone, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(decoder(left)[1], decoder(ids)[1], atol=1e-5, rtol=1e-5)
-    assert decoder(left).isfinite().all()
+    pieces = [decoder(piece, cache) for piece in ids.split(cut, dim=1)]
+    for logits in (decoder(ids), torch.cat(pieces, dim=1)):
+        assert logits.isfinite().all()
+        for row, found in zip(ids, logits, strict=True):
+            agree(found[row >= 0], decoder(row[row >= 0][None])[0])
+
+
+@few
+@given(configs, seeds, st.integers(1, T - 1))
+def test_changing_a_token_leaves_what_comes_before_alone(config, seed, t):
+    causal(config, seed, t)
+
+
+@few
+@given(configs, seeds, st.sets(st.integers(1, T - 1)))
+def test_the_cache_changes_nothing(config, seed, cuts):
+    cached(config, seed, cuts)
+
+
+holes = st.sets(st.integers(0, T - 1), max_size=T - 1)
+left = st.integers(0, T - 1).map(lambda n: set(range(n)))
+
+
+@few
+@given(configs, seeds, st.lists(left | holes, min_size=2, max_size=2), st.integers(1, T))
+def test_padding_changes_nothing(config, seed, holes, cut):
+    padded(config, seed, holes, cut)
+
+
+@pytest.mark.parametrize("row", GRID, ids="-".join)
+def test_the_three_laws_hold_for_every_row_of_the_grid(row):
+    config = config_of(*row)
+    causal(config, 1, 5)
+    cached(config, 2, {1, 5, 6})
+    padded(config, 3, [{0, 1, 2}, {4}], 3)
+
+
+def test_impossible_rows_are_refused():
+    for row in set(product(ATTENTIONS, PATTERNS, POSITIONS)) - set(GRID):
+        with pytest.raises(ConfigError, match=r"pick (pattern full|position rope)"):
+            config_of(*row)
+
+
+@pytest.mark.parametrize("pattern", [name for name in PATTERNS if name != "full"])
+@pytest.mark.parametrize("attention", ["grouped", "latent"])
+def test_leaving_out_what_nobody_sees_changes_nothing(attention, pattern, monkeypatch):
+    """The result and its gradients, in one pass and in long pieces through the cache."""
+    length = 120
+    config = config_of(attention, pattern, "rope", block=length)
+    decoder, ids = made(config, 0, length)
+    used = []
+    of = Blocks.of
+    monkeypatch.setattr(Blocks, "of", lambda *args: used.append(args) or of(*args))
+
+    def run() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        decoder.zero_grad()
+        logits = decoder(ids)
+        logits.square().mean().backward()
+        return logits.detach(), [w.grad.clone() for w in decoder.parameters()]
+
+    whole, gradients = run()
+    assert not used
+    monkeypatch.setattr(view, "DENSE", 0)
+    logits, others = run()
+    assert used
+    agree(logits, whole)
+    for ours, theirs in zip(others, gradients, strict=True):
+        agree(ours, theirs)
+    used.clear()
+    with torch.no_grad():
+        for cuts in ((3, 119), (20, 21)):
+            cache = decoder.new_cache()
+            parts = [decoder(part, cache) for part in ids.tensor_split(cuts, dim=1)]
+            agree(torch.cat(parts, dim=1), whole)
+    assert len(used) >= 2
 
 
 @few
@@ -169,5 +242,5 @@ def test_more_than_a_block_is_refused():
     decoder, ids = made(ModelConfig(vocab_size=V, block=T, width=16, layers=1, heads=4), 0)
     cache = decoder.new_cache()
     decoder(ids, cache)
-    with pytest.raises(ValueError, match="11 tokens do not fit block 10"):
+    with pytest.raises(ValueError, match=f"{T + 1} tokens do not fit block {T}"):
         decoder(ids[:, :1], cache)

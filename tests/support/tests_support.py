@@ -26,6 +26,16 @@ SMALL = [
 ]
 
 
+SIZES = {  # of patterns, small enough that ten tokens show them
+    "full": {},
+    "local": {"window": 3},
+    "dilated": {"window": 3, "dilation": 2},
+    "chunked": {"window": 4},
+    "global_local": {"window": 3, "global_tokens": 2},
+    "bigbird": {"window": 3, "global_tokens": 2, "random_blocks": 2, "pattern_block": 2},
+}
+
+
 def chat_lines(conversations: int, per_conversation: int = 12, start_day: int = 0) -> str:
     """An Android export of two people, one conversation a day."""
     lines = []

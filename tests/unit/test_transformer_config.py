@@ -30,6 +30,17 @@ def test_what_was_left_open_is_saved_as_numbers():
     assert (plain.kv_heads, plain.hidden) == (1, 2048)
     assert (plain.head_size, plain.qkv_bias) == (512, False)
     assert ModelConfig(vocab_size=300, bias=True).qkv_bias is True
+    assert (plain.window, plain.rope_head, plain.rotary) == (0, 0, 512)
+    bird = ModelConfig(vocab_size=300, pattern="bigbird")
+    assert (bird.window, bird.global_tokens, bird.random_blocks, bird.pattern_block) == (
+        64,
+        1,
+        3,
+        64,
+    )
+    low = ModelConfig(vocab_size=300, width=512, heads=8, attention="latent")
+    assert (low.query_latent, low.kv_latent, low.rope_head, low.kv_heads) == (256, 256, 32, 8)
+    assert ModelConfig(vocab_size=300, attention="latent", position="none").rope_head == 0
     assert ModelConfig(vocab_size=300, bias=True, qkv_bias=False).qkv_bias is False
 
 
@@ -47,6 +58,20 @@ def test_a_config_cannot_be_changed():
         ({"width": 15, "heads": 3, "position": "sinusoidal"}, ["sinusoidal", "width 16"]),
         ({"position": "rotary"}, ["position 'rotary'", "none, learned, sinusoidal or rope"]),
         ({"attention": "magic"}, ["attention 'magic'", "grouped"]),
+        ({"window": 8}, ["window 8", "pattern full", "pick window 0", "local, dilated"]),
+        ({"pattern": "local", "dilation": 2}, ["dilation 2", "pattern local", "pattern dilated"]),
+        ({"pattern": "local", "window": -1}, ["window -1", "pick 0 or more"]),
+        ({"pattern": "local", "global_tokens": 1}, ["pattern global_local or bigbird"]),
+        ({"random_blocks": 1}, ["random_blocks 1", "pick random_blocks 0, or pattern bigbird"]),
+        ({"kv_latent": 8}, ["kv_latent 8", "attention grouped", "attention latent"]),
+        ({"attention": "linear", "pattern": "local"}, ["linear", "local", "pick pattern full"]),
+        ({"attention": "latent", "kv_heads": 2}, ["latent", "kv_heads 2", "pick kv_heads 4"]),
+        ({"attention": "latent", "qk_norm": True}, ["latent", "pick qk_norm false"]),
+        ({"attention": "latent", "rope_head": 3}, ["rope_head 3", "pick rope_head 4"]),
+        (
+            {"attention": "latent", "rope_head": 4, "position": "none"},
+            ["rope_head 4", "not by none", "pick rope_head 0 or position rope"],
+        ),
         ({"layers": 0}, ["layers 0", "pick 1 or more"]),
         ({"kv_heads": -1}, ["kv_heads -1", "pick 0 or more"]),
         ({"dropout": 1.0}, ["dropout 1.0", "less than 1"]),

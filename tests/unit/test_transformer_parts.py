@@ -7,14 +7,18 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
+from tests_support import SIZES
 
 from transformer.attention import Grouped
+from transformer.cache import Held
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.linear import Linear
+from transformer.padding import align
 from transformer.patterns import PATTERNS, Pattern
 from transformer.positions import POSITIONS, NoPosition
-from transformer.view import look, real_tokens
+from transformer.scores import Dense
+from transformer.view import look, picked
 
 TINY = {"vocab_size": 50, "block": 16, "width": 16, "layers": 2, "heads": 4, "dropout": 0.0}
 
@@ -25,66 +29,105 @@ def tiny(**changes):
 
 
 def view_of(rows, new=None, position=None, pattern=None):
-    config = ModelConfig(**TINY)
-    seen = torch.tensor(rows)
+    """The view of the last `new` ids of some rows, the others being in the cache."""
+    config, ids = ModelConfig(**TINY), torch.tensor(rows)
+    old, ids = ids.tensor_split([ids.size(1) - (new or ids.size(1))], dim=1)
+    held = Held().then(old, (old >= 0).sum(dim=1)) if old.size(1) else Held()
+    aligned = align(ids)
+    after = held.then(ids, aligned.counts)
     position = position or NoPosition(config)
-    pattern = pattern or PATTERNS["full"](config)
-    return look(seen, new or seen.size(1), real_tokens(seen), position, pattern)
+    return look(held, aligned, after, position, pattern or PATTERNS["full"](config))
+
+
+class Slope(NoPosition):
+    """A bias that grows with the distance."""
+
+    def bias(self, q_at, k_at):
+        return -(q_at[..., :, None] - k_at[..., None, :]).abs().float()[..., None, :, :]
+
+
+class Near(Pattern):
+    """A window that is nothing but a mask."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.whole = 1
+
+    def sees(self, q_at, k_at):
+        return (k_at <= q_at) & (k_at > q_at - 2)
 
 
 def test_no_mask_is_built_when_causality_is_enough():
-    for rows in ([[1, 2, 3]], [[1, 2, 3], [4, -1, -1]], [[-1, -1, -1]]):
+    for rows in ([[1, 2, 3]], [[1, 2, 3], [4, -1, -1]], [[-1, 2, 3], [4, 5, -1]], [[-1, -1, -1]]):
         view = view_of(rows)
-        assert view.mask is None
-        assert view.causal
-    one = view_of([[1, 2, 3]], new=1)
-    assert (one.start, one.at.tolist(), one.mask, one.causal) == (2, [2], None, False)
+        assert view.attend == Dense(None, causal=True)
+    one = view_of([[1, 2, 3], [4, 5, 6]], new=1)
+    assert (one.at.tolist(), one.attend) == ([2], Dense(None, causal=False))
 
 
 def test_a_chunk_after_others_sees_them_and_its_own_past():
-    view = view_of([[1, 2, 3, 4]], new=2)
-    assert view.mask.tolist() == [[True, True, True, False], [True, True, True, True]]
-    assert not view.causal
+    attend = view_of([[1, 2, 3, 4]], new=2).attend
+    assert attend.mask.tolist() == [[True, True, True, False], [True, True, True, True]]
+    assert not attend.causal
 
 
-def test_padding_on_the_left_is_not_counted_and_not_seen():
-    view = view_of([[-1, -1, 7, 8], [5, 6, 7, 8]])
-    assert view.at.tolist() == [[0, 0, 0, 1], [0, 1, 2, 3]]
-    assert view.mask[0, 0, 2:].tolist() == [[False, False, True, False], [False, False, True, True]]
-    assert view.mask[0, 0, :2].any(dim=1).all()  # a softmax over nothing would be NaN
-    assert torch.equal(view.mask[1, 0], torch.ones(4, 4).tril().bool())
+def test_padding_is_moved_behind_the_tokens_and_back():
+    ids = torch.tensor([[-1, -1, 7, 8], [5, -1, 6, -1], [-1, 9, -1, -1]])
+    aligned = align(ids)
+    assert aligned.ids.tolist() == [[7, 8], [5, 6], [9, -1]]
+    assert aligned.counts.tolist() == [2, 2, 1]
+    back = aligned.undo(aligned.ids[..., None])[..., 0]
+    assert torch.equal(back.where(ids >= 0, -1), ids)
+    assert align(ids[:2]).counts == 2  # no padding is left in these rows
+    last = torch.tensor([[7, 8], [9, -1]])
+    assert align(last).ids is last
+
+
+def test_positions_do_not_count_padding():
+    view = view_of([[-1, -1, 7, 8, 9], [5, 6, 7, 8, -1]], new=3)
+    assert view.at.tolist() == [[0, 1, 2], [2, 3, 3]]
+    assert view.real.tolist() == [[True, True, True], [True, True, False]]
+    assert view.attend.mask[0, 0].tolist() == torch.ones(3, 5).tril().bool().tolist()
+    assert view.attend.mask[1, 0, :2].tolist() == torch.ones(4, 5).tril().bool()[2:].tolist()
 
 
 def test_a_pattern_and_a_bias_are_rows_that_need_no_other_change():
-    """The seams that later variants will use: a window, and a bias that grows with distance."""
-
-    class Slope(NoPosition):
-        def bias(self, q_at, k_at):
-            return -(q_at[..., :, None] - k_at[..., None, :]).abs().float().expand(4, -1, -1)
-
-    window = Pattern(lambda q_at, k_at: (k_at <= q_at) & (k_at > q_at - 2))
-    near = view_of([[1, 2, 3]], pattern=window)
+    config = ModelConfig(**TINY)
+    near = view_of([[1, 2, 3]], pattern=Near(config)).attend
     assert near.mask.tolist() == [[True, False, False], [True, True, False], [False, True, True]]
-    both = view_of([[1, 2, 3]], position=Slope(ModelConfig(**TINY)), pattern=window)
-    assert both.mask.shape == (4, 3, 3)
+    both = view_of([[1, 2, 3]], position=Slope(config), pattern=Near(config)).attend
+    assert both.mask.shape == (1, 3, 3)
     assert both.mask[0, 2].tolist() == [float("-inf"), -1, 0]
+    one = view_of([[1, 2, 3]], new=1, position=Slope(config), pattern=Near(config))
+    assert (one.keep.pick, one.attend.mask.tolist()) == (slice(1, 3, 1), [[[-1, 0]]])
 
 
-@pytest.mark.parametrize("name", ["window", "slope"])
-def test_the_cache_agrees_for_a_pattern_and_a_bias_of_their_own(name):
-    class Slope(NoPosition):
-        def bias(self, q_at, k_at):
-            return -(q_at[..., :, None] - k_at[..., None, :]).abs().float()[..., None, :, :]
-
-    decoder = tiny(position="none")
-    if name == "window":
-        decoder.pattern = Pattern(lambda q_at, k_at: (k_at <= q_at) & (k_at > q_at - 3))
-    else:
-        decoder.position = Slope(decoder.config)
-    ids = torch.tensor([[-1, -1, 3, 4, 5, 6, 7, 8], [1, 2, 3, 4, 5, 6, 7, 8]])
+@pytest.mark.parametrize("pattern", sorted(PATTERNS))
+def test_the_cache_agrees_for_a_bias_under_every_pattern(pattern):
+    decoder = tiny(position="none", pattern=pattern, **SIZES[pattern])
+    decoder.position = Slope(decoder.config)
+    ids = torch.tensor([[-1, -1, *range(3, 14)], [*range(1, 14)]])
     whole, cache = decoder(ids), decoder.new_cache()
-    parts = torch.cat([decoder(ids[:, a:b], cache) for a, b in ((0, 3), (3, 4), (4, 8))], dim=1)
-    torch.testing.assert_close(parts[:, 2:], whole[:, 2:], atol=1e-5, rtol=1e-5)
+    cuts = ((0, 3), (3, 4), (4, 9), (9, 10), (10, 13))
+    parts = torch.cat([decoder(ids[:, a:b], cache) for a, b in cuts], dim=1)
+    torch.testing.assert_close(parts[ids >= 0], whole[ids >= 0], atol=1e-5, rtol=1e-5)
+    alone = decoder(ids[:1, 2:])
+    torch.testing.assert_close(whole[:1, 2:], alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("seen", "pick"),
+    [
+        ("1111", None),
+        ("0110", slice(1, 3, 1)),
+        ("1001001", slice(0, 7, 3)),
+        ("0010", slice(2, 3, 1)),
+        ("1101", [0, 1, 3]),
+    ],
+)
+def test_evenly_spaced_keys_are_read_where_they_are(seen, pick):
+    found = picked(torch.tensor([int(c) for c in seen]).bool())
+    assert (found.tolist() if isinstance(found, torch.Tensor) else found) == pick
 
 
 def test_rope_scores_depend_on_the_distance_alone():

@@ -1,0 +1,82 @@
+"""softmax(q kᵀ / √D) v, in the cheapest way that the shapes allow; all ways give the same.
+
+A way is a callable `attend(q, k, v, scale)` over q (B, H, T, D), k and v (B, Hkv, S, D) that gives
+(B, H, T, D). What it needs besides is worked out once for a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from transformer.kept import taken
+from transformer.patterns import Reach
+
+Mask = Callable[[Tensor, Tensor], Tensor]  # of the positions of queries and of keys
+
+
+class Dense(NamedTuple):
+    """Every query with every key, where a mask or causality does not hide it.
+
+    The mask is boolean (True: may see) and the same for all heads, or added to the scores.
+    """
+
+    mask: Tensor | None
+    causal: bool
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> Tensor:
+        B, H, T, _ = q.shape
+        heads = k.size(1)
+        plain = self.mask is None or self.mask.dtype == torch.bool
+        if T == 1 and heads != H and plain:
+            # The queries that share keys as queries of one head: reads the keys once.
+            q = q.reshape(B, heads, H // heads, -1)
+            y = F.scaled_dot_product_attention(q, k, v, self.mask, scale=scale)
+            return y.reshape(B, H, 1, -1)
+        return F.scaled_dot_product_attention(
+            q, k, v, self.mask, is_causal=self.causal, scale=scale, enable_gqa=heads != H
+        )
+
+
+class Blocks(NamedTuple):
+    """Queries in blocks, each block with only the keys that it can reach.
+
+    Time and memory are T · (keys of a block) instead of T · S.
+    """
+
+    queries: Tensor  # (blocks · b,), where each query is taken from
+    keys: Tensor  # (blocks · n,), where each key is taken from
+    mask: Tensor  # (blocks, 1 or H, b, n), as for `Dense`
+    back: Tensor  # (T,), where each query's result is
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> Tensor:
+        blocks = self.mask.size(0)
+        rows = (q.size(0), blocks)
+        q, k, v = (
+            torch.unflatten(taken(x, at), 2, (blocks, -1)).transpose(1, 2).flatten(0, 1)
+            for x, at in ((q, self.queries), (k, self.keys), (v, self.keys))
+        )  # (B blocks, heads, b or n, D)
+        mask = self.mask.expand(rows[0], *self.mask.shape).flatten(0, 1)
+        y = F.scaled_dot_product_attention(
+            q, k, v, mask, scale=scale, enable_gqa=q.size(1) != k.size(1)
+        )
+        return taken(torch.unflatten(y, 0, rows).transpose(1, 2).flatten(2, 3), self.back)
+
+    @classmethod
+    def of(cls, reach: Reach, start: int, where: Tensor, mask: Mask) -> Blocks:
+        """For the queries from `start` on; `where` (end,) says where the key of a position is."""
+        device, end = where.device, len(where)
+        q_at, k_at = (positions.to(device) for positions in reach)
+        k_at = k_at.where(k_at < end, -1)
+        asked = q_at.clamp(start, end - 1)
+        back = ((q_at >= start) & (q_at < end)).flatten().nonzero().flatten()
+        back = back[q_at.flatten()[back].argsort()]
+        keys = where[k_at.clamp(min=0)].flatten()
+        return cls((asked - start).flatten(), keys, mask(asked, k_at), back)
+
+
+Attend = Dense | Blocks
