@@ -55,9 +55,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "width": 256,
         "heads": 16,
         "kv_heads": 16,
-        "attention": "latent",
-        "query_latent": 128,
-        "kv_latent": 64,
+        "attention": "latent",  # its latents 128 and 64 wide, as the defaults have it
     },
     "evolution-1": {"like": "evolution-0", "position": "rope"},
     "evolution-2": {"like": "evolution-1", "placement": "post"},
