@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -63,6 +64,14 @@ def same(values: dict, settings: dict) -> bool:
 def test_each_step_of_the_evolution_changes_one_thing(name):
     (_,) = PRESETS[name].keys() - {"like"}
     assert PRESETS[name]["like"] == EVOLUTION[EVOLUTION.index(name) - 1]
+
+
+def test_the_page_tells_every_name_and_size():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "presets.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in PRESETS if name not in EVOLUTION[1:-1])
+    for name, parameters in PARAMETERS.items():
+        (line,) = (line for line in page.splitlines() if line.startswith(f"| `{name}` "))
+        assert f"| {parameters:,} | {parameters * 4 / 2**20:,.2f} |" in line
 
 
 def test_what_is_named_wins_over_the_row():
