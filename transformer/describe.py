@@ -45,6 +45,7 @@ class Weight:
 
     @property
     def label(self) -> str:
+        """As it is shown: `12 × blocks.attention.qkv.weight`."""
         return f"{self.copies} × {self.name}" if self.copies > 1 else self.name
 
 
