@@ -31,7 +31,7 @@ class Grouped(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.heads, self.kv_heads = config.heads, config.kv_heads
+        self.heads, self.kv_heads, self.head_size = config.heads, config.kv_heads, config.head_size
         together = (config.heads + 2 * config.kv_heads) * config.head_size
         self.qkv = Linear(config.width, together, bias=bool(config.qkv_bias))
         self.qk_norm = HeadNorm(config) if config.qk_norm else nn.Identity()
@@ -40,6 +40,10 @@ class Grouped(nn.Module):
     def new_cache(self, pattern: Pattern) -> Kept:
         """An empty cache for this layer: keys and values, as far as the pattern needs them."""
         return Kept(pattern.ring.limit)
+
+    def cache_size(self, tokens: int) -> int:
+        """How many numbers this layer keeps of so many tokens of one row."""
+        return 2 * self.kv_heads * self.head_size * tokens
 
     def forward(self, x: Tensor, view: View, cache: Kept | None = None) -> Tensor:
         qk, v = self.made(x)
@@ -75,6 +79,10 @@ class Summed(Grouped):
     def new_cache(self, pattern: Pattern) -> Kept:
         """An empty cache for this layer: the two sums, out of which no token can be taken."""
         return Kept(limit=0)
+
+    def cache_size(self, tokens: int) -> int:
+        """How many numbers this layer keeps, the same of any number of tokens."""
+        return self.kv_heads * self.head_size * (self.head_size + 1)
 
     def forward(self, x: Tensor, view: View, cache: Kept | None = None) -> Tensor:
         qk, v = self.made(x)

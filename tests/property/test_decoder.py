@@ -29,7 +29,15 @@ T, V = 12, 40
 few = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 1000)
 
-SHAPE = {"vocab_size": V, "width": 16, "layers": 2, "heads": 4, "hidden": 24, "dropout": 0.2}
+LABORATORY = {"laboratory": True, "relative_buckets": 4, "max_relative_distance": T // 2}
+SHAPE = LABORATORY | {
+    "vocab_size": V,
+    "width": 16,
+    "layers": 2,
+    "heads": 4,
+    "hidden": 24,
+    "dropout": 0.2,
+}
 
 
 def legal(attention: str, pattern: str, position: str) -> bool:
