@@ -41,6 +41,9 @@ def generate(
     stops = frozenset(stop_ids)
     seen = marked(decoder, set(ids) - stops)
     forbidden = marked(decoder, forbidden_ids) if forbidden_ids else None
+    from transformer.single import single  # compiled code takes a moment to load
+
+    fast = single(decoder)
     training = decoder.training
     decoder.eval()
     try:
@@ -49,7 +52,10 @@ def generate(
             if len(context) > block:
                 context = new = fitting(context, block)
                 cache.truncate(0)
-            logits = last_logits(decoder, torch.tensor([new], device=device), cache)
+            if fast is not None and len(new) == 1 and new[0] >= 0:
+                logits = fast(new[0], cache)
+            else:
+                logits = last_logits(decoder, torch.tensor([new], device=device), cache)
             chosen = int(choose(logits, sampling, generator, seen=seen, forbidden=forbidden))
             if chosen in stops:
                 return

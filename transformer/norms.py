@@ -51,8 +51,12 @@ class HeadNorm(nn.Module):
 
     def forward(self, qk: Tensor) -> Tensor:
         """Heads of queries and then of keys, (B, T, H + Hkv, D)."""
-        weights = (self.q_weight.expand(self.heads, -1), self.k_weight.expand(self.kv_heads, -1))
-        return F.rms_norm(qk, qk.shape[-1:], eps=self.eps) * torch.cat(weights)
+        return F.rms_norm(qk, qk.shape[-1:], eps=self.eps) * self.weights()
+
+    def weights(self) -> Tensor:
+        """The weights of each head, (H + Hkv, D)."""
+        q, k = self.q_weight.expand(self.heads, -1), self.k_weight.expand(self.kv_heads, -1)
+        return torch.cat((q, k))
 
 
 NORMS: Mapping[str, Callable[[ModelConfig], nn.Module]] = {
