@@ -31,7 +31,7 @@ class Grouped(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.heads, self.kv_heads = config.heads, config.kv_heads
+        self.heads, self.kv_heads, self.block = config.heads, config.kv_heads, config.block
         together = (config.heads + 2 * config.kv_heads) * config.head_size
         self.qkv = Linear(config.width, together, bias=bool(config.qkv_bias))
         self.qk_norm = HeadNorm(config) if config.qk_norm else nn.Identity()
@@ -39,7 +39,7 @@ class Grouped(nn.Module):
 
     def new_cache(self, pattern: Pattern) -> Kept:
         """An empty cache for this layer: keys and values, as far as the pattern needs them."""
-        return Kept(pattern.ring.limit)
+        return Kept(pattern.ring.limit, self.block)
 
     def forward(self, x: Tensor, view: View, cache: Kept | None = None) -> Tensor:
         qk, v = self.made(x)
