@@ -16,11 +16,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transformer.rules import DERIVED, RANGES, RULES, Rule, either
 
-Position = Literal["none", "learned", "sinusoidal", "rope"]
+Position = Literal["none", "learned", "sinusoidal", "relative", "rope"]
 Pattern = Literal["full", "local", "dilated", "chunked", "global_local", "bigbird"]
 Attention = Literal["grouped", "linear", "latent"]
 FeedForward = Literal["relu", "leaky_relu", "silu", "gelu", "gelu_tanh", "swiglu"]
-Norm = Literal["layer", "rms"]
+Norm = Literal["layer", "rms", "batch"]
 Placement = Literal["pre", "post"]
 
 
@@ -72,8 +72,11 @@ class ModelConfig:
     rope_low: float = 1.0  # … those that turn less than this often in `rope_original` tokens
     rope_high: float = 4.0  # … and not those that turn more often than this
     rope_original: int = 8192  # the context that the model was first trained with
+    relative_buckets: int = 32  # of distances: half of them one short distance each
+    max_relative_distance: int = 128  # from here on all distances share a bucket
     norm_eps: float = 1e-5
     padding_id: int = 0  # the row an input of -1 is looked up in; which one does not matter
+    laboratory: bool = False  # allows what teaches something, but is no way to train a decoder
 
     def __post_init__(self) -> None:
         for name, kind in _kinds().items():

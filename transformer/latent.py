@@ -38,6 +38,10 @@ class Latent(nn.Module):
         """An empty cache for this layer: latents and shared keys, as far as the pattern needs."""
         return Kept(pattern.ring.limit, self.block)
 
+    def cache_size(self, tokens: int, pattern: Pattern) -> int:
+        """How many numbers this layer keeps of so many tokens of one row."""
+        return (self.latent + self.turned) * int(min(tokens, pattern.ring.limit))
+
     def forward(self, x: Tensor, view: View, cache: Kept | None = None) -> Tensor:
         B, T, _ = x.shape
         query, latent, turned = self.latents(x).split_with_sizes(

@@ -99,6 +99,7 @@ def _nearest_multiple(number: int, of: int) -> int:
 
 RANGES: tuple[Rule, ...] = (
     *_at_least(1, "vocab_size", "block", "width", "layers", "heads", "rope_original"),
+    *_at_least(2, "relative_buckets"),
     *_at_least(0, "kv_heads", "head_size", "hidden", *USED_BY),
     (
         lambda c: c.head_size > 0 or c.width % c.heads == 0,
@@ -129,6 +130,13 @@ RANGES: tuple[Rule, ...] = (
         lambda c: (
             f"rope_low {c.rope_low} and rope_high {c.rope_high} must be above 0 and in this order: "
             "1 and 4 are Llama 3's"
+        ),
+    ),
+    (
+        lambda c: c.max_relative_distance > c.relative_buckets // 2,
+        lambda c: (
+            f"max_relative_distance {c.max_relative_distance} leaves half of relative_buckets "
+            f"{c.relative_buckets} without a distance: pick {c.relative_buckets // 2 + 1} or more"
         ),
     ),
     (
@@ -216,6 +224,14 @@ RULES: tuple[Rule, ...] = (
         lambda c: (
             f"position sinusoidal needs pairs, but width {c.width} is odd: "
             f"pick width {c.width + 1} or another position"
+        ),
+    ),
+    (
+        lambda c: c.norm != "batch" or c.laboratory,
+        lambda c: (
+            "norm batch lets every token of a batch see all others in training, later ones and "
+            "other rows' too, and padding spoils its statistics (in evaluation they are fixed): "
+            "pick norm layer or rms, or laboratory true to study it"
         ),
     ),
 )
