@@ -19,6 +19,24 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.parity
 V, C, L, H, BLOCK = 60, 32, 2, 4, 24
+THEIRS = {
+    "vocab_size": V,
+    "hidden_size": C,
+    "intermediate_size": 48,
+    "num_hidden_layers": L,
+    "num_attention_heads": H,
+    "max_position_embeddings": BLOCK,
+    "rms_norm_eps": 1e-6,
+}
+OURS = {
+    "vocab_size": V,
+    "block": BLOCK,
+    "width": C,
+    "layers": L,
+    "heads": H,
+    "hidden": 48,
+    "norm_eps": 1e-6,
+}
 
 
 def agree(peer, decoder):
@@ -47,27 +65,15 @@ def test_llama(kv_heads, tied):
     peer = spread(
         transformers.LlamaForCausalLM(
             transformers.LlamaConfig(
-                vocab_size=V,
-                hidden_size=C,
-                intermediate_size=48,
-                num_hidden_layers=L,
-                num_attention_heads=H,
+                **THEIRS,
                 num_key_value_heads=kv_heads,
-                max_position_embeddings=BLOCK,
-                rms_norm_eps=1e-6,
                 tie_word_embeddings=tied,
             )
         )
     )
     config = ModelConfig(
-        vocab_size=V,
-        block=BLOCK,
-        width=C,
-        layers=L,
-        heads=H,
+        **OURS,
         kv_heads=kv_heads,
-        hidden=48,
-        norm_eps=1e-6,
         tied=tied,
     )
     decoder = Decoder(config).eval()
@@ -109,29 +115,17 @@ def test_mistral_whose_window_is_the_local_pattern():
     peer = spread(
         transformers.MistralForCausalLM(
             transformers.MistralConfig(
-                vocab_size=V,
-                hidden_size=C,
-                intermediate_size=48,
-                num_hidden_layers=L,
-                num_attention_heads=H,
+                **THEIRS,
                 num_key_value_heads=2,
                 head_dim=C // H,
-                max_position_embeddings=BLOCK,
-                rms_norm_eps=1e-6,
                 sliding_window=5,
                 tie_word_embeddings=True,
             )
         )
     )
     config = ModelConfig(
-        vocab_size=V,
-        block=BLOCK,
-        width=C,
-        layers=L,
-        heads=H,
+        **OURS,
         kv_heads=2,
-        hidden=48,
-        norm_eps=1e-6,
         pattern="local",
         window=5,
     )
@@ -146,31 +140,20 @@ def test_deepseek_whose_attention_is_latent():
     peer = spread(
         transformers.DeepseekV3ForCausalLM(
             transformers.DeepseekV3Config(
-                vocab_size=V,
-                hidden_size=C,
-                intermediate_size=48,
-                num_hidden_layers=L,
+                **THEIRS,
                 first_k_dense_replace=L,
-                num_attention_heads=H,
                 num_key_value_heads=H,
                 q_lora_rank=20,
                 kv_lora_rank=24,
                 qk_rope_head_dim=R,
                 qk_nope_head_dim=8,
                 v_head_dim=8,
-                max_position_embeddings=BLOCK,
                 tie_word_embeddings=True,
             )
         )
     )
     config = ModelConfig(
-        vocab_size=V,
-        block=BLOCK,
-        width=C,
-        layers=L,
-        heads=H,
-        hidden=48,
-        norm_eps=1e-6,
+        **OURS,
         attention="latent",
         query_latent=20,
         kv_latent=24,
