@@ -32,6 +32,7 @@ class Grouped(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_size = config.heads, config.kv_heads, config.head_size
+        self.block = config.block
         together = (config.heads + 2 * config.kv_heads) * config.head_size
         self.qkv = Linear(config.width, together, bias=bool(config.qkv_bias))
         self.qk_norm = HeadNorm(config) if config.qk_norm else nn.Identity()
@@ -39,11 +40,11 @@ class Grouped(nn.Module):
 
     def new_cache(self, pattern: Pattern) -> Kept:
         """An empty cache for this layer: keys and values, as far as the pattern needs them."""
-        return Kept(pattern.ring.limit)
+        return Kept(pattern.ring.limit, self.block)
 
-    def cache_size(self, tokens: int) -> int:
+    def cache_size(self, tokens: int, pattern: Pattern) -> int:
         """How many numbers this layer keeps of so many tokens of one row."""
-        return 2 * self.kv_heads * self.head_size * tokens
+        return 2 * self.kv_heads * self.head_size * int(min(tokens, pattern.ring.limit))
 
     def forward(self, x: Tensor, view: View, cache: Kept | None = None) -> Tensor:
         qk, v = self.made(x)
@@ -80,8 +81,8 @@ class Summed(Grouped):
         """An empty cache for this layer: the two sums, out of which no token can be taken."""
         return Kept(limit=0)
 
-    def cache_size(self, tokens: int) -> int:
-        """How many numbers this layer keeps, the same of any number of tokens."""
+    def cache_size(self, tokens: int, pattern: Pattern) -> int:
+        """The same for any number of tokens; they are float32 whatever the weights are."""
         return self.kv_heads * self.head_size * (self.head_size + 1)
 
     def forward(self, x: Tensor, view: View, cache: Kept | None = None) -> Tensor:

@@ -100,8 +100,9 @@ def memory(decoder: Decoder, context: int) -> dict[str, int]:
     sizes = {name: (weight.dim(), weight.numel()) for name, weight in decoder.named_parameters()}
     total = sum(size for _, size in sizes.values())
     matrices = sum(s for n, (dim, s) in sizes.items() if dim == 2 and n.startswith("blocks."))
-    kept = int(min(context, decoder.pattern.ring.limit))
-    cache = (cast(PreNorm, b).attention.cache_size(kept) for b in decoder.blocks)
+    cache = (
+        cast(PreNorm, b).attention.cache_size(context, decoder.pattern) for b in decoder.blocks
+    )
     return {
         "weights": total,
         "gradients": total,

@@ -24,11 +24,11 @@ Tensors = tuple[Tensor, ...]
 class Kept:
     """The tensors of one layer; how many tokens they hold is known to the cache alone.
 
-    Up to `limit` tokens nothing is forgotten, so that one can go back.
+    Up to `limit` tokens nothing is forgotten, so that one can go back; no row outgrows `block`.
     """
 
-    def __init__(self, limit: float = math.inf) -> None:
-        self.limit = limit
+    def __init__(self, limit: float = math.inf, block: float = math.inf) -> None:
+        self.limit, self.most = limit, min(limit, block)
         self.tensors: Tensors = ()
         self._replaced: tuple[int, Tensors] | None = None
 
@@ -50,7 +50,8 @@ class Kept:
         """`when`, with at least `wanted` slots; room is made by doubling."""
         rooms = self.when(held)
         if not rooms or rooms[0].size(2) < wanted:
-            size = int(min(max(2 * rooms[0].size(2) if rooms else 0, wanted, 64), self.limit))
+            doubled = max(2 * rooms[0].size(2) if rooms else 0, 64)
+            size = max(int(min(doubled, self.most)), wanted)
             self.tensors = tuple(
                 part.new_zeros(*part.shape[:2], size, part.size(3)) for part in new
             )

@@ -23,7 +23,8 @@ class Latent(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.heads, self.size, self.turned = config.heads, config.head_size, config.rope_head
+        self.heads, self.block = config.heads, config.block
+        self.size, self.turned = config.head_size, config.rope_head
         self.query_latent, self.latent = config.query_latent, config.kv_latent
         together = self.query_latent + self.latent + self.turned
         self.latents = Linear(config.width, together, bias=bool(config.qkv_bias))
@@ -35,7 +36,11 @@ class Latent(nn.Module):
 
     def new_cache(self, pattern: Pattern) -> Kept:
         """An empty cache for this layer: latents and shared keys, as far as the pattern needs."""
-        return Kept(pattern.ring.limit)
+        return Kept(pattern.ring.limit, self.block)
+
+    def cache_size(self, tokens: int, pattern: Pattern) -> int:
+        """How many numbers this layer keeps of so many tokens of one row."""
+        return (self.latent + self.turned) * int(min(tokens, pattern.ring.limit))
 
     def cache_size(self, tokens: int) -> int:
         """How many numbers this layer keeps of so many tokens of one row."""

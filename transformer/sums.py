@@ -17,6 +17,9 @@ def running(q: Tensor, k: Tensor, v: Tensor, past: Tensor | None) -> tuple[Tenso
     (Katharopoulos et al. 2020, section 3.3, in chunks as in Hua et al. 2022, arXiv 2202.10447).
     """
     B, heads, T, D = k.shape
+    if T == 1:
+        past = k.transpose(-1, -2) @ v if past is None else past + k.transpose(-1, -2) @ v
+        return (q.view(B, heads, -1, D) @ past).view(B, -1, 1, v.size(-1)), past
     size = min(T, CHUNK)
     more = -T % size
     q, k, v = (torch.unflatten(F.pad(x, (0, 0, 0, more)), 2, (-1, size)) for x in (q, k, v))

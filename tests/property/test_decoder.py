@@ -29,14 +29,16 @@ T, V = 12, 40
 few = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 1000)
 
-LABORATORY = {"laboratory": True, "relative_buckets": 4, "max_relative_distance": T // 2}
-SHAPE = LABORATORY | {
+SHAPE = {
     "vocab_size": V,
     "width": 16,
     "layers": 2,
     "heads": 4,
     "hidden": 24,
     "dropout": 0.2,
+    "relative_buckets": 4,
+    "max_relative_distance": T // 2,
+    "laboratory": True,
 }
 
 

@@ -29,7 +29,7 @@ def test_room_grows_and_keeps_what_was_written():
 
 def test_room_is_made_by_doubling_up_to_the_limit():
     for limit, sizes in ((float("inf"), {64, 128, 256, 512}), (300, {64, 128, 256, 300})):
-        kept, rooms = Kept(limit), set()
+        kept, rooms = Kept(block=limit), set()
         for t in range(300):
             Append(t, t, t + 1)(kept, torch.zeros(1, 1, 1, 2))
             rooms.add(kept.tensors[0].size(2))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
+from tests_support import SIZES
 
 from pipeline.training.optimizer import optimizers, set_rate, state_tensors
 from transformer.__main__ import cli
@@ -73,24 +72,25 @@ def test_weights_of_layers_are_shown_once():
     assert {w.part for w in found.values()} == PARTS.keys() - {"positions", "head"}
 
 
-def tensors(layer: object) -> Iterator[torch.Tensor]:
-    """All that the cache of a layer holds, whatever its kind."""
-    for value in vars(layer).values():
-        for part in value if isinstance(value, tuple) else (value,):
-            if isinstance(part, torch.Tensor):
-                yield part
-
-
-@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *({"kv_heads": n} for n in (1, 2, 4)),
+        {"attention": "linear"},
+        {"attention": "latent"},
+        *({"pattern": name, **SIZES[name]} for name in SIZES),
+    ],
+)
 @torch.no_grad()
-def test_the_cache_takes_what_is_said(kv_heads):
+def test_the_cache_takes_what_is_said(kind):
     """A block of 64 fills the room that a cache makes at first, so nothing in it is spare."""
-    decoder = Decoder(ModelConfig(**TINY, kv_heads=kv_heads))
+    decoder = Decoder(ModelConfig(**TINY, **kind))
     cache = decoder.new_cache()
     decoder(torch.randint(50, (1, 64)), cache)
-    held = sum(kept.numel() for layer in cache.layers for kept in tensors(layer))
+    held = sum(kept.numel() for layer in cache.layers for kept in layer.tensors)
     assert memory(decoder, 64)["cache of 64 tokens, one row"] == held
-    assert memory(decoder, 16)["cache of 16 tokens, one row"] == held / 4
+    if not kind.keys() - {"kv_heads"}:
+        assert memory(decoder, 16)["cache of 16 tokens, one row"] == held / 4
 
 
 def test_the_optimizers_take_what_is_said():

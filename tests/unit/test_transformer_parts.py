@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from tests_support import SIZES
 
-from transformer.attention import Grouped
+from transformer.attention import Grouped, Summed
 from transformer.cache import Held
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
+from transformer.latent import Latent
 from transformer.linear import Linear
 from transformer.padding import align
 from transformer.patterns import PATTERNS, Pattern
@@ -184,6 +185,50 @@ def test_shared_heads_are_full_attention_with_copied_heads():
         full.out.weight.data = few.out.weight.data
         x, view = torch.randn(2, 5, 16), view_of([[1, 2, 3, 4, 5]])
         torch.testing.assert_close(few(x, view), full(x, view))
+
+
+@pytest.mark.parametrize("position", ["none", "rope"])
+def test_linear_attention_is_its_formula_over_all_pairs(position):
+    """Longer than a chunk, two heads of queries for one of keys, and position in the numerator."""
+    config = ModelConfig(**{**TINY, "block": 150, "kv_heads": 2, "position": position})
+    attention, x = Summed(config), torch.randn(2, 150, 16)
+    view = view_of([[1] * 150] * 2, position=POSITIONS[position](config))
+    qk, v = attention.made(x)
+    qk = F.elu(qk) + 1
+    q, k = (h.repeat_interleave(n, 2) for h, n in zip(qk.split((4, 2), 2), (1, 2), strict=True))
+    turned_q, turned_k = view.rotate(q), view.rotate(k)
+    v = v.repeat_interleave(2, 2)
+    past = torch.ones(150, 150).tril()
+    scores = torch.einsum("bthd,bshd->bhts", turned_q, turned_k) * past
+    total = (torch.einsum("bthd,bshd->bhts", q, k) * past).sum(-1, keepdim=True)
+    plain = attention.given(torch.einsum("bhts,bshd->bhtd", scores / total, v))
+    torch.testing.assert_close(attention(x, view), plain, atol=1e-5, rtol=1e-4)
+
+
+def test_the_sums_of_linear_attention_are_float32_in_a_smaller_model():
+    decoder = tiny(attention="linear").bfloat16()
+    cache = decoder.new_cache()
+    assert decoder(torch.tensor([[1, 2, 3]]), cache).dtype == torch.bfloat16
+    with torch.autocast("cpu", torch.bfloat16):
+        tiny(attention="linear")(torch.tensor([[1, 2, 3]]), other := decoder.new_cache())
+    for layer in (*cache.layers, *other.layers):
+        assert {t.dtype for t in layer.tensors} == {torch.float32}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("position", ["none", "rope"])
+def test_latents_are_absorbed_for_a_token_and_expanded_for_many(position, monkeypatch):
+    decoder = tiny(attention="latent", position=position)
+    attention = decoder.blocks[0].attention
+    assert attention._absorbs(1)
+    assert not attention._absorbs(100)
+    ids, found = torch.arange(16)[None], []
+    for absorbs in (True, False):
+        monkeypatch.setattr(Latent, "_absorbs", lambda self, T, absorbs=absorbs: absorbs)
+        cache = decoder.new_cache()
+        parts = [decoder(part, cache) for part in ids.tensor_split([9, 10, 11], dim=1)]
+        found.append(torch.cat(parts, dim=1))
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
 
 
 def test_what_layers_add_starts_smaller_the_more_layers_there_are():
