@@ -42,10 +42,6 @@ class Latent(nn.Module):
         """How many numbers this layer keeps of so many tokens of one row."""
         return (self.latent + self.turned) * int(min(tokens, pattern.ring.limit))
 
-    def cache_size(self, tokens: int) -> int:
-        """How many numbers this layer keeps of so many tokens of one row."""
-        return (self.latent + self.turned) * tokens
-
     def forward(self, x: Tensor, view: View, cache: Kept | None = None) -> Tensor:
         B, T, _ = x.shape
         query, latent, turned = self.latents(x).split_with_sizes(
