@@ -15,7 +15,9 @@ Read the files in this order; each adds one idea:
     cache.py        what is kept of the past, so that a new token costs one token
     sampling.py     from logits to the next id
     generate.py     one id after another (`from transformer.generate import generate`)
+    files.py        files that appear whole or not at all
     io.py           a model as a folder
+    pretrained/     published weights in this decoder, and this decoder as others publish theirs
     presets.py      sizes with a name
 
 Shapes are written with the same letters everywhere: B batch, T tokens of this pass, S tokens that
@@ -30,13 +32,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from transformer import pretrained
 from transformer.config import ConfigError, ModelConfig
 from transformer.presets import preset
 
 if TYPE_CHECKING:
     from transformer.cache import Cache
     from transformer.decoder import Decoder
-    from transformer.io import WeightsError, load, save
+    from transformer.files import WeightsError
+    from transformer.io import load, save
     from transformer.sampling import Sampling
 
 __all__ = [
@@ -48,6 +52,7 @@ __all__ = [
     "WeightsError",
     "load",
     "preset",
+    "pretrained",
     "save",
 ]
 
@@ -55,7 +60,7 @@ _LAZY = {
     "Cache": "cache",
     "Decoder": "decoder",
     "Sampling": "sampling",
-    "WeightsError": "io",
+    "WeightsError": "files",
     "load": "io",
     "save": "io",
 }
