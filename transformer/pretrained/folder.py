@@ -63,6 +63,8 @@ class Folder:
         except (SafetensorError, OSError) as error:
             raise WeightsError(damaged(path)) from error
         for name in file.keys():  # noqa: SIM118 (it is no mapping)
+            if not name.isprintable():
+                raise WeightsError(damaged(path))
             if name in self.shapes:
                 raise WeightsError(f"{path}: {name} is there twice")
             piece = file.get_slice(name)

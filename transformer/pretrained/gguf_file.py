@@ -115,6 +115,8 @@ class GgufFile:
             raise options.error(f"architecture {shown(arch)} is not supported, only {known}")
         values["num_local_experts"] = fields.get(f"{arch}.expert_count") or None
         values["tie_word_embeddings"] = "output.weight" not in self.shapes
+        values["attention_bias"] = "blk.0.attn_output.bias" in self.shapes
+        values["mlp_bias"] = "blk.0.ffn_down.bias" in self.shapes
         values["vocab_size"] = self.shapes.get("token_embd.weight", (None,))[0]
         scaling = fields.get(f"{arch}.rope.scaling.type")
         if scaling not in _NOT_SCALED:

@@ -68,7 +68,7 @@ def _entry(data: _Bytes, blocks: Blocks) -> tuple[str, Entry]:
     shape = tuple(data.number("Q") for _ in range(data.number("I")))[::-1]
     kind = data.number("I")
     numbers, size = blocks[kind]
-    if not shape or 0 in shape or shape[-1] % numbers:
+    if not name.isprintable() or not shape or 0 in shape or shape[-1] % numbers:
         raise ValueError(name)
     return name, Entry(shape, kind, data.number("Q"), math.prod(shape) // numbers * size)
 

@@ -28,6 +28,10 @@ class Naming(NamedTuple):
     turned: bool = False  # matrices of the layers are (in, out)
     interleaved: bool = False  # the halves that RoPE pairs are neighbours, as llama.cpp has them
 
+    def full(self, name: str) -> str:
+        """A name with the prefix that it has when it is written."""
+        return name if name == self.head else self.prefix + name
+
 
 class Place(NamedTuple):
     """Where a tensor of a file belongs: at `rows` rows of our tensor `name`, from `start`."""

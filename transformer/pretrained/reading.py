@@ -120,7 +120,7 @@ def _compare(
 ) -> None:
     """Refuse tensors that are missing, left over, or of another shape; all are named."""
     shapes = {name: place.shape(ours[place.name].shape) for name, place in wanted.items()}
-    missing = [name for name in wanted if name not in found]
+    missing = [source.naming.full(name) for name in wanted if name not in found]
     left_over = [found[name] for name in found if name not in wanted]
     wrong = [
         f"{found[name]} {source.shapes[found[name]]} instead of {shape}"

@@ -33,8 +33,7 @@ def save(decoder: Decoder, folder: Path | str, shard: int = SHARD) -> None:
     ours = decoder.state_dict()
     naming = NAMINGS[kind]
     named = {
-        name if name == naming.head else naming.prefix + name: place
-        for name, place in places(naming, decoder.config, ours).items()
+        naming.full(name): place for name, place in places(naming, decoder.config, ours).items()
     }
     files = _weights(named, ours, shard)
     stale = [path.name for path in folder.glob("model*.safetensors") if path.name not in files]
