@@ -50,7 +50,7 @@ _LLAMA3 = {
 class GgufFile:
     """An open GGUF file: what its fields say, and its tensors by name, dequantized when read.
 
-    What is kept in blocks of few bits counts as float32, which holds it exactly. Raises
+    What is kept in blocks of few bits counts as float32, as which the blocks are defined. Raises
     `WeightsError` for what is damaged or not supported, or without the package `gguf`.
     """
 

@@ -40,7 +40,7 @@ def load(path: Path | str, dtype: torch.dtype | None = None) -> Decoder:
     """The model at `path`, on the CPU and ready to use: a Hugging Face folder or a GGUF file.
 
     GPT-2, Llama, Mistral, Qwen2 and Qwen3 families; GGUF of llama, qwen2 and qwen3. `dtype` None
-    keeps that of the file's embedding; blocks of few bits become float32, which loses nothing.
+    keeps that of the file's embedding; blocks of few bits become float32, as they are defined.
     Memory is needed for the result alone, and no file stays open. Raises `WeightsError`: what is
     not supported is refused, never silently different.
     """
