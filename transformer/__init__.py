@@ -15,6 +15,7 @@ Read the files in this order; each adds one idea:
     cache.py        what is kept of the past, so that a new token costs one token
     sampling.py     from logits to the next id
     generate.py     one id after another (`from transformer.generate import generate`)
+    blank.py        a decoder to put weights into
     files.py        files that appear whole or not at all
     io.py           a model as a folder
     pretrained/     published weights in this decoder, and this decoder as others publish theirs

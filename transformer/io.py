@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from
 from torch import Tensor
 
+from transformer.blank import blank
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
 from transformer.files import (
@@ -43,8 +44,7 @@ def load(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
     """
     config = _config(folder / CONFIG)
     weights = _weights(folder / WEIGHTS)
-    with torch.device("meta"):  # no memory and no drawing for weights that are about to be replaced
-        decoder = Decoder(config)
+    decoder = blank(config)
     _compare(weights, decoder.state_dict(), folder / WEIGHTS)
     decoder.load_state_dict(weights, assign=True)
     return decoder.to(dtype=dtype or decoder.tokens.weight.dtype).eval()

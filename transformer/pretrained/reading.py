@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from transformer.blank import blank
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.files import WeightsError
@@ -76,8 +77,7 @@ def _blank(source: Source) -> Decoder:
     numbers = sum(math.prod(shape) for shape in source.shapes.values())
     if config.layers > len(source.shapes) or widest > numbers:
         raise WeightsError(f"{source.where}: the config asks for more weights than there are")
-    with torch.device("meta"):
-        return Decoder(config)
+    return blank(config)
 
 
 def _names(source: Source, wanted: Mapping[str, Place]) -> dict[str, str]:
