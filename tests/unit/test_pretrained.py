@@ -157,6 +157,7 @@ def test_a_tied_head_may_be_there_too_if_it_is_the_embedding(folder):
         ({"head_dim": 5}, "odd"),
         ({"rms_norm_eps": "small"}, "rms_norm_eps must be a number"),
         ({"rms_norm_eps": float("nan")}, "norm_eps"),
+        ({"rms_norm_eps": 10**400}, "rms_norm_eps must be a number"),
         ({"rope_theta": -1}, "rope_base"),
         ({"hidden_act": "gelu"}, 'hidden_act "gelu" is not supported, only "silu"'),
         ({"attention_bias": True}, "attention_bias without mlp_bias"),

@@ -134,8 +134,7 @@ class GgufFile:
 
     def _slowed(self) -> Tensor:
         """By how much the turn of each pair is slowed down."""
-        (factors,) = self.chunks(_ROPE)
-        return factors.double().flatten()
+        return torch.cat([factors.double().flatten() for factors in self.chunks(_ROPE)])
 
     def _check_turns(self) -> None:
         """Refuse factors that are not what Llama 3's rule gives."""

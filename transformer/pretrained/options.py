@@ -26,7 +26,7 @@ class Options:
         value = default if value is None else value
         if value is None:
             raise self.error(f"{name} is missing")
-        if kind is float and type(value) is int:
+        if kind is float and type(value) is int and abs(value) < 1 << 63:
             return float(value)
         if type(value) is not kind:
             raise self.error(f"{name} must be {_A[kind]}, not {shown(value)}")
