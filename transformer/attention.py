@@ -27,7 +27,7 @@ class Grouped(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.heads, self.kv_heads = config.heads, config.kv_heads
+        self.heads, self.kv_heads, self.head_size = config.heads, config.kv_heads, config.head_size
         together = (config.heads + 2 * config.kv_heads) * config.head_size
         self.qkv = Linear(config.width, together, bias=bool(config.qkv_bias))
         self.qk_norm = HeadNorm(config) if config.qk_norm else nn.Identity()
@@ -36,6 +36,10 @@ class Grouped(nn.Module):
     def new_cache(self) -> KeyValues:
         """An empty cache for this layer."""
         return KeyValues()
+
+    def cache_size(self, tokens: int) -> int:
+        """How many numbers this layer keeps of so many tokens of one row."""
+        return 2 * self.kv_heads * self.head_size * tokens
 
     def forward(self, x: Tensor, view: View, cache: KeyValues | None = None) -> Tensor:
         B, T, _ = x.shape

@@ -14,11 +14,11 @@ from functools import cache
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-Position = Literal["none", "learned", "sinusoidal", "rope"]
+Position = Literal["none", "learned", "sinusoidal", "relative", "rope"]
 Pattern = Literal["full"]
 Attention = Literal["grouped"]
 FeedForward = Literal["relu", "leaky_relu", "silu", "gelu", "gelu_tanh", "swiglu"]
-Norm = Literal["layer", "rms"]
+Norm = Literal["layer", "rms", "batch"]
 Placement = Literal["pre", "post"]
 
 GATED = frozenset({"swiglu"})  # feed-forwards with a second, multiplying input matrix
@@ -61,8 +61,11 @@ class ModelConfig:
     rope_low: float = 1.0  # … those that turn less than this often in `rope_original` tokens
     rope_high: float = 4.0  # … and not those that turn more often than this
     rope_original: int = 8192  # the context that the model was first trained with
+    relative_buckets: int = 32  # of distances: half of them one short distance each
+    max_relative_distance: int = 128  # from here on all distances share a bucket
     norm_eps: float = 1e-5
     padding_id: int = 0  # the row an input of -1 is looked up in; which one does not matter
+    laboratory: bool = False  # allows what teaches something, but is no way to train a decoder
 
     def __post_init__(self) -> None:
         for name, kind in _kinds().items():
@@ -169,6 +172,7 @@ def _nearest_multiple(number: int, of: int) -> int:
 
 _RANGES: tuple[Rule, ...] = (
     *_at_least(1, "vocab_size", "block", "width", "layers", "heads", "rope_original"),
+    *_at_least(2, "relative_buckets"),
     *_at_least(0, "kv_heads", "head_size", "hidden"),
     (
         lambda c: c.head_size > 0 or c.width % c.heads == 0,
@@ -202,6 +206,13 @@ _RANGES: tuple[Rule, ...] = (
         ),
     ),
     (
+        lambda c: c.max_relative_distance > c.relative_buckets // 2,
+        lambda c: (
+            f"max_relative_distance {c.max_relative_distance} leaves half of relative_buckets "
+            f"{c.relative_buckets} without a distance: pick {c.relative_buckets // 2 + 1} or more"
+        ),
+    ),
+    (
         lambda c: 0 <= c.padding_id < c.vocab_size,
         lambda c: (
             f"padding_id {c.padding_id} is outside vocab_size {c.vocab_size}: "
@@ -231,6 +242,14 @@ _RULES: tuple[Rule, ...] = (
         lambda c: (
             f"position sinusoidal needs pairs, but width {c.width} is odd: "
             f"pick width {c.width + 1} or another position"
+        ),
+    ),
+    (
+        lambda c: c.norm != "batch" or c.laboratory,
+        lambda c: (
+            "norm batch lets every token of a batch see all others in training, later ones and "
+            "other rows' too, and padding spoils its statistics (in evaluation they are fixed): "
+            "pick norm layer or rms, or laboratory true to study it"
         ),
     ),
 )

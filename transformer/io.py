@@ -28,7 +28,7 @@ from transformer.files import (
     replace,
 )
 
-__all__ = ["CONFIG", "WEIGHTS", "WeightsError", "load", "save"]
+__all__ = ["CONFIG", "WEIGHTS", "WeightsError", "load", "load_config", "save"]
 
 
 def save(decoder: Decoder, folder: Path) -> None:
@@ -42,7 +42,7 @@ def load(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
 
     Raises `WeightsError`, also for a config that is no longer understood.
     """
-    config = _config(folder / CONFIG)
+    config = load_config(folder)
     weights = _weights(folder / WEIGHTS)
     decoder = blank(config)
     _compare(weights, decoder.state_dict(), folder / WEIGHTS)
@@ -50,7 +50,9 @@ def load(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
     return decoder.to(dtype=dtype or decoder.tokens.weight.dtype).eval()
 
 
-def _config(path: Path) -> ModelConfig:
+def load_config(folder: Path) -> ModelConfig:
+    """The config of the decoder saved in `folder`; raises `WeightsError`."""
+    path = folder / CONFIG
     try:
         return ModelConfig.from_dict(read_json(path))
     except ConfigError as error:

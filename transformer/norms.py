@@ -21,6 +21,22 @@ def _rms(config: ModelConfig) -> nn.Module:
     return nn.RMSNorm(config.width, eps=config.norm_eps)
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Mean 0 and variance 1 of each channel over all tokens.
+
+    Ioffe and Szegedy 2015, arXiv 1502.03167; for the laboratory. In training the statistics are
+    those of the B T tokens of the pass, so each token sees all others; in evaluation they are
+    running means, saved with the weights, and nothing leaks. A norm is told nothing but
+    activations, so padding counts as tokens do.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.width, eps=config.norm_eps, bias=config.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(0, -2)).view_as(x)
+
+
 class HeadNorm(nn.Module):
     """Root mean square 1 in each head of queries and keys, so that scores cannot run away.
 
@@ -39,4 +55,8 @@ class HeadNorm(nn.Module):
         return F.rms_norm(qk, qk.shape[-1:], eps=self.eps) * torch.cat(weights)
 
 
-NORMS: Mapping[str, Callable[[ModelConfig], nn.Module]] = {"layer": _layer, "rms": _rms}
+NORMS: Mapping[str, Callable[[ModelConfig], nn.Module]] = {
+    "layer": _layer,
+    "rms": _rms,
+    "batch": BatchNorm,
+}

@@ -2,7 +2,7 @@
 
     embed(x, at)        adds something to the embedding (learned, sinusoidal)
     rotate(at)          turns queries and keys (RoPE)
-    bias(q_at, k_at)    adds something to the attention scores (none of these yet)
+    bias(q_at, k_at)    adds something to the attention scores (relative)
 
 `at` holds absolute positions, (T,) when all rows share them, else (B, T).
 """
@@ -43,7 +43,7 @@ class NoPosition(nn.Module):
         return _leave
 
     def bias(self, q_at: Tensor, k_at: Tensor) -> Tensor | None:
-        """What is added to the scores, broadcastable to (B, H, T, S)."""
+        """What is added to the scores: (..., H, T, S), its parts may be 1, for keys at (..., S)."""
         return None
 
 
@@ -129,9 +129,48 @@ def _angles(
     return torch.outer(at, change(base**-powers)).float()
 
 
+class Relative(NoPosition):
+    """A trained number for each head and bucket of distances, the same in all layers.
+
+    As in T5 (Raffel et al. 2020, arXiv 1910.10683, section 2.1), whose decoder looks back only:
+    half of the buckets hold one short distance each, the others ever longer spans of them, and the
+    last one all that is further.
+    """
+
+    buckets: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.table = nn.Embedding(config.relative_buckets, config.heads)
+        buckets = bucket_of_distances(config.relative_buckets, config.max_relative_distance)
+        self.register_buffer("buckets", buckets, persistent=False)
+
+    def bias(self, q_at: Tensor, k_at: Tensor) -> Tensor:
+        """The head axis stands before the last two: (..., H, T, S) from (..., T) and (..., S).
+
+        A key that is ahead gets the bias of distance 0: to hide it is the pattern's business.
+        """
+        distance = (q_at[..., :, None] - k_at[..., None, :]).clamp(0, self.buckets.numel() - 1)
+        return self.table(self.buckets[distance]).movedim(-1, -3)  # type: ignore[no-any-return]
+
+
+def bucket_of_distances(buckets: int, longest: int) -> Tensor:
+    """The bucket of each distance from 0 to `longest`, (longest + 1,).
+
+    On the CPU whatever the default device, as the tables of sines are: it is no weight.
+    """
+    exact = buckets // 2
+    distance = torch.arange(longest + 1, device="cpu")
+    # In float32 and in this order, so that no bucket differs from where T5 was trained.
+    share = torch.log(distance.float() / exact) / math.log(longest / exact)
+    wide = exact + (share.clamp(min=0) * (buckets - exact)).long()
+    return distance.where(distance < exact, wide.clamp(max=buckets - 1))
+
+
 POSITIONS: Mapping[str, Callable[[ModelConfig], NoPosition]] = {
     "none": NoPosition,
     "learned": Learned,
     "sinusoidal": Sinusoidal,
+    "relative": Relative,
     "rope": Rope,
 }

@@ -8,6 +8,7 @@ import torch
 from transformer import pretrained
 from transformer.files import WeightsError
 from transformer.generate import generate
+from transformer.presets import preset
 from transformer.sampling import Sampling
 
 pytestmark = [pytest.mark.parity, pytest.mark.slow]
@@ -24,8 +25,7 @@ def smollm2():
 
 def test_its_size(smollm2):
     assert sum(weight.numel() for weight in smollm2.parameters()) == 134_515_008
-    assert smollm2.config.block == 8192
-    assert smollm2.config.norm_eps == 1e-5
+    assert smollm2.config == preset("smollm2-135m")
 
 
 def test_it_knows_paris(smollm2):

@@ -45,6 +45,9 @@ configs = st.builds(
     qkv_bias=st.sampled_from([None, True, False]),
     qk_norm=st.booleans(),
     tied=st.booleans(),
+    relative_buckets=st.just(4),
+    max_relative_distance=st.just(T // 2),
+    laboratory=st.just(True),
     padding_id=st.integers(0, V - 1),
 )
 seeds = st.integers(0, 1000)

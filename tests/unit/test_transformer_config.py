@@ -13,7 +13,6 @@ import pytest
 
 from transformer import config as c
 from transformer.config import ConfigError, ModelConfig
-from transformer.presets import PRESETS, preset
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +44,10 @@ def test_a_config_cannot_be_changed():
         ({"width": 12, "heads": 6, "kv_heads": 4}, ["heads 6", "kv_heads 4", "pick kv_heads 3"]),
         ({"width": 12, "heads": 4}, ["rope", "head_size 3", "pick head_size 4"]),
         ({"width": 15, "heads": 3, "position": "sinusoidal"}, ["sinusoidal", "width 16"]),
-        ({"position": "rotary"}, ["position 'rotary'", "none, learned, sinusoidal or rope"]),
+        (
+            {"position": "rotary"},
+            ["position 'rotary'", "none, learned, sinusoidal, relative or rope"],
+        ),
         ({"attention": "magic"}, ["attention 'magic'", "grouped"]),
         ({"layers": 0}, ["layers 0", "pick 1 or more"]),
         ({"kv_heads": -1}, ["kv_heads -1", "pick 0 or more"]),
@@ -54,6 +56,9 @@ def test_a_config_cannot_be_changed():
         ({"rope_base": 0}, ["rope_base 0.0"]),
         ({"rope_factor": 0.5}, ["rope_factor 0.5", "1 or more"]),
         ({"rope_low": 8}, ["rope_low 8.0", "rope_high 4.0", "1 and 4"]),
+        ({"relative_buckets": 1}, ["relative_buckets 1", "pick 2 or more"]),
+        ({"max_relative_distance": 16}, ["16", "relative_buckets 32", "pick 17 or more"]),
+        ({"norm": "batch"}, ["norm batch", "later ones", "padding", "layer or rms", "laboratory"]),
         ({"qkv_bias": 1}, ["qkv_bias must be true or false"]),
         ({"norm_eps": -1e-5}, ["norm_eps"]),
         ({"padding_id": 300}, ["padding_id 300", "vocab_size 300", "0 to 299"]),
@@ -81,17 +86,6 @@ def test_the_advice_can_be_followed():
 def test_a_vocabulary_is_asked_for():
     with pytest.raises(ConfigError, match="vocab_size is missing"):
         ModelConfig.from_dict({})
-
-
-def test_every_preset_can_be_made_and_says_only_its_difference():
-    default = ModelConfig(vocab_size=300).to_dict()
-    for name, row in PRESETS.items():
-        made = preset(name, vocab_size=300).to_dict()
-        assert {key: made[key] for key in row} == dict(row)
-        assert all(default[key] != value for key, value in row.items())
-    assert preset("tiny", vocab_size=300, layers=7).layers == 7
-    with pytest.raises(ConfigError, match="pick one of tiny, small, base"):
-        preset("huge", vocab_size=300)
 
 
 def test_every_name_has_code_and_all_code_a_name():
