@@ -22,7 +22,10 @@ Read the files in this order; each adds one idea:
     sampling.py     from logits to the next id
     generate.py     one id after another (`from transformer.generate import generate`)
     batched.py      the same for several prompts at once
+    blank.py        a decoder to put weights into
+    files.py        files that appear whole or not at all
     io.py           a model as a folder
+    pretrained/     published weights in this decoder, and this decoder as others publish theirs
     presets.py      sizes with a name
     convert.py      a decoder made into one with a smaller cache
     describe.py     what a decoder is made of (`python -m transformer describe gpt2`)
@@ -39,13 +42,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from transformer import pretrained
 from transformer.config import ConfigError, ModelConfig
 from transformer.presets import preset
 
 if TYPE_CHECKING:
     from transformer.cache import Cache
     from transformer.decoder import Decoder
-    from transformer.io import WeightsError, load, save
+    from transformer.files import WeightsError
+    from transformer.io import load, save
     from transformer.sampling import Sampling
 
 __all__ = [
@@ -57,6 +62,7 @@ __all__ = [
     "WeightsError",
     "load",
     "preset",
+    "pretrained",
     "save",
 ]
 
@@ -64,7 +70,7 @@ _LAZY = {
     "Cache": "cache",
     "Decoder": "decoder",
     "Sampling": "sampling",
-    "WeightsError": "io",
+    "WeightsError": "files",
     "load": "io",
     "save": "io",
 }

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from transformer.blank import blank
 from transformer.config import ConfigError
 from transformer.decoder import Decoder
 
@@ -32,8 +33,7 @@ def to_grouped(decoder: Decoder, kv_heads: int) -> Decoder:
         name: _pooled(tensor, old.heads, kv_heads, old.head_size) if ".qkv." in name else tensor
         for name, tensor in decoder.state_dict().items()
     }
-    with torch.device("meta"):  # no memory and no drawing for weights that are about to be replaced
-        grouped = Decoder(replace(old, kv_heads=kv_heads))
+    grouped = blank(replace(old, kv_heads=kv_heads))
     copies = {name: tensor.detach().clone() for name, tensor in weights.items()}
     grouped.load_state_dict(copies, assign=True)
     return grouped.to(decoder.tokens.weight).train(decoder.training)

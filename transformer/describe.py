@@ -13,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from transformer.blank import blank
 from transformer.block import PreNorm
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
@@ -56,12 +57,6 @@ def find(name: str, vocabulary: int | None = None) -> ModelConfig:
         return preset(name, vocab_size=vocabulary or default)
     config = load_config(Path(name))
     return replace(config, vocab_size=vocabulary or config.vocab_size)
-
-
-def without_memory(config: ModelConfig) -> Decoder:
-    """The decoder without memory for its weights."""
-    with torch.device("meta"):
-        return Decoder(config)
 
 
 def weights(decoder: Decoder) -> list[Weight]:
@@ -114,7 +109,7 @@ def memory(decoder: Decoder, context: int) -> dict[str, int]:
 
 def show(name: str, config: ModelConfig, context: int | None, dtype: str, console: Console) -> None:
     """Print all about one decoder; without a `context`, its cache is that of a whole block."""
-    decoder = without_memory(config)
+    decoder = blank(config)
     uses = memory(decoder, config.block if context is None else context)
     found = weights(decoder)
     total = uses["weights"]
@@ -140,7 +135,7 @@ def show_presets(vocabulary: int | None, dtype: str, console: Console) -> None:
     table = _table("preset", "parameters", "MiB", "vocabulary", "block", "width", "layers", "heads")
     for name in PRESETS:
         config = find(name, vocabulary)
-        total = sum(weight.size for weight in weights(without_memory(config)))
+        total = sum(weight.size for weight in weights(blank(config)))
         open_vocabulary = vocabulary is None and "vocab_size" not in row(name)
         numbers = (config.block, config.width, config.layers, config.heads)
         table.add_row(

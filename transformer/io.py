@@ -6,34 +6,35 @@ mapped could not be replaced on Windows.
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from
-from safetensors.torch import save as bytes_of
 from torch import Tensor
 
+from transformer.blank import blank
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
+from transformer.files import (
+    CONFIG,
+    WEIGHTS,
+    WeightsError,
+    as_json,
+    as_safetensors,
+    damaged,
+    read,
+    read_json,
+    replace,
+)
 
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-
-
-class WeightsError(ValueError):
-    """A model's files are missing, damaged, or do not belong together; the message is one line."""
+__all__ = ["CONFIG", "WEIGHTS", "WeightsError", "load", "load_config", "save"]
 
 
 def save(decoder: Decoder, folder: Path) -> None:
     """Write config and weights into `folder`, which is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.contiguous() for name, tensor in decoder.state_dict().items()}
-    config = json.dumps(decoder.config.to_dict(), indent=2) + "\n"
-    _replace(folder / WEIGHTS, bytes_of(weights, {"format": "pt"}))
-    _replace(folder / CONFIG, config.encode("utf-8"))
+    weights = as_safetensors(decoder.state_dict())
+    replace(folder, {WEIGHTS: weights, CONFIG: as_json(decoder.config.to_dict())})
 
 
 def load(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
@@ -43,8 +44,7 @@ def load(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
     """
     config = load_config(folder)
     weights = _weights(folder / WEIGHTS)
-    with torch.device("meta"):  # no memory and no drawing for weights that are about to be replaced
-        decoder = Decoder(config)
+    decoder = blank(config)
     _compare(weights, decoder.state_dict(), folder / WEIGHTS)
     decoder.load_state_dict(weights, assign=True)
     return decoder.to(dtype=dtype or decoder.tokens.weight.dtype).eval()
@@ -53,32 +53,18 @@ def load(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
 def load_config(folder: Path) -> ModelConfig:
     """The config of the decoder saved in `folder`; raises `WeightsError`."""
     path = folder / CONFIG
-    data = _read(path)
     try:
-        return ModelConfig.from_dict(json.loads(data))
+        return ModelConfig.from_dict(read_json(path))
     except ConfigError as error:
         raise WeightsError(f"{path}: {error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise WeightsError(_damaged(path)) from error
 
 
 def _weights(path: Path) -> dict[str, Tensor]:
-    data = _read(path)
+    data = read(path)
     try:
         return tensors_from(data)
     except SafetensorError as error:
-        raise WeightsError(_damaged(path)) from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path} is missing: is {path.parent} a model's folder?") from error
-
-
-def _damaged(path: Path) -> str:
-    return f"{path} is damaged: copy it again, or run again what made it"
+        raise WeightsError(damaged(path)) from error
 
 
 def _compare(found: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> None:
@@ -90,13 +76,3 @@ def _compare(found: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) ->
                 f"{path} does not belong to {CONFIG} beside it: {name} is {shapes[0]}, "
                 f"expected {shapes[1]}; copy both files again"
             )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write under another name in the same folder, then rename: never half a file under `path`."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -87,7 +87,7 @@ class Rope(NoPosition):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        angles = _angles(config.block, config.rotary, config.rope_base, _slower(config))
+        angles = _angles(config.block, config.rotary, config.rope_base, slower(config))
         sin, cos = angles.sin(), angles.cos()
         table = torch.cat((cos, cos, -sin, sin), dim=-1)  # (block, 2 D)
         self.register_buffer("table", table, persistent=False)
@@ -103,16 +103,16 @@ class Rope(NoPosition):
         return turn
 
 
-def _slower(config: ModelConfig) -> Callable[[Tensor], Tensor]:
+def slower(config: ModelConfig) -> Callable[[Tensor], Tensor]:
     """Llama 3's change of the turn per token: by the factor where a turn takes long, by nothing
     where it is quick, and in between by a share of the two."""
 
-    def slower(turn: Tensor) -> Tensor:
+    def change(turn: Tensor) -> Tensor:
         turns = config.rope_original * turn / (2 * math.pi)  # in the first context
         share = (turns - config.rope_low) / (config.rope_high - config.rope_low)
         return torch.lerp(turn / config.rope_factor, turn, share.clamp(0, 1))
 
-    return slower
+    return change
 
 
 def _angles(

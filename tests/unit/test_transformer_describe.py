@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ from tests_support import SIZES
 from pipeline.training.optimizer import optimizers, set_rate, state_tensors
 from transformer.__main__ import cli
 from transformer.attention import ATTENTIONS
+from transformer.blank import blank
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.describe import PARTS, find, memory, parameters, weights, without_memory
+from transformer.describe import PARTS, find, memory, parameters, weights
 from transformer.io import save
 from transformer.norms import NORMS
 from transformer.positions import POSITIONS
@@ -53,7 +55,7 @@ def test_the_parts_are_all_there_is(position, norm, attention, more):
     config = ModelConfig(**TINY, position=position, norm=norm, attention=attention, **more)
     decoder = Decoder(config)
     total = sum(weight.numel() for weight in decoder.parameters())
-    found = weights(without_memory(config))
+    found = weights(blank(config))
     parts = parameters(found)
     assert sum(parts.values()) == sum(w.size for w in found) == total
     assert parts["embedding"] == 50 * 16
@@ -65,7 +67,7 @@ def test_the_parts_are_all_there_is(position, norm, attention, more):
 
 
 def test_weights_of_layers_are_shown_once():
-    found = {w.label: w for w in weights(without_memory(ModelConfig(**TINY)))}
+    found = {w.label: w for w in weights(blank(ModelConfig(**TINY)))}
     assert found["3 × blocks.attention.out.weight"].shape == (16, 16)
     assert found["3 × blocks.attention.out.weight"].size == 3 * 16 * 16
     assert found["tokens.weight"].copies == 1

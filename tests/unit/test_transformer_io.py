@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -145,3 +148,17 @@ def test_a_broken_folder_is_one_line(folder, break_it, words):
         load(folder)
     assert "\n" not in str(error.value)
     assert str(folder) in str(error.value)
+
+
+def test_loading_draws_nothing_and_leaves_the_compiler_alone(folder):
+    """Its import takes seconds and 70 MiB, which is most of what opening a chat takes."""
+    code = (
+        "import sys; from pathlib import Path; from transformer.io import load; "
+        f"load(Path({str(folder)!r})); assert 'torch._dynamo' not in sys.modules"
+    )
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, timeout=120)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    load(folder)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,66 @@
+"""Reading somebody else's `config.json`: every option checked, every complaint one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformer.files import WeightsError
+
+
+class Options:
+    """The options of a `config.json`, asked for by name, and where they come from."""
+
+    def __init__(self, values: Mapping[str, Any], where: Path) -> None:
+        self.values, self.where = values, where
+
+    def with_defaults(self, defaults: Mapping[str, Any] | None) -> Options:
+        """The same, with `defaults` where an option is absent; not where it is null."""
+        return Options({**(defaults or {}), **self.values}, self.where)
+
+    def get(self, name: str, kind: type, default: Any = None) -> Any:
+        """The option as `kind`; `default` where it is absent or null, an error if that is None."""
+        value = self.values.get(name)
+        value = default if value is None else value
+        if value is None:
+            raise self.error(f"{name} is missing")
+        if kind is float and type(value) is int and abs(value) < 1 << 63:
+            return float(value)
+        if type(value) is not kind:
+            raise self.error(f"{name} must be {_A[kind]}, not {shown(value)}")
+        return value
+
+    def size(self, name: str, default: Any = None) -> int:
+        """The option as a number of something there must be."""
+        value: int = self.get(name, int, default)
+        if not 1 <= value < 1 << 31:
+            raise self.error(f"{name} {shown(value)} is out of range")
+        return value
+
+    def only(self, name: str, *allowed: object) -> None:
+        """Refuse all but `allowed`; an option that is absent or null is as the family has it."""
+        value = self.values.get(name)
+        if value is not None and value not in allowed:
+            either = " or ".join(shown(choice) for choice in allowed) or "null"
+            raise self.error(f"{name} {shown(value)} is not supported, only {either}")
+
+    def error(self, what: str) -> WeightsError:
+        return WeightsError(f"{self.where}: {what}")
+
+
+_A = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    list: "a list",
+    dict: "a table",
+}
+
+
+def shown(value: object) -> str:
+    """A value as JSON, on one short line."""
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
