@@ -7,7 +7,8 @@ Read the files in this order; each adds one idea:
 3. `regex.py`    split the text into words first, and keep special tokens out of reach of text.
 4. `trainer.py`  learn the same merges hundreds of times faster.
 5. `encoder.py`  apply them to a piece of any length in nearly linear time.
-6. `io.py`       `tokenizer.json` for programs, `vocab.txt` for people.
+6. `io/`         the files: `tokenizer.json` and other formats for programs, `vocab.txt` for people.
+7. `pretrained.py`  somebody else's `tokenizer.json` behind the same interface.
 
     tokenizer = RegexTokenizer.train(texts, vocab_size=1024, special=["<|endoftext|>"])
     tokenizer.decode(tokenizer.encode("hello")) == "hello"
@@ -18,6 +19,7 @@ Read the files in this order; each adds one idea:
 from minbpe.base import TokenizerError
 from minbpe.basic import BasicTokenizer
 from minbpe.io import load
+from minbpe.pretrained import PretrainedTokenizer
 from minbpe.regex import RegexTokenizer
 
-__all__ = ["BasicTokenizer", "RegexTokenizer", "TokenizerError", "load"]
+__all__ = ["BasicTokenizer", "PretrainedTokenizer", "RegexTokenizer", "TokenizerError", "load"]
