@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import minbpe
@@ -35,7 +34,7 @@ def run(task: Task) -> dict[str, Any]:
 def _train(task: Task) -> minbpe.RegexTokenizer:
     from pipeline.training import auto
 
-    size = sum(len(text.encode()) for text in _texts(task))
+    size = sum(len(text.encode()) for text in texts.learned(task.workspace))
     if size < LEAST_BYTES:
         raise DataError(
             f"There are only {size:,} bytes of training text, too little to learn a vocabulary "
@@ -45,15 +44,5 @@ def _train(task: Task) -> minbpe.RegexTokenizer:
     wanted = auto.vocab_size(size) if settings.vocab_size == "auto" else settings.vocab_size
     with task.screen.bar("merging", None, count=True) as bar:
         return minbpe.RegexTokenizer.train(
-            _texts(task), wanted, settings.pattern, SPECIAL, progress=bar.to
+            texts.learned(task.workspace), wanted, settings.pattern, SPECIAL, progress=bar.to
         )
-
-
-def _texts(task: Task) -> Iterator[str]:
-    """The training text: what was said and by whom, then the corpus."""
-    for conversation in texts.conversations(task.workspace, "train"):
-        for turn in conversation:
-            yield turn.speaker
-            yield turn.text
-    for piece in texts.corpus(task.workspace, "train"):
-        yield piece.text

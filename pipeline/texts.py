@@ -29,3 +29,13 @@ def corpus(workspace: Workspace, part: str) -> Iterator[Piece]:
     paths = [Path(p) for p in workspace.settings.source.corpus]
     if paths and part != "test":
         yield from pieces(paths, "train" if part == "train" else "val")
+
+
+def learned(workspace: Workspace) -> Iterator[str]:
+    """All that a vocabulary is learned from: what was said and by whom, then the corpus."""
+    for conversation in conversations(workspace, "train"):
+        for turn in conversation:
+            yield turn.speaker
+            yield turn.text
+    for piece in corpus(workspace, "train"):
+        yield piece.text
