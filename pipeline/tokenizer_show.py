@@ -34,8 +34,9 @@ def show(workspace: Workspace, text: str, screen: Screen) -> None:
     screen.say("")
     for line in _cells(tokenizer, ids, screen.console):
         screen.console.print(line)
+    replay = Replay(tokenizer)
     for piece in _pieces(tokenizer, text, ids):
-        steps = list(merge_steps(tokenizer, piece))
+        steps = list(replay.steps(piece))
         if len(steps) > 1:
             _show_steps(tokenizer, steps, screen)
 
@@ -63,36 +64,39 @@ def coloured(tokens: Iterable[str], console: Console, width: int | None = None) 
     return shown
 
 
-def merge_steps(
-    tokenizer: Tokenizer, ids: Sequence[int]
-) -> Iterator[tuple[list[int], Pair | None]]:
-    """From the bytes (or letters) of some tokens to the tokens: the ids after each merge.
+class Replay:
+    """The merges of a tokenizer, done again one by one."""
 
-    Yields the ids, and the pair that was joined to get there; None at the beginning.
-    """
-    order = {pair: rank for rank, pair in enumerate(tokenizer.merges)}
-    now = _taken_apart(tokenizer, ids)
-    yield now, None
-    while known := [pair for pair in pairwise(now) if pair in order]:
-        pair = min(known, key=order.__getitem__)
-        now = merge_pair(now, pair, tokenizer.merges[pair])
-        yield now, pair
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._merges = tokenizer.merges
+        self._order = {pair: rank for rank, pair in enumerate(self._merges)}
+        self._parents: dict[int, Pair] = {}
+        for pair, joined in self._merges.items():
+            self._parents.setdefault(joined, pair)
 
+    def steps(self, ids: Sequence[int]) -> Iterator[tuple[list[int], Pair | None]]:
+        """From the bytes (or letters) of some tokens to the tokens: the ids after each merge.
 
-def _taken_apart(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
-    """The ids that no merge made, of which these tokens consist."""
-    parents: dict[int, Pair] = {}
-    for pair, joined in tokenizer.merges.items():
-        parents.setdefault(joined, pair)
-    parts: list[int] = []
-    left = list(reversed(ids))
-    while left:
-        token_id = left.pop()
-        if token_id in parents:
-            left += reversed(parents[token_id])
-        else:
-            parts.append(token_id)
-    return parts
+        Yields the ids, and the pair that was joined to get there; None at the beginning.
+        """
+        now = self._taken_apart(ids)
+        yield now, None
+        while known := [pair for pair in pairwise(now) if pair in self._order]:
+            pair = min(known, key=self._order.__getitem__)
+            now = merge_pair(now, pair, self._merges[pair])
+            yield now, pair
+
+    def _taken_apart(self, ids: Sequence[int]) -> list[int]:
+        """The ids that no merge made, of which these tokens consist."""
+        parts: list[int] = []
+        left = list(reversed(ids))
+        while left:
+            token_id = left.pop()
+            if token_id in self._parents:
+                left += reversed(self._parents[token_id])
+            else:
+                parts.append(token_id)
+        return parts
 
 
 def _tokenizer(workspace: Workspace) -> Tokenizer:
@@ -123,12 +127,15 @@ def _cells(tokenizer: Tokenizer, ids: Sequence[int], console: Console) -> Iterat
     for number, token_id in enumerate(ids):
         token, name = visible(tokenizer.decode_bytes([token_id])), str(token_id)
         width = max(cell_len(token), len(name))
-        if cell_len(above.plain) + width > console.width and number:
+        if number and above.cell_len + 1 + width > console.width:
             yield from (above, below, Text())
             above, below = Text(" " * INDENT), Text(" " * INDENT)
+        for line in (above, below):
+            line.append(" " * (line.cell_len > INDENT))
         above.append(token, f"black on {COLOURS[number % len(COLOURS)]}")
-        above.append(" " * (width - cell_len(token) + 1))
-        below.append(name.ljust(width + 1), "dim")
+        below.append(name, "dim")
+        for line, used in ((above, cell_len(token)), (below, len(name))):
+            line.append(" " * (width - used))
     if ids:
         yield from (above, below)
 

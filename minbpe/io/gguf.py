@@ -19,7 +19,7 @@ from minbpe.base import BYTES, TokenizerError
 from minbpe.io.alphabet import spell, unspell
 from minbpe.io.files import dump_json
 from minbpe.io.gguf_header import read_header
-from minbpe.io.tokenizer_json import added_token, byte_level, document, pre_tokenizer
+from minbpe.io.tokenizer_json import FOREIGN, added_token, byte_level, document, pre_tokenizer
 from minbpe.pretrained import SPACE, PretrainedTokenizer
 
 _KEY = "tokenizer.ggml."
@@ -105,6 +105,7 @@ def _from_byte_level(facts: dict[str, Any]) -> dict[str, Any]:
         {},
         pre_tokenizer(expression) if expression else gpt2,
         byte_level(),
+        **FOREIGN,
     ) | {"added_tokens": added}
 
 

@@ -8,7 +8,7 @@ from minbpe.base import BYTES, Pair, Tokenizer, TokenizerError
 from minbpe.basic import BasicTokenizer
 from minbpe.io.alphabet import spell
 from minbpe.io.files import dump_json
-from minbpe.io.tokenizer_json import byte_level, document, pre_tokenizer
+from minbpe.io.tokenizer_json import FOREIGN, byte_level, document, pre_tokenizer
 from minbpe.pretrained import PretrainedTokenizer
 from minbpe.regex import PATTERNS, RegexTokenizer
 
@@ -41,6 +41,6 @@ def numbered(
         special=special,
         pre_tokenizer=pre_tokenizer(pattern and PATTERNS[pattern]),
         decoder=byte_level(),
-        ignore_merges=True,  # as in tiktoken: a piece that is a token needs no merges
+        **FOREIGN,
     )
     return PretrainedTokenizer(dump_json(content))

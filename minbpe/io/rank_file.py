@@ -91,7 +91,7 @@ def _parse(text: str, path: Path) -> dict[bytes, int]:
         try:
             encoded, rank = line.split()
             token = base64.b64decode(encoded, validate=True)
-            if not token or token in ranks:
+            if not token or token in ranks or int(rank) < 0:
                 raise ValueError
             ranks[token] = int(rank)
         except (ValueError, binascii.Error):

@@ -36,15 +36,19 @@ def save(tokenizer: Tokenizer, path: str | Path) -> None:
     write(Path(path), dump_json(content))
 
 
+# Says nothing to the library, and to `is_ours` that a file is not ours, however it numbers bytes.
+FOREIGN = {"continuing_subword_prefix": ""}
+
+
 def is_ours(document: Any) -> bool:
     """Whether a file was made by `save`, by its numbering: whole or damaged, but ours.
 
-    Others give the bytes the ids of their letters' order, or put special tokens before them.
+    Others number the bytes in the order of their letters, or after the special tokens.
     """
     try:
         model = document["model"]
         numbered = sum(model["vocab"].get(LETTERS[byte]) == byte for byte in range(BYTES))
-        return numbered > BYTES // 2 and model["ignore_merges"] is False
+        return numbered > BYTES // 2 and model["continuing_subword_prefix"] is None
     except (AttributeError, LookupError, TypeError):
         return False
 

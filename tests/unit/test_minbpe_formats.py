@@ -10,6 +10,7 @@ from tokenizer_files import PASSAGE, byte_level_gguf, gpt2_like, sentencepiece_g
 
 import minbpe
 from minbpe import BasicTokenizer, PretrainedTokenizer, RegexTokenizer, TokenizerError, io
+from minbpe.io.alphabet import spell
 from minbpe.io.files import dump_json
 from minbpe.regex import PATTERNS
 
@@ -65,6 +66,7 @@ def rank_file(*tokens):
         ("YQ== 0\n", "no rank for the byte"),
         ("YQ==\n", "line 1: not a new token"),
         ("Y!== 0\n", "line 1: not a new token"),
+        ("YQ== -1\n", "line 1: not a new token"),
         ("YQ== x\n", "line 1: not a new token"),
         ("YQ== 0\nYQ== 1\n", "line 2: not a new token"),
         ("YQ== 0\nYg== 0\n", "two tokens have one rank"),
@@ -242,3 +244,19 @@ def test_an_old_gguf_names_its_control_tokens(tmp_path):
         eos_token_id=1,
     )
     assert io.from_gguf(path).special == {"<|endoftext|>": 0, "<|im_start|>": 1}
+
+
+@gguf
+def test_a_gguf_that_numbers_the_bytes_as_we_do_can_be_saved_and_opened(tmp_path):
+    ours = RegexTokenizer.train(PASSAGE, 300, "gpt2", SPECIAL)
+    spelled = [spell(token) for token in ours.vocab.values()]
+    path = write_gguf(
+        tmp_path / "m.gguf",
+        tokenizer_model="gpt2",
+        token_list=[*spelled, *SPECIAL],
+        token_types=[1] * len(spelled) + [3, 3],
+        token_merges=[f"{spelled[left]} {spelled[right]}" for left, right in ours.merges],
+    )
+    io.from_gguf(path).save(tmp_path / "tokenizer.json")
+    again = minbpe.load(tmp_path)
+    assert (again.special, again.encode(PASSAGE)) == (ours.special, ours.encode(PASSAGE))

@@ -20,7 +20,7 @@ from pipeline.freshness import why
 from pipeline.screen import Screen
 from pipeline.stages import STAGES
 from pipeline.tokenizer_compare import SENTENCE, count, measure, parse_sizes, reasons
-from pipeline.tokenizer_show import merge_steps, show
+from pipeline.tokenizer_show import Replay, show
 from pipeline.workspace import Workspace
 
 BOOK = Path(__file__).resolve().parents[2].joinpath("README.md").read_text(encoding="utf-8")
@@ -189,6 +189,6 @@ def test_the_last_step_is_the_tokens(text):
     theirs = PretrainedTokenizer(dump_json(gpt2_like()))
     for tokenizer in (ours, theirs):
         for token_id in tokenizer.encode(text):
-            steps = [ids for ids, _ in merge_steps(tokenizer, [token_id])]
+            steps = [ids for ids, _ in Replay(tokenizer).steps([token_id])]
             assert steps[-1] == [token_id]
             assert all(len(tokenizer.vocab[i]) == 1 for i in steps[0])
