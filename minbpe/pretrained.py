@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from minbpe.base import Tokenizer, TokenizerError, replace_surrogates
 from minbpe.io.alphabet import unspell
 from minbpe.io.files import dump_json, write
+from minbpe.io.runnable import first_line, is_byte_level, open_library, runnable
 from minbpe.io.tokenizer_json import added_token
 
 if TYPE_CHECKING:
@@ -45,19 +46,22 @@ class PretrainedTokenizer(Tokenizer):
     def __init__(self, content: str) -> None:
         self._content = content
         try:
-            self._document = _runnable(json.loads(content))
+            self._document = runnable(json.loads(content))
             self._added = {t["content"]: t for t in self._document["added_tokens"]}
             self._read_vocabulary()
-            self._libraries = {frozenset[str](): _open(self._document)}
+            library = open_library(self._document)
+            if any(library.token_to_id(name) != t["id"] for name, t in self._added.items()):
+                raise TokenizerError("damaged: tokenizers numbers its special tokens otherwise")
+            self._libraries = {frozenset[str](): library}
             self._lead = self._find_lead()
         except TokenizerError:
             raise
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise TokenizerError(f"damaged: {_first_line(error)}") from None
+            raise TokenizerError(f"damaged: {first_line(error)}") from None
 
     def _read_vocabulary(self) -> None:
         model = self._document["model"]
-        to_bytes = _byte_level_bytes if _is_byte_level(self._document) else _fallback_bytes
+        to_bytes = _byte_level_bytes if is_byte_level(self._document) else _fallback_bytes
         named = {name: token["id"] for name, token in self._added.items()}
         ids: dict[str, int] = {**model["vocab"], **named}
         if len(set(ids.values())) != len(ids) or any(
@@ -73,6 +77,7 @@ class PretrainedTokenizer(Tokenizer):
             i: token.encode("utf-8") if token in named else to_bytes(token)
             for token, i in sorted(ids.items(), key=lambda row: row[1])
         }
+        self._size = max(self._bytes_of, default=-1) + 1
         control = set(self.special.values())
         self.vocab = {i: token for i, token in self._bytes_of.items() if i not in control}
         self.merges = {
@@ -86,7 +91,7 @@ class PretrainedTokenizer(Tokenizer):
     @property
     def size(self) -> int:
         """The number of rows that an embedding needs: the largest id + 1."""
-        return max(self._bytes_of, default=-1) + 1
+        return self._size
 
     def encode(self, text: str, allowed_special: Collection[str] = ()) -> list[int]:
         """The ids of a text, without anything before or after it.
@@ -114,7 +119,7 @@ class PretrainedTokenizer(Tokenizer):
         Raises:
             TokenizerError: an id is outside 0 … size - 1.
         """
-        last = self.size - 1
+        last = self._size - 1
         pieces = []
         for token_id in ids:
             if not 0 <= token_id <= last:
@@ -166,56 +171,12 @@ class PretrainedTokenizer(Tokenizer):
             added = [t | {"special": name not in allowed} for name, t in self._added.items()]
             for token in added:
                 token["special"] &= token["content"] in self.special
-            self._libraries[allowed] = _open(self._document | {"added_tokens": added})
+            self._libraries[allowed] = open_library(self._document | {"added_tokens": added})
         return self._libraries[allowed]
 
     def _find_lead(self) -> bytes:
         """What is put before every text: nothing, or a space."""
         return self.decode_bytes(self.encode("a")).removesuffix(b"a")
-
-
-def _runnable(document: Any) -> dict[str, Any]:
-    """The document as it is run: no padding, no truncation, no chance, no unknown token."""
-    model: dict[str, Any] = document["model"]
-    kind = model.get("type", "BPE")
-    if kind != "BPE" or not (_is_byte_level(document) or model.get("byte_fallback")):
-        raise TokenizerError(
-            f"its model is {kind} without bytes, which cannot write every text: use a tokenizer "
-            "of byte-level BPE, or of BPE with byte fallback"
-        )
-    merges = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
-    if not all(len(pair) == 2 and all(isinstance(s, str) for s in pair) for pair in merges):
-        raise TokenizerError("damaged: a merge is not of two tokens")
-    vocab: dict[str, int] = dict(model["vocab"])
-    added = [
-        {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, **token}
-        for token in document.get("added_tokens") or []
-    ]
-    free = (i for i in range(len(vocab), len(vocab) + len(added)))
-    if any(t["content"] not in vocab and t["id"] != next(free) for t in added):
-        # The library would number these on from the size of the vocabulary, whatever they say.
-        vocab |= {t["content"]: t["id"] for t in added}
-    changed = {"dropout": None, "unk_token": None, "vocab": vocab, "merges": merges}
-    return {
-        **document,
-        "truncation": None,
-        "padding": None,
-        "post_processor": None,
-        "added_tokens": [t | {"special": bool(t.get("special"))} for t in added],
-        "model": {**model, "type": "BPE", **changed},
-    }
-
-
-def _is_byte_level(document: Mapping[str, Any]) -> bool:
-    """Whether bytes are written as letters, by the step before the model."""
-    steps = [document.get("pre_tokenizer"), document.get("normalizer")]
-    while steps:
-        step = steps.pop()
-        if isinstance(step, dict):
-            if step.get("type") == "ByteLevel":
-                return True
-            steps += [*(step.get("pretokenizers") or []), *(step.get("normalizers") or [])]
-    return False
 
 
 def _byte_level_bytes(token: str) -> bytes:
@@ -226,22 +187,6 @@ def _byte_level_bytes(token: str) -> bytes:
 def _fallback_bytes(token: str) -> bytes:
     byte = _BYTE.fullmatch(token)
     return bytes([int(byte[1], 16)]) if byte else token.replace(SPACE, " ").encode("utf-8")
-
-
-def _open(document: Mapping[str, Any]) -> tokenizers.Tokenizer:
-    """The library's tokenizer of a document, told that text is not control."""
-    import tokenizers
-
-    content = json.dumps(document)
-    try:
-        library = tokenizers.Tokenizer.from_str(content)
-        library.encode_special_tokens = True
-        library.encode("a")
-    except (KeyboardInterrupt, SystemExit, MemoryError):
-        raise
-    except BaseException as error:  # a panic of the library is no Exception
-        raise TokenizerError(f"damaged: tokenizers says: {_first_line(error)}") from None
-    return library
 
 
 def _encode(library: tokenizers.Tokenizer, text: str, forbidden: Collection[int]) -> list[int]:
@@ -265,7 +210,3 @@ def _encode(library: tokenizers.Tokenizer, text: str, forbidden: Collection[int]
     if text in parts:  # nothing was cut, so nothing would change
         return [i for i in ids if i not in forbidden]
     return [i for part in parts for i in _encode(library, part, forbidden)]
-
-
-def _first_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

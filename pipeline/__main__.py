@@ -121,6 +121,8 @@ def tokenizer(words: tuple[str, ...], compare: str | None, show: str | None, **g
     """Stage 3; or compare vocabulary sizes, or show how text becomes tokens."""
     if compare is None and show is None:
         verbs.run_stages(verbs.Given(**given), select(("tokenizer", *words)), Screen())
+    elif words:
+        raise click.UsageError("--compare and --show go with no other stage.")
     else:
         verbs.look_at_tokens(verbs.Given(**given), compare, show, Screen())
 

@@ -1,67 +1,32 @@
 """`tokenizer --compare`: vocabulary size against sequence length, before anything is trained.
 
-A large vocabulary makes sequences short and the embedding large. Each row is one way to cut the
-workspace's training text: letters, byte pair encoding of several sizes, words. The sizes are one
-training: the merges of a smaller vocabulary are the first of a larger one's.
+A large vocabulary makes sequences short and the embedding large. The figures of each way to cut
+the workspace's training text are from `tokenizer_figures.py`; here they become a table, examples,
+a plot, and what `auto` picks and why.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
-import regex  # type: ignore[import-untyped, unused-ignore]
 from rich.table import Table
 from rich.text import Text
 
-from minbpe import RegexTokenizer
 from minbpe.base import BYTES
-from minbpe.regex import PATTERNS
-from pipeline import freshness, texts
+from pipeline import freshness
 from pipeline.config import Settings
-from pipeline.dialogue.template import SPECIAL
-from pipeline.errors import DataError, SettingsError, WorkspaceError
-from pipeline.inspect import count_words
+from pipeline.errors import SettingsError, WorkspaceError
 from pipeline.screen import Screen
 from pipeline.stages import TOKENIZER, by_name
-from pipeline.tokenizer_show import coloured, visible
+from pipeline.tokenizer_figures import Counts, Row, count, measure
+from pipeline.tokenizer_show import coloured
 from pipeline.workspace import Workspace, make_private
 
 SENTENCE = "Text encoding is an important step that affects later stages in the pipeline."
 PICTURE = str(Path(TOKENIZER).with_name("compare.png"))
 LARGEST = 1 << 20
 BESIDE = 24  # columns that stand beside an example
-ENOUGH = 50_000_000  # bytes of text to look at: more hardly changes the figures
-WORD = re.compile(r"\w+|[^\w\s]")  # words and punctuation marks; white space is dropped
-
-
-@dataclass
-class Counts:
-    """What is in the text, as far as the figures need it."""
-
-    pieces: Counter[str] = field(default_factory=Counter)
-    letters: Counter[str] = field(default_factory=Counter)
-    marks: Counter[str] = field(default_factory=Counter)  # words and punctuation marks
-    words: int = 0
-    bytes: int = 0
-    total_bytes: int = 0  # of all the text; more than `bytes` when not all was looked at
-
-
-@dataclass(frozen=True)
-class Row:
-    """One way to cut the text; `size` counts its vocabulary without special tokens."""
-
-    level: str
-    size: int
-    tokens: int
-    tokens_per_word: float
-    bytes_per_token: float
-    embedding: float  # its share of the parameters of the decoder that `auto` would pick
-    example: tuple[str, ...]
-    picked: bool = False  # by `auto`
 
 
 def parse_sizes(given: str) -> list[int]:
@@ -97,55 +62,6 @@ def compare(workspace: Workspace, sizes: Sequence[int], sentence: str, screen: S
     screen.say(f"Plot: {picture}")
 
 
-def count(workspace: Workspace, screen: Screen) -> Counts:
-    """One pass over the training text."""
-    counts = Counts()
-    splitter = regex.compile(PATTERNS[workspace.settings.tokenizer.pattern])
-    with screen.bar("counting bytes", None) as bar:
-        for text in texts.learned(workspace):
-            size = len(text.encode())
-            counts.total_bytes += size
-            if counts.total_bytes <= ENOUGH:
-                counts.pieces.update(splitter.findall(text))
-                counts.letters.update(text)
-                counts.marks.update(WORD.findall(text))
-                counts.words += count_words(text)
-                counts.bytes += size
-            bar.to(counts.total_bytes)
-    if not counts.words:
-        raise DataError("There is no text to compare on; give --export or --corpus.")
-    return counts
-
-
-def measure(
-    workspace: Workspace, counts: Counts, sizes: Sequence[int], sentence: str, screen: Screen
-) -> list[Row]:
-    """The rows: letters, the sizes asked for and the one that `auto` picks, words."""
-    from pipeline.training import auto
-
-    pattern, choice = workspace.settings.tokenizer.pattern, auto.vocab_size(counts.total_bytes)
-    with screen.bar("merging", None, count=True) as bar:
-        largest = RegexTokenizer.train(
-            _enough(workspace), max(*sizes, choice), pattern, progress=bar.to
-        )
-    merges = list(largest.merges)
-
-    def row(level: str, size: int, tokens: int, example: Sequence[str], picked: bool) -> Row:
-        share = _embedding_share(workspace.settings, tokens, size + len(SPECIAL))
-        per_word, per_token = tokens / counts.words, counts.bytes / tokens
-        return Row(level, size, tokens, per_word, per_token, share, tuple(example), picked)
-
-    shown = [visible(letter.encode()) for letter in sentence]
-    rows = [row("letters", len(counts.letters), counts.letters.total(), shown, False)]
-    for size in sorted({min(size, largest.size) for size in (*sizes, choice)}):
-        tokenizer = RegexTokenizer(merges[: size - BYTES], pattern)
-        tokens = sum(len(tokenizer.encode(piece)) * n for piece, n in counts.pieces.items())
-        shown = [visible(tokenizer.vocab[i]) for i in tokenizer.encode(sentence)]
-        rows.append(row("byte pairs", size, tokens, shown, size == min(choice, largest.size)))
-    marks = WORD.findall(sentence)
-    return [*rows, row("words", len(counts.marks), counts.marks.total(), marks, False)]
-
-
 def reasons(
     rows: Sequence[Row], counts: Counts, sizes: Sequence[int], settings: Settings
 ) -> list[str]:
@@ -172,28 +88,6 @@ def reasons(
     if counts.bytes < total:
         lines.append(f"Measured on the first {_amount(counts.bytes)}.")
     return lines
-
-
-def _enough(workspace: Workspace) -> Iterator[str]:
-    left = ENOUGH
-    for text in texts.learned(workspace):
-        left -= len(text.encode())
-        if left < 0:
-            return
-        yield text
-
-
-def _embedding_share(settings: Settings, tokens: int, vocabulary: int) -> float:
-    """The embedding's share of the decoder that `auto` picks for so many tokens of text."""
-    import torch
-
-    from pipeline.training import auto
-    from transformer.decoder import Decoder
-
-    config = auto.model_config(settings.model, tokens, vocabulary, padding_id=0)
-    with torch.device("meta"):  # shapes without numbers
-        decoder = Decoder(config)
-    return decoder.tokens.weight.numel() / sum(p.numel() for p in decoder.parameters())
 
 
 def _refuse_unclean(workspace: Workspace) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.files import atomic
 
 if TYPE_CHECKING:
-    from pipeline.tokenizer_compare import Row
+    from pipeline.tokenizer_figures import Row
 
 BLUE, GREY = "tab:blue", "0.45"
 

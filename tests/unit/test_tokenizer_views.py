@@ -14,12 +14,13 @@ from tokenizer_files import gpt2_like, llama_like
 import minbpe
 from minbpe import PretrainedTokenizer, RegexTokenizer
 from minbpe.io.files import dump_json
-from pipeline import texts, tokenizer_compare
+from pipeline import texts, tokenizer_figures
 from pipeline.__main__ import main
 from pipeline.freshness import why
 from pipeline.screen import Screen
 from pipeline.stages import STAGES
-from pipeline.tokenizer_compare import SENTENCE, count, measure, parse_sizes, reasons
+from pipeline.tokenizer_compare import SENTENCE, parse_sizes, reasons
+from pipeline.tokenizer_figures import count, measure
 from pipeline.tokenizer_show import Replay, show
 from pipeline.workspace import Workspace
 
@@ -87,7 +88,7 @@ def test_a_text_without_pairs_for_more_says_so(made):
 
 
 def test_of_a_long_text_the_beginning_is_measured(made, monkeypatch):
-    monkeypatch.setattr(tokenizer_compare, "ENOUGH", 5_000)
+    monkeypatch.setattr(tokenizer_figures, "ENOUGH", 5_000)
     counts, rows = rows_of(made, [300])
     assert 4_000 < counts.bytes <= 5_000 < counts.total_bytes
     said = reasons(rows, counts, [300], Workspace(made).settings)
@@ -119,6 +120,11 @@ def test_the_stage_runs_by_its_name_alone_and_with_others(made, capsys):
     shown = capsys.readouterr().out
     assert "3 tokenizer" in shown
     assert "4 encode" in shown
+
+
+def test_looking_goes_with_no_other_stage(made, capsys):
+    assert main(["tokenizer", "encode", "--show", "x", "--workspace", str(made)]) == 2
+    assert "no other stage" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sizes", ["", "a", "512,", "255", "512,2000000", "-1"])
