@@ -64,9 +64,7 @@ def to_reference(tokenizer: Tokenizer, path: str | Path) -> None:
         raise TokenizerError(f"{path}: the reference opens files that end in .model: name it so")
     if not isinstance(tokenizer, BasicTokenizer | RegexTokenizer):
         raise TokenizerError("a .model numbers the bytes first, which this tokenizer does not")
-    if wrong := [
-        name for name in tokenizer.special if len(name.split()) != 1 or name.strip() != name
-    ]:
+    if wrong := [name for name in tokenizer.special if name.split() != [name]]:
         raise TokenizerError(
             f"special token {wrong[0]!r} has white space, which a .model cannot hold"
         )
