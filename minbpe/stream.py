@@ -33,8 +33,8 @@ def read(file: IO[bytes], limit: int | None = None, size: int = SIZE) -> Iterato
     while block := file.read(size if left is None else min(size, left)):
         left = left if left is None else left - len(block)
         seen, kept = len(kept), kept + decode(block)
-        border = _last_border(kept, max(seen - 2, 0))
-        if border:
+        more = len(block) == size and left != 0
+        if more and (border := _last_border(kept, max(seen - 2, 0))):
             yield kept[:border]
             kept = kept[border:]
     kept += decode(b"", True)
