@@ -82,10 +82,16 @@ def measure(
     """The rows: letters, the sizes asked for and the one that `auto` picks, words."""
     from pipeline.training import auto
 
-    pattern, choice = workspace.settings.tokenizer.pattern, auto.vocab_size(counts.total_bytes)
+    chosen = workspace.settings.tokenizer
+    pattern, choice = chosen.pattern, auto.vocab_size(counts.total_bytes)
     with screen.bar("merging", None, count=True) as bar:
         largest = RegexTokenizer.train(
-            _enough(workspace), max(*sizes, choice), pattern, progress=bar.to
+            _enough(workspace),
+            max(*sizes, choice),
+            pattern,
+            progress=bar.to,
+            minimum_count=chosen.minimum_count,
+            sample=chosen.sample,
         )
     merges = list(largest.merges)
 
