@@ -243,6 +243,9 @@ class Chat:
     top_p: float = setting(
         0.95, "Draw from the likeliest tokens that hold this share.", low=0, high=1
     )
+    min_p: float = setting(
+        0.0, "Draw from tokens at least this share as likely as the likeliest.", low=0, high=1
+    )
     repetition_penalty: float = setting(
         1.1, "Above 1 makes words just used less likely.", low=1, high=5
     )

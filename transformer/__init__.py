@@ -15,8 +15,11 @@ Read the files in this order; each adds one idea:
     cache.py        what is kept of the past, so that a new token costs one token
     sampling.py     from logits to the next id
     generate.py     one id after another (`from transformer.generate import generate`)
+    batched.py      the same for several prompts at once
     io.py           a model as a folder
     presets.py      sizes with a name
+    convert.py      a decoder made into one with a smaller cache
+    describe.py     what a decoder is made of (`python -m transformer describe gpt2`)
 
 Shapes are written with the same letters everywhere: B batch, T tokens of this pass, S tokens that
 can be looked at (those in the cache and those of this pass), C width, H heads (Hkv of keys and

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformer.cache import KeyValues
 from transformer.config import ModelConfig
 from transformer.linear import Linear
+from transformer.norms import HeadNorm
 from transformer.view import View
 
 
@@ -26,26 +27,31 @@ class Grouped(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.heads, self.kv_heads = config.heads, config.kv_heads
+        self.heads, self.kv_heads, self.head_size = config.heads, config.kv_heads, config.head_size
         together = (config.heads + 2 * config.kv_heads) * config.head_size
-        self.qkv = Linear(config.width, together, bias=config.bias)
-        self.out = Linear(config.width, config.width, bias=config.bias)
+        self.qkv = Linear(config.width, together, bias=bool(config.qkv_bias))
+        self.qk_norm = HeadNorm(config) if config.qk_norm else nn.Identity()
+        self.out = Linear(config.heads * config.head_size, config.width, bias=config.bias)
 
     def new_cache(self) -> KeyValues:
         """An empty cache for this layer."""
         return KeyValues()
 
+    def cache_size(self, tokens: int) -> int:
+        """How many numbers this layer keeps of so many tokens of one row."""
+        return 2 * self.kv_heads * self.head_size * tokens
+
     def forward(self, x: Tensor, view: View, cache: KeyValues | None = None) -> Tensor:
-        B, T, C = x.shape
+        B, T, _ = x.shape
         H, Hkv = self.heads, self.kv_heads
         qkv = self.qkv(x).view(B, T, H + 2 * Hkv, -1)  # (B, T, H + 2 Hkv, D)
         qk, v = qkv.split_with_sizes((H + Hkv, Hkv), dim=2)
-        qk, v = view.rotate(qk).transpose(1, 2), v.transpose(1, 2)
+        qk, v = view.rotate(self.qk_norm(qk)).transpose(1, 2), v.transpose(1, 2)
         q, k = qk.split_with_sizes((H, Hkv), dim=1)  # (B, H, T, D), (B, Hkv, T, D)
         if cache is not None:
             k, v = cache.put(view.start, k, v)  # (B, Hkv, S, D)
         y = attend(q, k, v, view)
-        out: Tensor = self.out(y.transpose(1, 2).reshape(B, T, C))
+        out: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return out
 
 

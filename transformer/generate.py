@@ -39,17 +39,17 @@ def generate(
     device = decoder.tokens.weight.device
     context = list(ids[-block:])
     stops = frozenset(stop_ids)
-    seen = _marks(decoder, set(ids) - stops)
-    forbidden = _marks(decoder, forbidden_ids) if forbidden_ids else None
+    seen = marked(decoder, set(ids) - stops)
+    forbidden = marked(decoder, forbidden_ids) if forbidden_ids else None
     training = decoder.training
     decoder.eval()
     try:
         new = context[cache.reuse(context) :]
         for _ in range(max_new):
             if len(context) > block:
-                context = new = context[-max(block // 2, 1) :]
+                context = new = fitting(context, block)
                 cache.truncate(0)
-            logits = _step(decoder, torch.tensor([new], device=device), cache)
+            logits = last_logits(decoder, torch.tensor([new], device=device), cache)
             chosen = int(choose(logits, sampling, generator, seen=seen, forbidden=forbidden))
             if chosen in stops:
                 return
@@ -61,13 +61,19 @@ def generate(
         decoder.train(training)
 
 
+def fitting(context: list[int], block: int) -> list[int]:
+    """The context itself, or its newer half where it has outgrown the block."""
+    return context if len(context) <= block else context[-max(block // 2, 1) :]
+
+
 @torch.no_grad()
-def _step(decoder: Decoder, ids: Tensor, cache: Cache) -> Tensor:
-    """Logits (1, V) after `ids` (1, T). Not around the loop: a mode must not leak to the caller."""
+def last_logits(decoder: Decoder, ids: Tensor, cache: Cache) -> Tensor:
+    """Logits (B, V) after `ids` (B, T). Not around the loop: a mode must not leak to the caller."""
     return decoder.head(decoder.hidden(ids, cache)[:, -1])
 
 
-def _marks(decoder: Decoder, ids: Sequence[int] | set[int]) -> Tensor:
+def marked(decoder: Decoder, ids: Sequence[int] | set[int]) -> Tensor:
+    """True at each of `ids`, (V,); padding marks nothing."""
     marks = torch.zeros(decoder.config.vocab_size, dtype=torch.bool)
     marks[[i for i in ids if i >= 0]] = True
     return marks.to(decoder.tokens.weight.device)

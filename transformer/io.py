@@ -41,7 +41,7 @@ def load(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
 
     Raises `WeightsError`, also for a config that is no longer understood.
     """
-    config = _config(folder / CONFIG)
+    config = load_config(folder)
     weights = _weights(folder / WEIGHTS)
     with torch.device("meta"):  # no memory and no drawing for weights that are about to be replaced
         decoder = Decoder(config)
@@ -50,7 +50,9 @@ def load(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
     return decoder.to(dtype=dtype or decoder.tokens.weight.dtype).eval()
 
 
-def _config(path: Path) -> ModelConfig:
+def load_config(folder: Path) -> ModelConfig:
+    """The config of the decoder saved in `folder`; raises `WeightsError`."""
+    path = folder / CONFIG
     data = _read(path)
     try:
         return ModelConfig.from_dict(json.loads(data))

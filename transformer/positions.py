@@ -2,13 +2,14 @@
 
     embed(x, at)        adds something to the embedding (learned, sinusoidal)
     rotate(at)          turns queries and keys (RoPE)
-    bias(q_at, k_at)    adds something to the attention scores (none of these yet)
+    bias(q_at, k_at)    adds something to the attention scores (relative)
 
 `at` holds absolute positions, (T,) when all rows share them, else (B, T).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -42,7 +43,7 @@ class NoPosition(nn.Module):
         return _leave
 
     def bias(self, q_at: Tensor, k_at: Tensor) -> Tensor | None:
-        """What is added to the scores, broadcastable to (B, H, T, S)."""
+        """What is added to the scores: (..., H, T, S), its parts may be 1, for keys at (..., S)."""
         return None
 
 
@@ -77,14 +78,16 @@ class Rope(NoPosition):
     """Pairs of a head's numbers turned by an angle that grows with the position.
 
     So that a score depends on the distance alone (Su et al. 2021, arXiv 2104.09864). The pairs are
-    (i, i + D/2), as in Llama's published weights, not neighbours as in the paper.
+    (i, i + D/2), as in Llama's published weights, not neighbours as in the paper. With a
+    `rope_factor`, slow pairs turn slower still, for contexts longer than `rope_original` (Llama 3,
+    arXiv 2407.21783, and `use_scaled_rope` in github.com/meta-llama/llama-models).
     """
 
     table: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        angles = _angles(config.block, config.head_size, config.rope_base)
+        angles = _angles(config.block, config.head_size, config.rope_base, _slower(config))
         sin, cos = angles.sin(), angles.cos()
         table = torch.cat((cos, cos, -sin, sin), dim=-1)  # (block, 2 D)
         self.register_buffer("table", table, persistent=False)
@@ -100,20 +103,74 @@ class Rope(NoPosition):
         return turn
 
 
-def _angles(positions: int, size: int, base: float) -> Tensor:
+def _slower(config: ModelConfig) -> Callable[[Tensor], Tensor]:
+    """Llama 3's change of the turn per token: by the factor where a turn takes long, by nothing
+    where it is quick, and in between by a share of the two."""
+
+    def slower(turn: Tensor) -> Tensor:
+        turns = config.rope_original * turn / (2 * math.pi)  # in the first context
+        share = (turns - config.rope_low) / (config.rope_high - config.rope_low)
+        return torch.lerp(turn / config.rope_factor, turn, share.clamp(0, 1))
+
+    return slower
+
+
+def _angles(
+    positions: int, size: int, base: float, change: Callable[[Tensor], Tensor] = lambda turn: turn
+) -> Tensor:
     """The angle of each position for each pair, (positions, size / 2).
 
-    On the CPU whatever the default device: these tables are no weights, so a decoder that is
-    built without memory to have its weights put in still needs them.
+    `change` is applied to the turn per token. On the CPU whatever the default device: these
+    tables are no weights, so a decoder that is built without memory to have its weights put in
+    still needs them.
     """
     powers = torch.arange(0, size, 2, dtype=torch.float64, device="cpu") / size
     at = torch.arange(positions, dtype=torch.float64, device="cpu")
-    return torch.outer(at, base**-powers).float()
+    return torch.outer(at, change(base**-powers)).float()
+
+
+class Relative(NoPosition):
+    """A trained number for each head and bucket of distances, the same in all layers.
+
+    As in T5 (Raffel et al. 2020, arXiv 1910.10683, section 2.1), whose decoder looks back only:
+    half of the buckets hold one short distance each, the others ever longer spans of them, and the
+    last one all that is further.
+    """
+
+    buckets: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.table = nn.Embedding(config.relative_buckets, config.heads)
+        buckets = bucket_of_distances(config.relative_buckets, config.max_relative_distance)
+        self.register_buffer("buckets", buckets, persistent=False)
+
+    def bias(self, q_at: Tensor, k_at: Tensor) -> Tensor:
+        """The head axis stands before the last two: (..., H, T, S) from (..., T) and (..., S).
+
+        A key that is ahead gets the bias of distance 0: to hide it is the pattern's business.
+        """
+        distance = (q_at[..., :, None] - k_at[..., None, :]).clamp(0, self.buckets.numel() - 1)
+        return self.table(self.buckets[distance]).movedim(-1, -3)  # type: ignore[no-any-return]
+
+
+def bucket_of_distances(buckets: int, longest: int) -> Tensor:
+    """The bucket of each distance from 0 to `longest`, (longest + 1,).
+
+    On the CPU whatever the default device, as the tables of sines are: it is no weight.
+    """
+    exact = buckets // 2
+    distance = torch.arange(longest + 1, device="cpu")
+    # In float32 and in this order, so that no bucket differs from where T5 was trained.
+    share = torch.log(distance.float() / exact) / math.log(longest / exact)
+    wide = exact + (share.clamp(min=0) * (buckets - exact)).long()
+    return distance.where(distance < exact, wide.clamp(max=buckets - 1))
 
 
 POSITIONS: Mapping[str, Callable[[ModelConfig], NoPosition]] = {
     "none": NoPosition,
     "learned": Learned,
     "sinusoidal": Sinusoidal,
+    "relative": Relative,
     "rope": Rope,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,7 @@ class Sampling:
     temperature: float = 1.0  # 0 always takes the likeliest
     top_k: int = 0  # keep the k likeliest; 0 keeps all
     top_p: float = 1.0  # keep the likeliest that together hold this probability
+    min_p: float = 0.0  # keep what is at least this share as likely as the likeliest; 0 keeps all
     repetition_penalty: float = 1.0  # above 1 makes ids that were seen less likely
 
     def __post_init__(self) -> None:
@@ -24,6 +26,7 @@ class Sampling:
             ("temperature", 0 <= self.temperature < float("inf"), "0 or more; 0.8 is usual"),
             ("top_k", self.top_k >= 0, "0 or more; 0 keeps all"),
             ("top_p", 0 < self.top_p <= 1, "more than 0, up to 1; 1 keeps all"),
+            ("min_p", 0 <= self.min_p <= 1, "0 to 1; 0 keeps all, 0.05 is usual"),
             ("repetition_penalty", 0 < self.repetition_penalty < float("inf"), "1 or a bit more"),
         ):
             if not holds:
@@ -31,7 +34,10 @@ class Sampling:
 
 
 def penalize(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
-    """Make what is `seen` (bool, V) less likely (Keskar et al. 2019, arXiv 1909.05858)."""
+    """Make what is `seen` less likely; bool, (V,) or as `logits`.
+
+    Keskar et al. 2019, arXiv 1909.05858, section 4.1.
+    """
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
@@ -49,6 +55,27 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
     return ordered.masked_fill(before >= p, float("-inf")).gather(-1, order.argsort())
 
 
+def keep_min_p(logits: Tensor, p: float) -> Tensor:
+    """Rule out what is less likely than p times the likeliest is.
+
+    Nguyen et al. 2024, arXiv 2407.01082: strict where the model is sure, lenient where it is not.
+    """
+    least = logits.amax(-1, keepdim=True) + math.log(p)
+    return logits.masked_fill(logits < least, float("-inf"))
+
+
+def narrowed(logits: Tensor, sampling: Sampling) -> Tensor:
+    """Temperature, then what each rule keeps of what the one before it kept."""
+    logits = logits / sampling.temperature
+    if sampling.top_k:
+        logits = keep_top_k(logits, sampling.top_k)
+    if sampling.top_p < 1:
+        logits = keep_top_p(logits, sampling.top_p)
+    if sampling.min_p:
+        logits = keep_min_p(logits, sampling.min_p)
+    return logits
+
+
 def choose(
     logits: Tensor,
     sampling: Sampling,
@@ -60,7 +87,8 @@ def choose(
     """The next ids (...,) for logits (..., V).
 
     `seen` marks the ids that the repetition penalty is for, `forbidden` those never to choose
-    (both bool, V). The same generator state gives the same choice.
+    (both bool, for all rows (V,) or for each (..., V)). The same generator state gives the same
+    choice.
     """
     logits = logits.float()
     if forbidden is not None:
@@ -69,11 +97,6 @@ def choose(
         logits = penalize(logits, seen, sampling.repetition_penalty)
     if sampling.temperature == 0:
         return logits.argmax(-1)
-    logits = logits / sampling.temperature
-    if sampling.top_k:
-        logits = keep_top_k(logits, sampling.top_k)
-    if sampling.top_p < 1:
-        logits = keep_top_p(logits, sampling.top_p)
-    shares = logits.softmax(-1)
+    shares = narrowed(logits, sampling).softmax(-1)
     drawn = torch.multinomial(shares.view(-1, shares.size(-1)), 1, generator=generator)
     return drawn.view(shares.shape[:-1])

@@ -123,6 +123,7 @@ class Session:
                 temperature=chat.temperature,
                 top_k=chat.top_k,
                 top_p=chat.top_p,
+                min_p=chat.min_p,
                 repetition_penalty=chat.repetition_penalty,
             ),
             stop_ids=[special[END]],

@@ -52,7 +52,7 @@ def test_no_stage_imports_another():
     "line",
     [
         "import pipeline.verbs, pipeline.freshness, pipeline.__main__",
-        "import transformer, transformer.config",
+        "import transformer, transformer.config, transformer.__main__",
         "import chat",
     ],
 )

@@ -63,6 +63,17 @@ def test_a_seed_gives_the_same_reply_and_another_another(folder):
     assert replies[0] == replies[1] != replies[2]
 
 
+def test_min_p_narrows_what_replies_are_drawn_from(folder):
+    """At 1 nothing is left but the likeliest, whatever the temperature."""
+    replies = []
+    for name, value in (("temperature", 0), ("min_p", 1.0)):
+        session = Session(folder, seed=1)
+        session.set("repetition_penalty", 1)
+        session.set(name, value)
+        replies.append(say(session, "good morning"))
+    assert replies[0] == replies[1] != say(Session(folder, seed=1), "good morning")
+
+
 def test_greedy_replies_equal_generating_from_the_rendered_conversation(folder):
     session = Session(folder)
     session.set("temperature", 0)

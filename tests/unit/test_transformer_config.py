@@ -13,7 +13,6 @@ import pytest
 
 from transformer import config as c
 from transformer.config import ConfigError, ModelConfig
-from transformer.presets import PRESETS, preset
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +27,9 @@ def test_what_was_left_open_is_saved_as_numbers():
     assert (saved["kv_heads"], saved["hidden"]) == (4, 1408)
     plain = ModelConfig(vocab_size=300, width=512, heads=1, feedforward="gelu")
     assert (plain.kv_heads, plain.hidden) == (1, 2048)
+    assert (plain.head_size, plain.qkv_bias) == (512, False)
+    assert ModelConfig(vocab_size=300, bias=True).qkv_bias is True
+    assert ModelConfig(vocab_size=300, bias=True, qkv_bias=False).qkv_bias is False
 
 
 def test_a_config_cannot_be_changed():
@@ -38,17 +40,26 @@ def test_a_config_cannot_be_changed():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"width": 100, "heads": 8}, ["width 100", "heads 8", "width 96 or heads 10"]),
+        ({"width": 100, "heads": 8}, ["width 100", "heads 8", "width 96, heads 10"]),
         ({"width": 12, "heads": 6, "kv_heads": 4}, ["heads 6", "kv_heads 4", "pick kv_heads 3"]),
-        ({"width": 12, "heads": 4}, ["rope", "head size 3", "width 16"]),
+        ({"width": 12, "heads": 4}, ["rope", "head_size 3", "pick head_size 4"]),
         ({"width": 15, "heads": 3, "position": "sinusoidal"}, ["sinusoidal", "width 16"]),
-        ({"position": "rotary"}, ["position 'rotary'", "none, learned, sinusoidal or rope"]),
+        (
+            {"position": "rotary"},
+            ["position 'rotary'", "none, learned, sinusoidal, relative or rope"],
+        ),
         ({"attention": "magic"}, ["attention 'magic'", "grouped"]),
         ({"layers": 0}, ["layers 0", "pick 1 or more"]),
         ({"kv_heads": -1}, ["kv_heads -1", "pick 0 or more"]),
         ({"dropout": 1.0}, ["dropout 1.0", "less than 1"]),
         ({"dropout": float("nan")}, ["dropout nan"]),
         ({"rope_base": 0}, ["rope_base 0.0"]),
+        ({"rope_factor": 0.5}, ["rope_factor 0.5", "1 or more"]),
+        ({"rope_low": 8}, ["rope_low 8.0", "rope_high 4.0", "1 and 4"]),
+        ({"relative_buckets": 1}, ["relative_buckets 1", "pick 2 or more"]),
+        ({"max_relative_distance": 16}, ["16", "relative_buckets 32", "pick 17 or more"]),
+        ({"norm": "batch"}, ["norm batch", "later ones", "padding", "layer or rms", "laboratory"]),
+        ({"qkv_bias": 1}, ["qkv_bias must be true or false"]),
         ({"norm_eps": -1e-5}, ["norm_eps"]),
         ({"padding_id": 300}, ["padding_id 300", "vocab_size 300", "0 to 299"]),
         ({"width": 64.0}, ["width must be a whole number, not 64.0"]),
@@ -77,17 +88,6 @@ def test_a_vocabulary_is_asked_for():
         ModelConfig.from_dict({})
 
 
-def test_every_preset_can_be_made_and_says_only_its_difference():
-    default = ModelConfig(vocab_size=300).to_dict()
-    for name, row in PRESETS.items():
-        made = preset(name, 300).to_dict()
-        assert {key: made[key] for key in row} == dict(row)
-        assert all(default[key] != value for key, value in row.items())
-    assert preset("tiny", 300, layers=7).layers == 7
-    with pytest.raises(ConfigError, match="pick one of tiny, small, base"):
-        preset("huge", 300)
-
-
 def test_every_name_has_code_and_all_code_a_name():
     from transformer import attention, block, feedforward, norms, patterns, positions
 
@@ -104,7 +104,7 @@ def test_every_name_has_code_and_all_code_a_name():
 
 def test_configs_and_presets_do_not_wait_for_torch():
     code = (
-        "import sys, transformer, transformer.config; transformer.preset('tiny', 300); "
+        "import sys, transformer, transformer.config; transformer.preset('tiny', vocab_size=300); "
         "assert 'torch' not in sys.modules; transformer.Decoder; assert 'torch' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from transformer.config import ConfigError
-from transformer.sampling import Sampling, choose, keep_top_k, keep_top_p, penalize
+from transformer.sampling import Sampling, choose, keep_min_p, keep_top_k, keep_top_p, penalize
 
 INF = float("-inf")
 
@@ -60,6 +60,29 @@ def test_top_p_keeps_what_it_keeps_at_its_place():
     assert (kept == INF).any(dim=1).all()
 
 
+@pytest.mark.parametrize(
+    ("p", "kept"), [(0.1, [0, 1, 2]), (0.19, [0, 1, 2]), (0.21, [0, 2]), (0.61, [2]), (1.0, [2])]
+)
+def test_min_p_keeps_what_is_at_least_a_share_of_the_likeliest(p, kept):
+    logits = torch.stack((shares(0.3, 0.1, 0.5), shares(0.3, 0.1, 0.5) + 7))
+    for row in keep_min_p(logits, p):
+        assert [i for i, logit in enumerate(row) if logit > INF] == kept
+    counts = drawn(logits[0], Sampling(min_p=p))
+    assert [i for i, count in enumerate(counts) if count] == kept
+
+
+def test_min_p_goes_by_what_the_temperature_made_of_it():
+    logits = shares(0.2, 0.8)
+    assert drawn(logits, Sampling(min_p=0.3))[0] == 0
+    assert drawn(logits, Sampling(min_p=0.3, temperature=2))[0] > 0
+
+
+def test_each_row_can_have_seen_its_own_ids():
+    seen = torch.tensor([[True, False], [False, True]])
+    strict = Sampling(temperature=0, repetition_penalty=2)
+    assert choose(torch.ones(2, 2), strict, seen=seen).tolist() == [1, 0]
+
+
 def test_the_penalty_lowers_what_was_seen_whatever_its_sign():
     logits = torch.tensor([2.0, -2.0, 2.0, -2.0])
     seen = torch.tensor([True, True, False, False])
@@ -80,7 +103,7 @@ def test_what_is_forbidden_is_never_chosen():
 
 
 def test_all_rules_together_work_on_any_shape_and_in_bfloat16():
-    sampling = Sampling(temperature=0.8, top_k=5, top_p=0.9, repetition_penalty=1.2)
+    sampling = Sampling(temperature=0.8, top_k=5, top_p=0.9, min_p=0.1, repetition_penalty=1.2)
     seen = torch.zeros(20, dtype=torch.bool)
     for shape in ((20,), (3, 20), (2, 3, 20)):
         chosen = choose(torch.randn(shape).bfloat16(), sampling, seen=seen)
@@ -105,6 +128,8 @@ def test_a_seed_chooses_the_same_ids():
         {"top_k": -1},
         {"top_p": 0.0},
         {"top_p": 1.1},
+        {"min_p": -0.1},
+        {"min_p": 1.1},
         {"repetition_penalty": 0.0},
     ],
 )
