@@ -43,6 +43,7 @@ clean:
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/.dev: requirements.txt requirements-dev.txt | .venv/bin/python
+.venv/.dev: requirements.txt requirements-dev.txt requirements-extra.txt | .venv/bin/python
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements-extra.txt
 	@touch $@ .venv/.main

@@ -11,22 +11,36 @@ out of text; whoever means the mark names it in `allowed_special` or uses its id
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import regex  # type: ignore[import-untyped, unused-ignore]
 
 from minbpe.base import Pair, Tokenizer, TokenizerError, check_vocab_size, replace_surrogates
+from minbpe.counting import count_pieces
 from minbpe.encoder import apply_merges
-from minbpe.trainer import Progress, Splitter, count_pieces, learn_merges
+
+if TYPE_CHECKING:
+    from minbpe.trainer import Progress
 
 # A row must match every character of any text, and be read alike by the `regex` module, by
 # Oniguruma (in `tokenizers`) and by fancy-regex (in tiktoken). Their Unicode tables differ in
-# age: only a letter too young for one of them can be split differently there.
+# age: only a letter too young for one of them can be split differently there. And no row may match
+# across the borders of `stream.py`, at which text is cut before it is split.
 PATTERNS = {
     # GPT-2's encoder.py: https://github.com/openai/gpt-2/blob/master/src/encoder.py
     "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
     # GPT-4's, cl100k_base in tiktoken_ext/openai_public.py: https://github.com/openai/tiktoken
     "gpt4": (
         r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}"
+        r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+    ),
+    # GPT-4's, but a word has its marks (vowel signs, diacritics) and joiners within, a digit its
+    # keycap, and what stands before a word's first letter is no part of an emoji.
+    "scripts": (
+        r"'(?i:[sdmt]|ll|ve|re)(?![\p{L}\p{M}])"
+        r"|[^\r\n\p{L}\p{N}\p{M}\p{So}\p{Sk}\p{Cf}]?+\p{L}[\p{L}\p{M}\u200c\u200d]*+"
+        r"| ?[0-9#*]\ufe0f?\u20e3|\p{N}{1,3}(?!\ufe0f?\u20e3)|\p{N}"
         r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
     ),
 }
@@ -53,28 +67,44 @@ class RegexTokenizer(Tokenizer):
     @classmethod
     def train(
         cls,
-        texts: str | Iterable[str],
+        texts: str | Path | Iterable[str | Path],
         vocab_size: int,
         pattern: str = "gpt4",
         special: Iterable[str] = (),
         progress: Progress | None = None,
+        *,
+        minimum_count: int = 1,
+        sample: float = 1.0,
+        seed: int = 0,
+        workers: int | None = None,
     ) -> RegexTokenizer:
-        """Learn from one text or many.
+        """Learn from one text or many; a `Path` is a UTF-8 file, read as a stream.
 
         `vocab_size` counts the 256 bytes and the merges, not the special tokens. Training ends
         early, without error, when no pair is left to merge: then there are fewer merges, and the
         special ids follow the last one that there is. So take ids from `special` and the number
-        of rows from `size`, never from `vocab_size`. `progress(done, limit)` is called after
-        each merge.
+        of rows from `size`, never from `vocab_size`. `progress(done, limit)` is called from time
+        to time while merges are learned.
+
+        Pairs that occur fewer than `minimum_count` times are not merged. `sample` is the share of
+        the text to learn from, chosen by the text itself and the `seed`. `workers` is the number
+        of processes that count, None for one a core; a few megabytes are counted in this one.
 
         Raises:
-            TokenizerError: `vocab_size` is below 256, the pattern is unknown, or the special
-                names are empty or repeated.
+            TokenizerError: `vocab_size` is below 256, the pattern is unknown, the special names
+                are empty or repeated, a file cannot be read, or the sample is empty.
         """
+        from minbpe.trainer import learn_merges  # numba takes half a second, and only this needs it
+
         untrained = cls((), pattern, special)  # refuses bad settings before the long work
         limit = check_vocab_size(vocab_size)
-        pieces = count_pieces([texts] if isinstance(texts, str) else texts, untrained._splitter)
-        return cls(learn_merges(pieces, limit, progress), pattern, untrained.special)
+        merges = learn_merges(
+            count_pieces(texts, PATTERNS[pattern], workers, sample, seed),
+            limit,
+            progress,
+            minimum_count,
+        )
+        return cls(merges, pattern, untrained.special)
 
     def encode(self, text: str, allowed_special: Collection[str] = ()) -> list[int]:
         """The ids of a text. Only special tokens named in `allowed_special` are recognised.
@@ -115,8 +145,7 @@ class RegexTokenizer(Tokenizer):
         return ids
 
 
-def _compile(pattern: str) -> Splitter:
+def _compile(pattern: str) -> Any:
     if pattern not in PATTERNS:
         raise TokenizerError(f"no pattern {pattern!r}: choose one of {', '.join(PATTERNS)}")
-    splitter: Splitter = regex.compile(PATTERNS[pattern])
-    return splitter
+    return regex.compile(PATTERNS[pattern])

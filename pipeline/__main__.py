@@ -113,6 +113,21 @@ def stages(words: tuple[str, ...], **given: Any) -> None:
 
 
 @cli.command()
+@click.argument("words", nargs=-1, metavar="[STAGES]…")
+@options(*SOURCES)
+@click.option("--compare", metavar="SIZES", help="Vocabulary sizes side by side: 512,1024,4096.")
+@click.option("--show", metavar="TEXT", help="The tokens of a text, and the merges one by one.")
+def tokenizer(words: tuple[str, ...], compare: str | None, show: str | None, **given: Any) -> None:
+    """Stage 3; or compare vocabulary sizes, or show how text becomes tokens."""
+    if compare is None and show is None:
+        verbs.run_stages(verbs.Given(**given), select(("tokenizer", *words)), Screen())
+    elif words:
+        raise click.UsageError("--compare and --show go with no other stage.")
+    else:
+        verbs.look_at_tokens(verbs.Given(**given), compare, show, Screen())
+
+
+@cli.command()
 @options("workspace")
 def status(workspace: Path | None) -> None:
     """What is done, what is stale, and why."""

@@ -112,7 +112,15 @@ class Tokenizer:
     vocab_size: int | Auto = setting(
         "auto", "256 bytes and the merges; auto goes by the amount of text.", low=256, high=1 << 20
     )
-    pattern: Literal["gpt4"] = setting("gpt4", "How text is cut into pieces before merging.")
+    pattern: Literal["gpt4", "gpt2", "scripts"] = setting(
+        "gpt4",
+        "How text is cut into pieces before merging; scripts: as gpt4, with Arabic and Indic words "
+        "and emoji sequences kept whole.",
+    )
+    minimum_count: int = setting(1, "Pairs that occur less often are not merged.", low=1)
+    sample: float = setting(
+        1.0, "Share of the text to learn the vocabulary from; all of it is fast.", low=1e-4, high=1
+    )
 
 
 @dataclass(frozen=True)

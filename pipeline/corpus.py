@@ -1,24 +1,23 @@
 """Plain text to learn a language from: files read as a stream, the last tenth kept for validation.
 
-Pieces end where no tokenizer pattern matches across (after a newline that a non-whitespace
-character follows), so encoding piece by piece gives the same ids as encoding the whole.
+Pieces end at the safe borders of `minbpe.stream`, so encoding piece by piece gives the same ids as
+encoding the whole.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from minbpe import stream
 from pipeline.errors import DataError
 
 Part = Literal["train", "val"]
 
 PIECE = 1 << 20  # bytes read at a time
 TRAIN_SHARE = 0.9
-_BORDER = re.compile(rb"\n(?=[^\s])")
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,11 @@ def files(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+def size(paths: Sequence[Path]) -> int:
+    """The bytes of both parts together."""
+    return sum(path.stat().st_size for path in files(paths))
+
+
 def pieces(paths: Sequence[Path], part: Part) -> Iterator[Piece]:
     """The text of one part, in order: the first nine tenths of the bytes, or the last tenth."""
     sizes = [(path, path.stat().st_size) for path in files(paths)]
@@ -60,13 +64,16 @@ def _read(path: Path, begin: int, end: int) -> Iterator[Piece]:
     with path.open("rb") as file:
         begin, end = _at_character(file, begin), _at_character(file, end)
         file.seek(begin)
-        kept, left = b"", end - begin
-        while left > 0:
-            block = file.read(min(PIECE, left))
-            left -= len(block)
-            whole, kept = _split(kept + block) if left else (kept + block, b"")
-            if whole:
-                yield Piece(_decode(whole, path), ends_document=left == 0)
+        text = ""
+        try:
+            for following in stream.read(file, end - begin, PIECE):
+                if text:
+                    yield Piece(text, ends_document=False)
+                text = following
+        except UnicodeDecodeError:
+            raise DataError(f"{path} is not UTF-8 text; save it as UTF-8 and run again.") from None
+        if text:
+            yield Piece(text, ends_document=True)
 
 
 def _at_character(file: IO[bytes], position: int) -> int:
@@ -80,16 +87,3 @@ def _continuation(data: bytes) -> Iterator[int]:
         if byte & 0xC0 != 0x80:
             return
         yield byte
-
-
-def _split(data: bytes) -> tuple[bytes, bytes]:
-    """As much as ends at a safe border, and the rest."""
-    end = max((border.end() for border in _BORDER.finditer(data)), default=0)
-    return data[:end], data[end:]
-
-
-def _decode(data: bytes, path: Path) -> str:
-    try:
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text; save it as UTF-8 and run again.") from None

@@ -94,7 +94,8 @@ class Reasons:
         return self.known[stage.name]
 
     def _unfinished(self, stage: Stage) -> str:
-        begun = (self.workspace.folder(stage) / "last").exists()
+        folder = self.workspace.folder(stage)
+        begun = (folder / "last").exists() or any(folder.glob("*.journal"))
         return "it was interrupted and will continue" if begun else "it has not been run yet"
 
     def _program_changed(self, stage: Stage, record: Record) -> str | None:

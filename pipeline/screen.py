@@ -45,6 +45,10 @@ class Bar:
         fields: dict[str, Any] = {} if note is None else {"note": note}
         self._progress.update(self._task, completed=done, total=total, **fields)
 
+    def begin(self, title: str, total: float | None) -> None:
+        """Start over with the next part of the work."""
+        self._progress.reset(self._task, total=total, description=title)
+
 
 class Screen:
     """The terminal. In a pipe or a file only finished lines appear, no moving bars."""

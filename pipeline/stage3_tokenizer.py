@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import minbpe
@@ -12,9 +12,11 @@ from pipeline import texts
 from pipeline.dialogue.template import SPECIAL
 from pipeline.errors import DataError
 from pipeline.runner import Task
+from pipeline.screen import Bar
 from pipeline.stages import START, TOKENIZER
 
 LEAST_BYTES = 2_000
+GLANCE = 1 << 16  # bytes between two moves of the bar
 
 
 def run(task: Task) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def run(task: Task) -> dict[str, Any]:
 def _train(task: Task) -> minbpe.RegexTokenizer:
     from pipeline.training import auto
 
-    size = sum(len(text.encode()) for text in _texts(task))
+    size = sum(len(text.encode()) for text in texts.learned(task.workspace))
     if size < LEAST_BYTES:
         raise DataError(
             f"There are only {size:,} bytes of training text, too little to learn a vocabulary "
@@ -43,17 +45,37 @@ def _train(task: Task) -> minbpe.RegexTokenizer:
         )
     settings = task.settings.tokenizer
     wanted = auto.vocab_size(size) if settings.vocab_size == "auto" else settings.vocab_size
-    with task.screen.bar("merging", None, count=True) as bar:
+    with task.screen.bar("counting bytes", size, count=True) as bar:
         return minbpe.RegexTokenizer.train(
-            _texts(task), wanted, settings.pattern, SPECIAL, progress=bar.to
+            _shown(texts.learned(task.workspace), bar),
+            wanted,
+            settings.pattern,
+            SPECIAL,
+            _merging(bar),
+            minimum_count=settings.minimum_count,
+            sample=settings.sample,
         )
 
 
-def _texts(task: Task) -> Iterator[str]:
-    """The training text: what was said and by whom, then the corpus."""
-    for conversation in texts.conversations(task.workspace, "train"):
-        for turn in conversation:
-            yield turn.speaker
-            yield turn.text
-    for piece in texts.corpus(task.workspace, "train"):
-        yield piece.text
+def _shown(found: Iterable[str], bar: Bar) -> Iterator[str]:
+    """The same texts, with the bar moving as they are taken."""
+    done = shown = 0
+    for text in found:
+        yield text
+        done += len(text.encode())
+        if done - shown >= GLANCE:
+            bar.to(shown := done)
+
+
+def _merging(bar: Bar) -> Callable[[int, int], None]:
+    """What shows the merges, once the counting is over."""
+    begun = False
+
+    def show(done: int, limit: int) -> None:
+        nonlocal begun
+        if not begun:
+            bar.begin("merging", limit)
+            begun = True
+        bar.to(done)
+
+    return show

@@ -1,32 +1,49 @@
-"""Stage 4: turn the text into memory-mapped ids, as a stream."""
+"""Stage 4: turn the text into memory-mapped ids, on all processor cores, shard by shard."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import minbpe
-from minbpe.base import Tokenizer
-from pipeline import texts
-from pipeline.dialogue.template import END, render
+from minbpe.codec import bulk, id_type
+from minbpe.parallel import spread
+from pipeline import shards, texts
 from pipeline.errors import DataError
 from pipeline.runner import Task
-from pipeline.screen import Bar
 from pipeline.stages import ENCODED, TOKENIZER
-from pipeline.training.arrays import Writer, writing
-
-SMALL = 1 << 16
+from pipeline.training.arrays import Resumable, resumable
 
 
 def run(task: Task) -> dict[str, Any]:
-    """Write `train.bin`, `val.bin` and `test.bin`; returns the tokens in each."""
+    """Write `train.bin`, `val.bin` and `test.bin`; returns the tokens in each.
+
+    A run that was stopped goes on after the last whole shard, as long as text and tokenizer are
+    the same.
+    """
     tokenizer = minbpe.load(task.path(TOKENIZER))
-    dtype = "uint16" if tokenizer.size <= SMALL else "uint32"
+    dtype = id_type(tokenizer).name
+    encode = partial(shards.encode, bulk(tokenizer), dtype)
     counts: dict[str, Any] = {}
-    with task.screen.bar("encoding bytes", None) as bar:
-        for name in ENCODED:
-            part = task.path(name).stem
-            with writing(task.path(name), dtype) as writer:
-                _encode(task, part, tokenizer, writer, bar)
+    with ExitStack() as stack:
+        writers = {
+            part: stack.enter_context(resumable(task.path(name), dtype, task.key))
+            for part, name in zip(texts.PARTS, ENCODED, strict=True)
+        }
+        _tell(task, sum(writer.shards for writer in writers.values()))
+        bar = stack.enter_context(task.screen.bar("encoding bytes", texts.size(task.workspace)))
+        done = 0
+        for part, writer in writers.items():
+            writer.info.setdefault("bytes", 0)
+            bar.to(done + writer.info["bytes"])
+            for found in spread(encode, _left(task, part, writer)):
+                writer.append(found.ids)
+                writer.info["bytes"] += found.bytes
+                writer.commit()
+                bar.to(done + writer.info["bytes"])
+            done += writer.info["bytes"]
             counts[f"{part}_tokens"] = writer.count
             counts[f"{part}_bytes"] = writer.info["bytes"]
     if not counts["train_tokens"]:
@@ -34,17 +51,12 @@ def run(task: Task) -> dict[str, Any]:
     return counts
 
 
-def _encode(task: Task, part: str, tokenizer: Tokenizer, writer: Writer, bar: Bar) -> None:
-    size = 0
-    for conversation in texts.conversations(task.workspace, part):
-        ids, _ = render(conversation, tokenizer)
-        writer.append(ids)
-        size += sum(turn.bytes for turn in conversation)
-        bar.to(size)
-    for piece in texts.corpus(task.workspace, part):
-        writer.append(tokenizer.encode(piece.text))
-        if piece.ends_document:
-            writer.append([tokenizer.special[END]])
-        size += len(piece.text.encode())
-        bar.to(size)
-    writer.info["bytes"] = size
+def _left(task: Task, part: str, writer: Resumable) -> Any:
+    """The shards of a part that are not written yet."""
+    chat = shards.of_chat(texts.conversations(task.workspace, part))
+    return islice(chain(chat, texts.corpus(task.workspace, part)), writer.shards, None)
+
+
+def _tell(task: Task, kept: int) -> None:
+    if kept:
+        task.screen.note(f"going on after {kept:,} shards of an earlier run")

@@ -69,6 +69,21 @@ def run_stages(given: Given, stages: list[Stage], screen: Screen) -> None:
     runner.run(workspace, stages, screen, alone=timed and len(training) == 1)
 
 
+def look_at_tokens(given: Given, sizes: str | None, text: str | None, screen: Screen) -> None:
+    """Compare vocabularies on the training text, `text` the example; or else show its tokens."""
+    from pipeline import tokenizer_compare, tokenizer_show
+
+    wanted = tokenizer_compare.parse_sizes(sizes) if sizes is not None else []
+    named = bool(given.settings())
+    workspace = opened(given, screen) if named else existing(given.workspace)
+    if not wanted:
+        tokenizer_show.show(workspace, text or "", screen)
+        return
+    if named:
+        runner.run(workspace, [by_name("parse"), by_name("clean")], screen)
+    tokenizer_compare.compare(workspace, wanted, text or tokenizer_compare.SENTENCE, screen)
+
+
 def existing(path: Path | None) -> Workspace:
     """The workspace of a path, or the one worked in last."""
     place = path or newest()

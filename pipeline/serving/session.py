@@ -97,6 +97,8 @@ class Session:
             for new in self._draw(open_ids):
                 ids.append(new)
                 piece = decoder.decode(self.tokenizer.decode_bytes([new]))
+                if not said:
+                    piece = piece.lstrip(" ")  # some bases write a space before every text
                 if piece:
                     said.append(piece)
                     yield piece

@@ -8,6 +8,7 @@ so that a loss can be turned into bits per byte).
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import WorkspaceError
-from pipeline.files import atomic
+from pipeline.files import atomic, read_json, write_json
 
 HEADER = 4096
 MAGIC = "soundalike array"
@@ -38,6 +39,68 @@ class Writer:
         self.count += len(array)
 
 
+class Resumable(Writer):
+    """A writer that can stop between two shards and go on there, `shards` of them being done."""
+
+    def __init__(self, file: IO[bytes], dtype: str, journal: Path, known: dict[str, Any]) -> None:
+        super().__init__(file, dtype, ())
+        self._journal, self._key = journal, known["key"]
+        self.shards: int = known["shards"]
+        self.count, self.info = known["count"], known["info"]
+
+    def commit(self) -> None:
+        """The values since the last commit are a shard: should all end here, they are kept."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.shards += 1
+        known = {"key": self._key, "shards": self.shards, "count": self.count, "info": self.info}
+        write_json(self._journal, known)
+
+
+@contextmanager
+def resumable(path: Path, dtype: str, key: str) -> Iterator[Resumable]:
+    """A new array file of ids, in place once it is whole; until then it is kept for the next call.
+
+    A journal beside the unfinished file says how far it got. `key` names all that shapes the
+    values: with another key, or where the two do not agree, everything starts anew.
+    """
+    part, journal = (path.with_name(path.name + ending) for ending in (".part", ".journal"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = _progress(part, journal, key, np.dtype(dtype).itemsize)
+    end = HEADER + known["count"] * np.dtype(dtype).itemsize
+    with part.open("r+b" if known["shards"] else "w+b") as file:
+        if not known["shards"]:
+            file.write(b" " * HEADER)
+        file.truncate(end)  # an unfinished shard goes
+        file.seek(end)
+        writer = Resumable(file, dtype, journal, known)
+        yield writer
+        _write_header(writer)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    journal.unlink(missing_ok=True)
+
+
+def _progress(part: Path, journal: Path, key: str, width: int) -> dict[str, Any]:
+    """What the journal says, where it belongs to this work and the file is as long as it says."""
+    try:
+        known: dict[str, Any] = read_json(journal)
+        size = part.stat().st_size
+        if known["key"] == key and size >= HEADER + known["count"] * width:
+            return {"key": key, **{name: known[name] for name in ("shards", "count", "info")}}
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    return {"key": key, "shards": 0, "count": 0, "info": {}}
+
+
+def _write_header(writer: Writer) -> None:
+    shape = [writer.count, *writer.row]
+    head = {"format": MAGIC, "dtype": writer.dtype.name, "shape": shape, **writer.info}
+    writer.file.seek(0)
+    writer.file.write(json.dumps(head).encode().ljust(HEADER - 1) + b"\n")
+
+
 @contextmanager
 def writing(path: Path, dtype: str, row: tuple[int, ...] = ()) -> Iterator[Writer]:
     """A new array file, in place only once it is whole."""
@@ -45,9 +108,7 @@ def writing(path: Path, dtype: str, row: tuple[int, ...] = ()) -> Iterator[Write
         file.write(b" " * HEADER)
         writer = Writer(file, dtype, row)
         yield writer
-        head = {"format": MAGIC, "dtype": dtype, "shape": [writer.count, *row], **writer.info}
-        file.seek(0)
-        file.write(json.dumps(head).encode().ljust(HEADER - 1) + b"\n")
+        _write_header(writer)
 
 
 class ArrayFile:

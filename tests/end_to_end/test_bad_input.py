@@ -127,7 +127,7 @@ def test_a_full_disk(capsys, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device", "train.bin")
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage4_encode, "writing", full)
+        patch.setattr(stage4_encode, "resumable", full)
         words = ("1-4", "--export", "chat.txt", "--persona", "Ana")
         assert "The disk is full at train.bin" in refused(capsys, *words)
     assert not list(Path("workspaces/ana/4_encoded").iterdir())

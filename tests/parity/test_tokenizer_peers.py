@@ -1,6 +1,7 @@
 """The same merges as rustbpe; the same ids as `tokenizers` and tiktoken from our merges."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minbpe
-from minbpe import BasicTokenizer, RegexTokenizer
+from minbpe import BasicTokenizer, RegexTokenizer, codec
 from minbpe.regex import PATTERNS
 
 rustbpe = pytest.importorskip("rustbpe")
@@ -40,6 +41,7 @@ known_text = st.text(st.characters(exclude_categories=["Cs", "Cn"]))
 chatty = st.lists(
     st.one_of(
         st.sampled_from([*FIVE_SCRIPTS.split(), " ", "  ", "\n", "\r\n ", "'S", "'ſ", "don't"]),
+        st.sampled_from([*"👩👧🏽🇩🇪1#*٣िक्م", "\u200d", "\u200c", "\ufe0f", "\u20e3", "\u064b"]),
         known_text,
         st.text("ab\n ", max_size=30),
     ),
@@ -100,6 +102,26 @@ def test_the_same_merges_as_rustbpe_when_ties_are_everywhere(texts):
     assert list(ours.vocab.values()) == vocab_of_rustbpe(texts, 320, "gpt4")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_same_merges_as_rustbpe_with_long_runs_and_equal_counts(workers):
+    draw = random.Random(11)
+    texts = ["a" * 30_000, "ab" * 9_000, "aab" * 5_000, "!" * 4_097, "abcd" * 1_000, "dcba" * 1_000]
+    texts += ["".join(draw.choices("abc", k=draw.randint(1, 9))) for _ in range(3_000)]
+    expected = vocab_of_rustbpe(texts, 1500, "gpt4")
+    assert len(expected) > 1000
+    assert list(RegexTokenizer.train(texts, 1500, workers=workers).vocab.values()) == expected
+
+
+def test_the_peers_agree_on_a_megabyte_of_one_letter(trio):
+    ours, face, tik = trio
+    for letter in ("a", "e", "!", "я"):
+        text = letter * (1_000_000 // len(letter.encode()))
+        ids = ours.encode(text)
+        assert tik.encode_ordinary(text) == ids
+        assert codec.bulk(ours).encode(text) == ids
+        assert face.encode(text).ids == ids
+
+
 def test_the_peers_agree_on_the_passage(trio):
     ours, face, tik = trio
     ids = ours.encode(FIVE_SCRIPTS)
@@ -118,7 +140,9 @@ def test_the_peers_agree_on_any_text(trio):
         ids = ours.encode(text)
         assert face.encode(text).ids == ids
         assert tik.encode_ordinary(text) == ids
+        assert bulk.encode(text) == ids
 
+    bulk = codec.bulk(ours)
     agree()
 
 
@@ -152,9 +176,10 @@ def test_surrogates_are_read_as_tiktoken_reads_them(trio):
         RegexTokenizer(),
         RegexTokenizer.train(FIVE_SCRIPTS, 400, "gpt4", SPECIAL),
         RegexTokenizer.train(FIVE_SCRIPTS, 400, "gpt2"),
+        RegexTokenizer.train(FIVE_SCRIPTS, 400, "scripts"),
         BasicTokenizer.train(FIVE_SCRIPTS, 280),
     ],
-    ids=["bytes", "gpt4", "gpt2", "basic"],
+    ids=["bytes", "gpt4", "gpt2", "scripts", "basic"],
 )
 def test_a_file_that_tokenizers_wrote_again_is_still_ours(tokenizer, tmp_path):
     face = hugging_face(tokenizer, tmp_path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
 from pipeline.errors import WorkspaceError
-from pipeline.training.arrays import ArrayFile, writing
+from pipeline.training.arrays import ArrayFile, resumable, writing
 
 
 def test_what_was_appended_reads_back(tmp_path):
@@ -53,3 +55,45 @@ def test_a_closed_array_can_be_replaced(tmp_path):
         with ArrayFile(tmp_path / "a.bin") as found:
             assert found.values.tolist() == [value]
         assert len(found.values) == 0
+
+
+def begin(path, key, shards, fail=True):
+    """Write shards and stop in the middle of one more, unless told to finish."""
+    with contextlib.suppress(KeyboardInterrupt), resumable(path, "uint16", key) as writer:
+        known = writer.shards
+        for shard in shards[known:]:
+            writer.append([shard] * shard)
+            writer.info["bytes"] = writer.info.get("bytes", 0) + shard
+            writer.commit()
+        if fail:
+            writer.append([9] * 5)
+            writer.file.flush()
+            raise KeyboardInterrupt
+    return known
+
+
+def test_a_stopped_array_goes_on_after_its_last_whole_shard(tmp_path):
+    path = tmp_path / "4_encoded" / "train.bin"
+    assert begin(path, "k", [3, 1]) == 0
+    assert begin(path, "k", [3, 1, 4]) == 2
+    assert not path.exists()
+    assert begin(path, "k", [3, 1, 4, 2], fail=False) == 3
+    with ArrayFile(path) as found:
+        assert found.values.tolist() == [3, 3, 3, 1, 4, 4, 4, 4, 2, 2]
+        assert found.info["bytes"] == 10
+    assert [p.name for p in path.parent.iterdir()] == ["train.bin"]
+
+
+@pytest.mark.parametrize("damage", ["key", "part", "short", "journal"])
+def test_what_does_not_fit_together_is_begun_anew(tmp_path, damage):
+    path = tmp_path / "a.bin"
+    begin(path, "k", [3, 1])
+    if damage == "part":
+        (tmp_path / "a.bin.part").unlink()
+    elif damage == "short":
+        (tmp_path / "a.bin.part").write_bytes(b" " * 4097)
+    elif damage == "journal":
+        (tmp_path / "a.bin.journal").write_text('{"key": "k"', encoding="utf-8")
+    assert begin(path, "other" if damage == "key" else "k", [2], fail=False) == 0
+    with ArrayFile(path) as found:
+        assert found.values.tolist() == [2, 2]

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minbpe import RegexTokenizer
+from minbpe.regex import PATTERNS
 from pipeline import corpus
 from pipeline.errors import DataError
 
@@ -39,8 +41,19 @@ def test_pieces_end_where_no_word_is_cut(tmp_path, monkeypatch):
     found = [piece.text for piece in corpus.pieces([tmp_path], "train")]
     assert len(found) > 10
     for piece, following in pairwise(found):
-        assert piece.endswith("\n")
-        assert not following[0].isspace()
+        assert not piece[-1].isspace() or piece[-1] == "\n"
+        assert not following[0].isspace() or (following[0] == " " and not piece[-1].isspace())
+
+
+def test_reading_in_pieces_gives_the_ids_of_the_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "PIECE", 64)
+    text = "\u3000One line.\n\u3000\n\u3000Another  line\r\n\r\n\tand 'more'\n\n\nof it 😂\n" * 40
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    found = [piece.text for piece in corpus.pieces([tmp_path], "train")]
+    assert len(found) > 10
+    for pattern in PATTERNS:
+        tokenizer = RegexTokenizer.train(text, 350, pattern)
+        assert [i for t in found for i in tokenizer.encode(t)] == tokenizer.encode("".join(found))
 
 
 def test_each_file_is_a_document(tmp_path):

@@ -123,7 +123,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tokenizer, saved, m
     def full(_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("minbpe.io.os.fsync", full)
+    monkeypatch.setattr("minbpe.io.files.os.fsync", full)
     with pytest.raises(OSError, match="no space"):
         RegexTokenizer().save(saved)
     assert saved.read_bytes() == before

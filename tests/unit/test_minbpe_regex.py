@@ -3,6 +3,7 @@
 import time
 
 import pytest
+import regex
 
 import minbpe.regex
 from minbpe import RegexTokenizer, TokenizerError
@@ -15,6 +16,38 @@ SPECIAL = ["<|endoftext|>", "<|end|>"]
 @pytest.fixture(scope="module")
 def tokenizer():
     return RegexTokenizer.train(TEXT, 290, special=SPECIAL)
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "بِسْمِ",  # Arabic with vowel marks
+        "الســــلام",  # with tatweel
+        "می\u200cخواهم",  # Persian with a zero-width non-joiner
+        "बिल्ली",  # Devanagari with vowel signs and virama
+        "ക്\u200dഷ",  # Malayalam with a zero-width joiner
+        "ภาษาไทย",
+        "e\u0301te\u0301",  # Latin with combining marks
+        "👩\u200d👩\u200d👧",
+        "👍🏽",
+        "❤\ufe0f\u200d🔥",
+        "🇩🇪🇫🇷",
+        "7\ufe0f\u20e3",
+        "#\u20e3",
+    ],
+)
+def test_the_third_pattern_keeps_words_and_emoji_of_any_script_whole(whole):
+    split = regex.compile(PATTERNS["scripts"]).findall
+    assert split(whole) == [whole]
+    assert split(f"ok {whole} ok")[-2:] in ([f" {whole}", " ok"], [whole, " ok"])
+    assert [piece.strip() for piece in split(f"{whole}\n{whole}.")] == [whole, "", whole, "."] or (
+        split(f"{whole}\n{whole}.") == [f"{whole}\n", f"{whole}."]
+    )
+
+
+def test_a_keycap_is_taken_off_the_end_of_a_number():
+    assert regex.findall(PATTERNS["scripts"], "1234\ufe0f\u20e3") == ["123", "4\ufe0f\u20e3"]
+    assert regex.findall(PATTERNS["scripts"], "123\u20e3") == ["12", "3\u20e3"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""tiktoken's rank file: one token a line, its bytes in base64 and its rank, which is its id.
+
+The file has neither merges nor a pattern nor special tokens. Merges follow from the ranks: a
+token is put together from the last two parts that the merges of lower rank leave of its bytes.
+Pattern and special tokens are for the reader to know, as with `tiktoken.Encoding`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from pathlib import Path
+
+from minbpe.base import BYTES, Pair, Tokenizer, TokenizerError
+from minbpe.encoder import apply_merges
+from minbpe.io.files import read_text, write
+from minbpe.io.numbered import numbered
+from minbpe.regex import PATTERNS
+
+
+def from_tiktoken(
+    path: str | Path, pattern: str, special: Mapping[str, int] | None = None
+) -> Tokenizer:
+    """The tokenizer with the file's ranks as ids: tiktoken's ids for the same file and pattern.
+
+    `pattern` names a row of `PATTERNS`; `special` are names with their ids. OpenAI's own files
+    number the bytes in another order than ours and open as a `PretrainedTokenizer`.
+
+    Raises:
+        TokenizerError: the file is damaged, its ranks cannot come from merges, or the pattern or
+            the special tokens are impossible.
+    """
+    path = Path(path)
+    if pattern not in PATTERNS:
+        raise TokenizerError(f"no pattern {pattern!r}: choose one of {', '.join(PATTERNS)}")
+    ranks = _parse(read_text(path), path)
+    vocab = {rank: token for token, rank in ranks.items()}
+    try:
+        return numbered(vocab, merges_of(ranks), pattern, special or {})
+    except TokenizerError as error:
+        raise TokenizerError(f"{path}: {error}") from None
+
+
+def to_tiktoken(tokenizer: Tokenizer, path: str | Path) -> None:
+    """Write the rank file; special tokens and the pattern have no place in it.
+
+    Raises:
+        TokenizerError: tiktoken would not read the same merges out of the tokens.
+    """
+    ranks = {token: token_id for token_id, token in tokenizer.vocab.items()}
+    if len(ranks) != len(tokenizer.vocab) or merges_of(ranks) != tokenizer.merges:
+        raise TokenizerError(
+            "this tokenizer's merges do not follow from its tokens, so a rank file cannot hold "
+            "it: save it as tokenizer.json"
+        )
+    rows = sorted(ranks.items(), key=lambda row: row[1])
+    lines = (f"{base64.b64encode(token).decode()} {rank}\n" for token, rank in rows)
+    write(Path(path), "".join(lines))
+
+
+def merges_of(ranks: Mapping[bytes, int]) -> dict[Pair, int]:
+    """(left id, right id) → id of both, in the order of the ranks.
+
+    Raises:
+        TokenizerError: a byte has no rank, or a token cannot be put together from two others of
+            lower rank.
+    """
+    try:
+        byte_ids = [ranks[bytes([byte])] for byte in range(BYTES)]
+    except KeyError as error:
+        raise TokenizerError(f"damaged: no rank for the byte {error.args[0]!r}") from None
+    merges: dict[Pair, int] = {}
+    for token, rank in sorted(ranks.items(), key=lambda row: row[1]):
+        if len(token) == 1:
+            continue
+        parts = apply_merges([byte_ids[byte] for byte in token], merges)
+        if len(parts) != 2 or max(parts) > rank:
+            raise TokenizerError(
+                f"damaged: the token of rank {rank} is not two tokens of lower rank put together"
+            )
+        merges[parts[0], parts[1]] = rank
+    return merges
+
+
+def _parse(text: str, path: Path) -> dict[bytes, int]:
+    ranks: dict[bytes, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            encoded, rank = line.split()
+            token = base64.b64decode(encoded, validate=True)
+            if not token or token in ranks or int(rank) < 0:
+                raise ValueError
+            ranks[token] = int(rank)
+        except (ValueError, binascii.Error):
+            raise TokenizerError(
+                f"{path}, line {number}: not a new token in base64 and its rank: get the file again"
+            ) from None
+    if len(set(ranks.values())) != len(ranks):
+        raise TokenizerError(f"{path}: damaged: two tokens have one rank")
+    return ranks

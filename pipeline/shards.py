@@ -1,0 +1,58 @@
+"""Shards: the text for pretraining in parts of about a megabyte, each encoded by itself.
+
+Stage 4 hands them to several processes, so what is needed there is kept light, and goes on after
+the last shard it wrote when it was stopped. The same text makes the same shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.corpus import PIECE, Piece
+from pipeline.dialogue.template import END, Encoder, render
+from pipeline.dialogue.turns import Turn
+
+Conversations = tuple[list[Turn], ...]
+Shard = Conversations | Piece
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The ids of a shard, and the bytes of text behind them."""
+
+    ids: NDArray[Any]
+    bytes: int
+
+
+def of_chat(conversations: Iterator[list[Turn]]) -> Iterator[Shard]:
+    """Whole conversations, so many that they hold a megabyte of text."""
+    group: list[list[Turn]] = []
+    size = 0
+    for conversation in conversations:
+        group.append(conversation)
+        size += _bytes(conversation)
+        if size >= PIECE:
+            yield tuple(group)
+            group, size = [], 0
+    if group:
+        yield tuple(group)
+
+
+def encode(tokenizer: Encoder, dtype: str, shard: Shard) -> Encoded:
+    """A chat's conversations as the template renders them, or plain text as it is."""
+    if isinstance(shard, Piece):
+        ids = list(tokenizer.encode(shard.text))
+        if shard.ends_document:
+            ids.append(tokenizer.special[END])
+        return Encoded(np.array(ids, dtype), len(shard.text.encode()))
+    ids = [i for conversation in shard for i in render(conversation, tokenizer)[0]]
+    return Encoded(np.array(ids, dtype), sum(map(_bytes, shard)))
+
+
+def _bytes(conversation: list[Turn]) -> int:
+    return sum(turn.bytes for turn in conversation)

@@ -1,0 +1,124 @@
+"""Several processes: results in order, errors passed on, nobody left behind."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from minbpe import TokenizerError
+from minbpe.counting import _count_batch
+from minbpe.parallel import spread
+from minbpe.regex import PATTERNS
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = [[f"text number {n} " * (1 + n % 7)] for n in range(30)]
+count = partial(_count_batch, PATTERNS["gpt4"])
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_results_come_in_the_order_of_the_items(workers):
+    assert list(spread(count, iter(TEXTS), workers)) == list(map(count, TEXTS))
+    assert not multiprocessing.active_children()
+
+
+def test_a_slow_item_holds_nothing_up_and_loses_nothing():
+    naps = [0.5, *[0.0] * 30]
+    assert list(spread(time.sleep, naps, 2)) == [None] * 31
+
+
+def test_few_items_start_no_process(monkeypatch):
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: pytest.fail("a process started"))
+    assert len(list(spread(count, TEXTS[:3], 2))) == 3
+    assert len(list(spread(count, TEXTS, 1))) == 30
+
+
+def test_an_error_in_a_process_is_raised_here():
+    with pytest.raises(ValueError, match="invalid literal"):
+        list(spread(int, ["1", "2", "3", "4", "five", "6"], 2))
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_dies_is_an_error_in_words():
+    with pytest.raises(TokenizerError, match="workers=1"):
+        list(spread(os._exit, range(6), 2))
+    assert not multiprocessing.active_children()
+
+
+def test_items_are_taken_only_as_they_are_needed():
+    taken = []
+    items = (taken.append(n) or TEXTS[n % 30] for n in range(1000))
+    results = spread(count, items, 2)
+    for _ in range(5):
+        next(results)
+    assert len(taken) < 40
+    results.close()
+    assert not multiprocessing.active_children()
+
+
+SCRIPT = """
+import sys, time
+from minbpe.parallel import spread
+if __name__ == "__main__":
+    for n, _ in enumerate(spread(time.sleep, [0.05] * 10_000, 2)):
+        print(n, flush=True)
+"""
+
+
+def running(tmp_path, **options):
+    """A script in the middle of work with two processes."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+    assert process.stdout.readline()
+    return process
+
+
+def ended(process, seconds=10):
+    """Whether all who write to the pipe are gone: the process and those that it started."""
+    start = time.monotonic()
+    process.communicate(timeout=seconds)
+    return time.monotonic() - start < seconds
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and process groups")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_nobody_is_left_behind(tmp_path, how):
+    process = running(tmp_path, start_new_session=True)
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)  # as a terminal does: to all of them
+    else:
+        process.kill()
+    assert ended(process)
+    assert process.returncode != 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and process groups")
+def test_ctrl_c_shows_one_traceback_not_one_a_process(tmp_path):
+    process = running(tmp_path, start_new_session=True)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert errors.count(b"Traceback") == 1
+
+
+def test_a_script_without_a_guard_is_told_what_to_do(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.replace('__name__ == "__main__"', "True"), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=60,
+    )
+    assert b"TokenizerError: a worker process ended early" in done.stderr
