@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numba
@@ -25,8 +26,22 @@ Stored = NDArray[Any]  # float32, or bfloat16 as uint16
 F32 = np.float32
 ALONE = 1 << 17  # multiplications that one thread has done before a second one has begun
 
-_compiled = numba.njit(cache=True, fastmath=True)
-_on_all_cores = numba.njit(cache=True, fastmath=True, parallel=True)
+
+# Sums may be taken in any order, so that they are taken eight or sixteen numbers at a time; what is
+# infinite or no number stays so.
+_FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
+
+
+def _njit(function: Any, parallel: bool = False) -> Any:
+    """The compiled function, kept on disk where there is a folder that may be written to."""
+    njit: Any = numba.njit
+    try:
+        return njit(cache=True, fastmath=_FAST, parallel=parallel)(function)
+    except RuntimeError:
+        return njit(fastmath=_FAST, parallel=parallel)(function)
+
+
+_on_all_cores = partial(_njit, parallel=True)
 
 
 def _bitcast(source: Any, target: Any) -> Any:
@@ -91,7 +106,7 @@ def _add_product(weight: Stored, x: Floats, y: Floats) -> None:
         y[row] += total
 
 
-@_compiled
+@_njit
 def rms_norm(x: Floats, weight: Floats, bias: Floats, eps: float, y: Floats) -> None:
     """y = x / √(mean x² + eps) · w; there is no bias."""
     squares = F32(0)
@@ -102,7 +117,7 @@ def rms_norm(x: Floats, weight: Floats, bias: Floats, eps: float, y: Floats) -> 
         y[i] = x[i] * scale * weight[i]
 
 
-@_compiled
+@_njit
 def layer_norm(x: Floats, weight: Floats, bias: Floats, eps: float, y: Floats) -> None:
     """y = (x - mean) / √(variance + eps) · w + b."""
     total = F32(0)
@@ -120,7 +135,7 @@ def layer_norm(x: Floats, weight: Floats, bias: Floats, eps: float, y: Floats) -
 NORMS: Mapping[str, Callable[..., None]] = {"rms": rms_norm, "layer": layer_norm}
 
 
-@_compiled
+@_njit
 def head_norm(heads: Floats, weight: Floats, eps: float) -> None:
     """Each head of (H, D) normed in place by its root mean square; weight (H, D)."""
     for h in range(heads.shape[0]):
@@ -132,7 +147,7 @@ def head_norm(heads: Floats, weight: Floats, eps: float) -> None:
             heads[h, i] *= scale * weight[h, i]
 
 
-@_compiled
+@_njit
 def rotate(heads: Floats, turn: Floats) -> None:
     """Turn each head of (H, D) in place by a row (2 D,) of `Rope`'s table."""
     half = heads.shape[1] // 2
@@ -173,42 +188,42 @@ def _attend(qkv: Floats, keys: Stored, values: Stored, at: int, y: Floats) -> No
 
 
 # The same loop for one thread and for all.
-_ADD_PRODUCT = (_compiled(_add_product), _on_all_cores(_add_product))
-_ATTEND = (_compiled(_attend), _on_all_cores(_attend))
+_ADD_PRODUCT = (_njit(_add_product), _on_all_cores(_add_product))
+_ATTEND = (_njit(_attend), _on_all_cores(_attend))
 
 
-@_compiled
+@_njit
 def relu(x: Floats) -> None:
     for i in range(x.size):
         x[i] = max(x[i], F32(0))
 
 
-@_compiled
+@_njit
 def leaky_relu(x: Floats) -> None:
     for i in range(x.size):
         x[i] = max(x[i], F32(0.01) * x[i])
 
 
-@_compiled
+@_njit
 def silu(x: Floats) -> None:
     for i in range(x.size):
         x[i] = x[i] / (F32(1) + math.exp(-x[i]))
 
 
-@_compiled
+@_njit
 def gelu(x: Floats) -> None:
     for i in range(x.size):
         x[i] = F32(0.5) * x[i] * (F32(1) + math.erf(x[i] * F32(1 / math.sqrt(2))))
 
 
-@_compiled
+@_njit
 def gelu_tanh(x: Floats) -> None:
     for i in range(x.size):
         cubed = x[i] + F32(0.044715) * x[i] * x[i] * x[i]
         x[i] = F32(0.5) * x[i] * (F32(1) + math.tanh(F32(math.sqrt(2 / math.pi)) * cubed))
 
 
-@_compiled
+@_njit
 def multiply(x: Floats, y: Floats) -> None:
     """x *= y."""
     for i in range(x.size):

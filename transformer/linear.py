@@ -2,7 +2,8 @@
 
 Decoding one token at a time multiplies one row with every matrix, so its speed is the speed at
 which weights are read. On the CPU the library's matrix-vector product reads a weight at a quarter
-of what the memory gives (measured in bench/generate.py); a batch of smaller ones does far better.
+of what the memory gives; a batch of smaller ones does far better. (The usual decoder has a still
+faster road, `single.py`.)
 """
 
 from __future__ import annotations
