@@ -8,7 +8,7 @@
 Each way runs in a process of its own and gets the text as it likes it best: ours is told the file's
 name; the peers, which take Python strings, read it in pieces of 256 kB as an iterator, so that they
 need not hold it twice. Memory is that of the process and all it starts, imports included; seconds
-are of the work alone. `--quick` takes the first megabyte.
+are of the work alone. `--quick` takes the first megabyte; without a file, a page of these docs.
 """
 
 from __future__ import annotations

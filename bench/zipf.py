@@ -4,14 +4,15 @@
     python bench/zipf.py train FOLDER/zipf.txt
 
 Words are drawn with a frequency of one over their rank (Zipf) from eight million, in six scripts;
-word number n is n spelled in the letters of its script, so no list of words is kept. `--quick`
-writes a million characters.
+word number n is n spelled in the letters of its script, so no list of words is kept. Without a
+path: a million characters, for a quick look.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,14 +95,17 @@ def alone(path: Path, vocab: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["write", "train", "alone"])
-    parser.add_argument("path", type=Path)
+    parser.add_argument("what", choices=["write", "train", "alone"], nargs="?", default="train")
+    parser.add_argument("path", type=Path, nargs="?")
     parser.add_argument("--characters", type=int, default=900_000_000)
     parser.add_argument("--vocab", type=int, default=32_768)
-    parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
-    if given.what == "write":
-        write(given.path, 1_000_000 if given.quick else given.characters)
+    if given.path is None:
+        with tempfile.TemporaryDirectory() as folder:
+            write(Path(folder) / "zipf.txt", 1_000_000)
+            train(Path(folder) / "zipf.txt", given.vocab)
+    elif given.what == "write":
+        write(given.path, given.characters)
     else:
         {"train": train, "alone": alone}[given.what](given.path, given.vocab)
 
