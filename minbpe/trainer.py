@@ -49,6 +49,7 @@ def learn_merges(
     tokens[:BYTES, merging.SIZE] = 1
     merges, state = np.empty(limit, np.int64), np.zeros(3, np.int64)
     text, steps = _lay_out(counts, pairs, state)
+    minimum = max(minimum, 1)  # a pair that is gone is not to be merged
     merging.fill_heap(0, minimum, pairs, heap, state)
 
     step, more, done = 1, True, 0
