@@ -133,7 +133,8 @@ def main() -> None:
         print(*NEEDED)
         return
     if given.folder is None or given.packages is None or not given.packages.is_dir():
-        parser.error("name a FOLDER and --packages UNPACKED; the text above says how to get them")
+        print("Needs a FOLDER and --packages UNPACKED with these unpacked in it:", *NEEDED)
+        return
     data = b"".join(mixed(documents(given.packages), max(SIZES.values())))
     given.folder.mkdir(parents=True, exist_ok=True)
     for name, size in SIZES.items():

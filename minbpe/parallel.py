@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from minbpe.base import TokenizerError
 
@@ -48,11 +48,14 @@ def spread(
     workers = cores() if workers is None else workers
     stream = iter(items)
     head = list(itertools.islice(stream, SMALL)) if workers > 1 else []
-    if len(head) < SMALL:
-        yield from map(function, itertools.chain(head, stream))
+    few = len(head) < SMALL
+    stream = itertools.chain(head, stream)
+    del head  # it would keep its items for as long as the work takes
+    if few:
+        yield from map(function, stream)
         return
     with _processes(function, workers) as connections:
-        yield from _in_order(connections, enumerate(itertools.chain(head, stream)))
+        yield from _in_order(connections, enumerate(stream))
 
 
 def _in_order(connections: list[Connection], items: Iterator[tuple[int, Any]]) -> Iterator[Any]:
@@ -71,8 +74,7 @@ def _in_order(connections: list[Connection], items: Iterator[tuple[int, Any]]) -
 
     hand_out()
     while running:
-        for connection in wait(list(running)):
-            assert isinstance(connection, Connection)
+        for connection in cast("list[Connection]", wait(list(running))):
             done[running.pop(connection)] = _receive(connection)
             idle.append(connection)
         ready = []

@@ -13,8 +13,11 @@ result depends on the counts alone, not on the order of the texts.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import time
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 
 import numpy as np
 
@@ -49,6 +52,7 @@ def learn_merges(
     tokens[:BYTES, merging.SIZE] = 1
     merges, state = np.empty(limit, np.int64), np.zeros(3, np.int64)
     text, steps = _lay_out(counts, pairs, state)
+    minimum = max(minimum, 1)  # a pair that is gone is not to be merged
     merging.fill_heap(0, minimum, pairs, heap, state)
 
     step, more, done = 1, True, 0
@@ -72,6 +76,7 @@ def _lay_out(counts: MutableMapping[bytes, int], pairs: Int64, state: Int64) -> 
     weights = np.fromiter(counts.values(), np.int64, len(counts))
     letters = np.frombuffer(bytearray().join(counts), np.uint8)
     counts.clear()
+    _give_back()
     order = np.argsort(-weights, kind="stable")
     places = lengths[order] + np.int64(1)
     first = np.cumsum(places) - places + 1
@@ -79,7 +84,15 @@ def _lay_out(counts: MutableMapping[bytes, int], pairs: Int64, state: Int64) -> 
     steps = np.stack([first[new], weights[order][new]], axis=1)
     if len(letters) + len(lengths) >= _PLACES:
         raise TokenizerError("more than 2 GiB of distinct words: learn from a sample of the text")
+    del places, first, new
     text = np.empty((len(letters) + len(lengths) + 1, 3), np.int32)
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
     merging.lay_out(letters, starts, lengths, order, text, steps, pairs, state)
     return text, steps
+
+
+def _give_back() -> None:
+    """Return freed memory to the system; glibc keeps a lot of it after counting, unless asked."""
+    if sys.platform == "linux":
+        with suppress(AttributeError, OSError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)

@@ -112,8 +112,8 @@ class Tokenizer:
     vocab_size: int | Auto = setting(
         "auto", "256 bytes and the merges; auto goes by the amount of text.", low=256, high=1 << 20
     )
-    pattern: Literal["gpt4", "gpt2", "scripts"] = setting(
-        "gpt4",
+    pattern: Literal["scripts", "gpt4", "gpt2"] = setting(
+        "scripts",
         "How text is cut into pieces before merging; scripts: as gpt4, with Arabic and Indic words "
         "and emoji sequences kept whole.",
     )

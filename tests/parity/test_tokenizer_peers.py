@@ -87,18 +87,19 @@ def test_the_same_merges_as_rustbpe_in_five_scripts(pattern):
     assert list(RegexTokenizer.train(texts, 4000, pattern).vocab.values()) == expected
 
 
-def test_the_same_merges_as_rustbpe_on_tinyshakespeare():
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_the_same_merges_as_rustbpe_on_tinyshakespeare(pattern):
     if not SHAKESPEARE.exists():
         pytest.skip(f"needs {SHAKESPEARE.name} in ../shared/data")
     text = SHAKESPEARE.read_text(encoding="utf-8")
-    expected = vocab_of_rustbpe([text], 1024, "gpt4")
-    assert list(RegexTokenizer.train(text, 1024).vocab.values()) == expected
+    expected = vocab_of_rustbpe([text], 1024, pattern)
+    assert list(RegexTokenizer.train(text, 1024, pattern).vocab.values()) == expected
 
 
 @patient
 @given(st.lists(st.text("ab '1\n", max_size=60), max_size=5))
 def test_the_same_merges_as_rustbpe_when_ties_are_everywhere(texts):
-    ours = RegexTokenizer.train(texts, 320)
+    ours = RegexTokenizer.train(texts, 320, "gpt4")
     assert list(ours.vocab.values()) == vocab_of_rustbpe(texts, 320, "gpt4")
 
 
@@ -109,7 +110,9 @@ def test_the_same_merges_as_rustbpe_with_long_runs_and_equal_counts(workers):
     texts += ["".join(draw.choices("abc", k=draw.randint(1, 9))) for _ in range(3_000)]
     expected = vocab_of_rustbpe(texts, 1500, "gpt4")
     assert len(expected) > 1000
-    assert list(RegexTokenizer.train(texts, 1500, workers=workers).vocab.values()) == expected
+    assert (
+        list(RegexTokenizer.train(texts, 1500, "gpt4", workers=workers).vocab.values()) == expected
+    )
 
 
 def test_the_peers_agree_on_a_megabyte_of_one_letter(trio):

@@ -41,6 +41,7 @@ def test_pairs_below_the_minimum_are_not_merged():
     assert learn_merges(dict(counts), 10, minimum=10) == []
     assert learn_merges(dict(counts), 10, minimum=5) == [(98, 99), (97, 256)]
     assert len(learn_merges(dict(counts), 10)) == 4
+    assert learn_merges(dict(counts), 10, minimum=0) == learn_merges(dict(counts), 10)
 
 
 def test_there_may_be_nothing_to_merge():
