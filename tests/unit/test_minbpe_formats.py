@@ -127,7 +127,7 @@ HEAD = f"minbpe v1\n{PATTERNS['gpt4']}\n"
 
 
 def test_a_reference_model_is_what_the_reference_writes(tmp_path):
-    tokenizer = RegexTokenizer([(104, 101), (0xD0, 10)], special=["<|end|>"])
+    tokenizer = RegexTokenizer([(104, 101), (0xD0, 10)], "gpt4", ["<|end|>"])
     io.to_reference(tokenizer, tmp_path / "t.model")
     assert (tmp_path / "t.model").read_text(encoding="utf-8") == (
         HEAD + "1\n<|end|> 258\n104 101\n208 10\n"
