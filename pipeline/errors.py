@@ -6,6 +6,9 @@ carries the text of a message. Anything else that escapes is a bug of ours and s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SoundalikeError(Exception):
     """The user can mend this; the message is the whole line they see."""
@@ -25,3 +28,14 @@ class WorkspaceError(SoundalikeError):
 
 class DataError(SoundalikeError):
     """There is too little of something to go on."""
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Around work of `minbpe` and `transformer`: their words for what a user can mend are ours."""
+    try:
+        yield
+    except ValueError as error:
+        if type(error).__module__.partition(".")[0] not in ("minbpe", "transformer"):
+            raise
+        raise WorkspaceError(str(error)) from error

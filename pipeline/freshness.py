@@ -165,13 +165,16 @@ def larger(had: Mapping[str, float], offered: Mapping[str, float]) -> str | None
 
 
 def _inputs(workspace: Workspace, stage: Stage) -> dict[str, dict[str, Any]]:
-    """A stamp of every file the stage needs and that exists."""
+    """A stamp of every file the stage needs and that exists, but none of a stage with no say."""
     found = {}
     for need in stage.needs:
+        maker = _maker_of(need)
+        if maker is not None and not workspace.applies(maker):
+            continue
         path = workspace.path / need
         if path.exists():
             # What its maker or its user recorded holds while size and date still agree.
-            writers = [(_maker_of(need), "outputs"), (stage, "inputs")]
+            writers = [(maker, "outputs"), (stage, "inputs")]
             known = [((s and workspace.record(s)) or {}).get(r, {}).get(need) for s, r in writers]
             found[need] = next((k for k in known if k and unmoved(path, k)), None) or stamp(path)
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Settings
-from pipeline.errors import WorkspaceError
+from pipeline.errors import WorkspaceError, one_line
 from pipeline.freshness import Reasons, larger, shape, upstream, why
 from pipeline.screen import Screen
 from pipeline.stages import Stage
@@ -74,12 +74,8 @@ def _run_one(workspace: Workspace, stage: Stage, screen: Screen, budget: dict[st
     screen.stage(stage)
     began = time.monotonic()
     task = Task(workspace, stage, screen, budget, shaped.key(stage.version))
-    try:
+    with one_line():
         counts = stage.run(task)
-    except ValueError as error:
-        if type(error).__module__.partition(".")[0] not in ("minbpe", "transformer"):
-            raise
-        raise WorkspaceError(str(error)) from error  # their own words for what a user can mend
     seconds = round(time.monotonic() - began, 1)
     facts: dict[str, Any] = {**asdict(shaped), "budget": budget, "seconds": seconds}
     facts["settings"] |= workspace.stage_settings(stage.finish)

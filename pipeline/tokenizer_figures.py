@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import regex  # type: ignore[import-untyped, unused-ignore]
 
 from minbpe import RegexTokenizer
-from minbpe.base import BYTES
+from minbpe.base import BYTES, replace_surrogates
 from minbpe.regex import PATTERNS
 from pipeline import texts
 from pipeline.config import Settings
@@ -100,6 +100,7 @@ def measure(
         per_word, per_token = tokens / counts.words, counts.bytes / tokens
         return Row(level, size, tokens, per_word, per_token, share, tuple(example), picked)
 
+    sentence = replace_surrogates(sentence)
     shown = [visible(letter.encode()) for letter in sentence]
     rows = [row("letters", len(counts.letters), counts.letters.total(), shown, False)]
     possible = sorted({min(size, largest.size) for size in (*sizes, choice)})

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pipeline import freshness, runner, settings
 from pipeline.config import Parse, Settings
-from pipeline.errors import DataError, ExportError, SettingsError, WorkspaceError
+from pipeline.errors import DataError, ExportError, SettingsError, WorkspaceError, one_line
 from pipeline.screen import Screen
 from pipeline.stages import STAGES, Stage, by_name
 from pipeline.whatsapp.export import read_export
@@ -76,12 +76,13 @@ def look_at_tokens(given: Given, sizes: str | None, text: str | None, screen: Sc
     wanted = tokenizer_compare.parse_sizes(sizes) if sizes is not None else []
     named = bool(given.settings())
     workspace = opened(given, screen) if named else existing(given.workspace)
-    if not wanted:
-        tokenizer_show.show(workspace, text or "", screen)
-        return
-    if named:
-        runner.run(workspace, [by_name("parse"), by_name("clean")], screen)
-    tokenizer_compare.compare(workspace, wanted, text or tokenizer_compare.SENTENCE, screen)
+    with one_line():
+        if not wanted:
+            tokenizer_show.show(workspace, text or "", screen)
+            return
+        if named:
+            runner.run(workspace, [by_name("parse"), by_name("clean")], screen)
+        tokenizer_compare.compare(workspace, wanted, text or tokenizer_compare.SENTENCE, screen)
 
 
 def existing(path: Path | None) -> Workspace:

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+import regex
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +12,7 @@ from minbpe import BasicTokenizer, RegexTokenizer
 from minbpe.base import count_pairs, merge_pair
 from minbpe.encoder import apply_merges
 from minbpe.regex import PATTERNS
+from minbpe.stream import BORDER
 from minbpe.trainer import learn_merges
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -125,3 +128,15 @@ def test_saving_and_loading_changes_nothing(tmp_path):
         assert loaded.encode(text) == tokenizer.encode(text)
 
     same()
+
+
+LETTERS = "漢字あカ。，！？：  \n\r\t\u3000a1'sß\u0301\ufe0f\u20e3\u200d👍ー・ي्"
+
+
+@pytest.mark.parametrize("pattern", sorted(PATTERNS))
+@given(st.text(st.sampled_from(LETTERS), max_size=14))
+def test_a_safe_border_is_one_of_every_pattern(pattern, text):
+    split = regex.compile(PATTERNS[pattern]).findall
+    for border in BORDER.finditer(text):
+        before, after = text[: border.start()], text[border.start() :]
+        assert split(before) + split(after) == split(text)

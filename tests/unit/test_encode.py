@@ -15,8 +15,9 @@ from tests_support import chat_lines
 import minbpe
 from pipeline import corpus, runner, shards, stage4_encode, texts
 from pipeline.dialogue.template import END, SPECIAL, render
+from pipeline.freshness import shape
 from pipeline.screen import Screen
-from pipeline.stages import ENCODED, STAGES, TOKENIZER
+from pipeline.stages import CLEAN, ENCODED, STAGES, TOKENIZER
 from pipeline.training.arrays import ArrayFile, Resumable
 from pipeline.workspace import Workspace
 
@@ -193,3 +194,12 @@ def test_killed_with_processes_at_work_it_goes_on(workspace, console, monkeypatc
     assert {n: hashlib.sha256(b).hexdigest() for n, b in resumed.items()} == {
         n: hashlib.sha256(b).hexdigest() for n, b in unbroken.items()
     }
+
+
+def test_a_chat_that_is_no_longer_named_counts_no_more(workspace):
+    """Else a run that was stopped among its shards would go on in the corpus with as many less."""
+    stage = STAGES[3]
+    before = shape(workspace, stage)
+    without = Workspace.make(workspace.path, {"source.export": []})
+    assert (workspace.path / CLEAN).exists()
+    assert shape(without, stage).key(stage.version) != before.key(stage.version)

@@ -44,6 +44,30 @@ def test_an_error_in_a_process_is_raised_here():
     assert not multiprocessing.active_children()
 
 
+class FussyError(Exception):
+    """Cannot be put together again elsewhere."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+def fuss(item):
+    raise FussyError(item, item)
+
+
+def test_an_error_that_cannot_travel_comes_in_words():
+    with pytest.raises(TokenizerError, match="FussyError: 0 and 0"):
+        list(spread(fuss, range(6), 2))
+    assert not multiprocessing.active_children()
+
+
+def test_no_more_processes_start_than_there_is_work_for():
+    results = spread(abs, range(5), 16)
+    assert next(results) == 0
+    assert len(multiprocessing.active_children()) <= 5
+    assert list(results) == [1, 2, 3, 4]
+
+
 def test_a_process_that_dies_is_an_error_in_words():
     with pytest.raises(TokenizerError, match="workers=1"):
         list(spread(os._exit, range(6), 2))

@@ -198,3 +198,11 @@ def test_the_last_step_is_the_tokens(text):
             steps = [ids for ids, _ in Replay(tokenizer).steps([token_id])]
             assert steps[-1] == [token_id]
             assert all(len(tokenizer.vocab[i]) == 1 for i in steps[0])
+
+
+def test_a_sample_of_nothing_is_one_line(tmp_path, capsys):
+    book = tmp_path / "book.txt"
+    book.write_text(BOOK, encoding="utf-8")
+    given = ["--corpus", str(book), "--workspace", str(tmp_path / "space")]
+    assert main(["tokenizer", "--compare", "512", *given, "--set", "tokenizer.sample=0.0001"]) == 2
+    assert "choose a larger share" in capsys.readouterr().err
