@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from pipeline.training.muon import Muon
+
 Optimizers = list[torch.optim.Optimizer]
 
 
@@ -31,15 +33,7 @@ def optimizers(model: nn.Module, weight_decay: float) -> Optimizers:
         torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, betas=(0.9, 0.95), fused=True)
     ]
     if matrices:
-        found.append(
-            torch.optim.Muon(
-                matrices,
-                lr=0.0,
-                weight_decay=weight_decay,
-                momentum=0.95,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
+        found.append(Muon(matrices, lr=0.0, weight_decay=weight_decay, momentum=0.95))
     return found
 
 

@@ -1,0 +1,37 @@
+"""Our Muon takes the steps of PyTorch's, up to the rounding of its bfloat16."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pipeline.training import muon
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("shape", [(24, 40), (40, 24), (32, 32)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_steps_are_those_of_torch(shape, dtype, monkeypatch):
+    monkeypatch.setattr(muon, "fast_dtype", lambda device: dtype)
+    torch.manual_seed(0)
+    start = torch.randn(shape)
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    settings = {"lr": 0.01, "weight_decay": 0.1, "momentum": 0.95}
+    mine = muon.Muon([ours], **settings)
+    peer = torch.optim.Muon([theirs], **settings, adjust_lr_fn="match_rms_adamw")
+    for _ in range(6):
+        ours.grad = torch.randn(shape)
+        theirs.grad = ours.grad.clone()
+        mine.step()
+        peer.step()
+    moved = (theirs - start).abs().max()
+    off = (ours - theirs).abs().max()
+    assert off < (0.02 if dtype is torch.float32 else 1e-3) * moved
+    assert mine.state_dict()["state"].keys() == peer.state_dict()["state"].keys()
+
+
+def test_the_result_is_nearly_orthogonal():
+    torch.manual_seed(0)
+    for shape in ((20, 50), (50, 20)):
+        values = torch.linalg.svdvals(muon.orthogonal(torch.randn(shape)).float())
+        assert 0.6 < values.min() <= values.max() < 1.3
