@@ -17,6 +17,8 @@ from torch import Tensor
 from transformer.config import ModelConfig
 from transformer.kept import Ring
 
+COPY = 32  # scores that take as long as copying a key and its value
+
 
 class Reach(NamedTuple):
     """Queries in blocks, and for each block the positions of all keys that one of it may see.
@@ -29,9 +31,9 @@ class Reach(NamedTuple):
     keys: Tensor  # (blocks, keys for a block)
 
     @property
-    def scores(self) -> int:
-        """How many scores of a head are computed."""
-        return self.queries.size(1) * self.keys.numel()
+    def work(self) -> int:
+        """The scores of a head that are computed, and the copies of keys as so many scores."""
+        return (self.queries.size(1) + COPY) * self.keys.numel()
 
 
 class Pattern:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -59,10 +60,23 @@ class Learned(NoPosition):
         return added
 
 
-class Sinusoidal(NoPosition):
-    """Fixed waves of geometric wavelengths (Vaswani et al. 2017, arXiv 1706.03762, section 3.5)."""
+class Tabled(NoPosition):
+    """A position with a fixed table, which stays float32 whatever the weights become.
+
+    Rounded once to bfloat16, it would stay rounded when the weights go back to float32.
+    """
 
     table: Tensor
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        exact = self.table
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.table = exact.to(self.table.device)
+        return self
+
+
+class Sinusoidal(Tabled):
+    """Fixed waves of geometric wavelengths (Vaswani et al. 2017, arXiv 1706.03762, section 3.5)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -74,7 +88,7 @@ class Sinusoidal(NoPosition):
         return x + F.embedding(at, self.table).to(x.dtype)
 
 
-class Rope(NoPosition):
+class Rope(Tabled):
     """Pairs of a head's numbers turned by an angle that grows with the position.
 
     So that a score depends on the distance alone (Su et al. 2021, arXiv 2104.09864). The pairs are
@@ -82,8 +96,6 @@ class Rope(NoPosition):
     `rope_factor`, slow pairs turn slower still, for contexts longer than `rope_original` (Llama 3,
     arXiv 2407.21783, and `use_scaled_rope` in github.com/meta-llama/llama-models).
     """
-
-    table: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)

@@ -16,6 +16,8 @@ from torch import Tensor
 from transformer.kept import taken
 from transformer.patterns import Reach
 
+TOGETHER = 1 << 21  # numbers that are copied together
+
 Mask = Callable[[Tensor, Tensor], Tensor]  # of the positions of queries and of keys
 
 
@@ -45,7 +47,8 @@ class Dense(NamedTuple):
 class Blocks(NamedTuple):
     """Queries in blocks, each block with only the keys that it can reach.
 
-    Time and memory are T · (keys of a block) instead of T · S.
+    Time is T · (keys of a block) instead of T · S. The keys of a block are copied together, which
+    fused attention over everything need not do; so only some blocks are worked on at a time.
     """
 
     queries: Tensor  # (blocks · b,), where each query is taken from
@@ -54,17 +57,15 @@ class Blocks(NamedTuple):
     back: Tensor  # (T,), where each query's result is
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> Tensor:
-        blocks = self.mask.size(0)
-        rows = (q.size(0), blocks)
-        q, k, v = (
-            torch.unflatten(taken(x, at), 2, (blocks, -1)).transpose(1, 2).flatten(0, 1)
-            for x, at in ((q, self.queries), (k, self.keys), (v, self.keys))
-        )  # (B blocks, heads, b or n, D)
-        mask = self.mask.expand(rows[0], *self.mask.shape).flatten(0, 1)
-        y = F.scaled_dot_product_attention(
-            q, k, v, mask, scale=scale, enable_gqa=q.size(1) != k.size(1)
-        )
-        return taken(torch.unflatten(y, 0, rows).transpose(1, 2).flatten(2, 3), self.back)
+        keys_each = self.keys.numel() // self.mask.size(0)
+        together = max(TOGETHER // (k.size(0) * k.size(1) * k.size(3) * keys_each), 1)
+        queries, keys = (at.view(self.mask.size(0), -1) for at in (self.queries, self.keys))
+        parts = (torch.split(x, together) for x in (queries, keys, self.mask))
+        found = [
+            _of_blocks(q, k, v, asked, seen, mask, scale)
+            for asked, seen, mask in zip(*parts, strict=True)
+        ]
+        return taken(torch.cat(found, dim=2), self.back)
 
     @classmethod
     def of(cls, reach: Reach, start: int, where: Tensor, mask: Mask) -> Blocks:
@@ -77,6 +78,28 @@ class Blocks(NamedTuple):
         back = back[q_at.flatten()[back].argsort()]
         keys = where[k_at.clamp(min=0)].flatten()
         return cls((asked - start).flatten(), keys, mask(asked, k_at), back)
+
+
+def _of_blocks(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    queries: Tensor,
+    keys: Tensor,
+    mask: Tensor,
+    scale: float | None,
+) -> Tensor:
+    """What the `queries` (blocks, b) find, (B, H, blocks · b, D), among the `keys` (blocks, n)."""
+    rows = (q.size(0), len(queries))
+    q, k, v = (
+        torch.unflatten(taken(x, at.flatten()), 2, at.shape).transpose(1, 2).flatten(0, 1)
+        for x, at in ((q, queries), (k, keys), (v, keys))
+    )  # (B blocks, heads, b or n, D)
+    mask = mask.expand(rows[0], *mask.shape).flatten(0, 1)
+    y = F.scaled_dot_product_attention(
+        q, k, v, mask, scale=scale, enable_gqa=q.size(1) != k.size(1)
+    )
+    return torch.unflatten(y, 0, rows).transpose(1, 2).flatten(2, 3)
 
 
 Attend = Dense | Blocks

@@ -25,7 +25,8 @@ from transformer.linear import Linear
 from transformer.norms import HeadNorm
 from transformer.positions import Learned, NoPosition, Rope, Sinusoidal
 
-# A decoder of other parts (another attention, a norm with a memory, an adapter) is not usual.
+# A decoder of other parts (another attention, a norm with a memory, an adapter) is not usual, nor
+# is one that somebody watches with hooks.
 USUAL: frozenset[type[nn.Module]] = frozenset(
     {Decoder, PreNorm, Grouped, FeedForward, GatedFeedForward, Linear, HeadNorm}
     | {NoPosition, Learned, Sinusoidal, Rope}
@@ -39,8 +40,10 @@ def single(decoder: Decoder) -> Single | None:
     The weights are looked at where they lie; make it again after they were moved or replaced.
     """
     weights = list(decoder.parameters())
+    modules = list(decoder.modules())
     usual = (
-        USUAL.issuperset(map(type, decoder.modules()))
+        USUAL.issuperset(map(type, modules))
+        and not any(module._forward_hooks or module._forward_pre_hooks for module in modules)
         and decoder.config.pattern == "full"
         and {weight.device.type for weight in weights} == {"cpu"}
         and {weight.dtype for weight in weights} in ({torch.float32}, {torch.bfloat16})

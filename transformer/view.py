@@ -76,7 +76,7 @@ def _together(held: Held, after: Held, at: Tensor, position: NoPosition, pattern
     mask = partial(_mask, position, pattern)
     if T * len(k_at) > DENSE:
         reach = pattern.reach(start, end)
-        if reach is not None and 2 * reach.scores < T * len(k_at):
+        if reach is not None and 2 * reach.work < T * len(k_at):
             return keep, Blocks.of(reach, start, where, mask)
     return keep, Dense(mask(at, k_at), causal=False)
 

@@ -260,3 +260,13 @@ def test_a_seed_is_an_argument():
 
     assert torch.equal(drawn(1), drawn(1))
     assert not torch.equal(drawn(1), drawn(2))
+
+
+@pytest.mark.parametrize("position", ["rope", "sinusoidal"])
+def test_the_table_of_a_position_is_never_rounded(position):
+    config = ModelConfig(vocab_size=9, block=600, width=32, layers=1, heads=2, position=position)
+    exact = Decoder(config).position.table
+    there_and_back = Decoder(config).bfloat16()
+    assert there_and_back.tokens.weight.dtype == torch.bfloat16
+    assert torch.equal(there_and_back.position.table, exact)
+    assert torch.equal(there_and_back.float().position.table, exact)

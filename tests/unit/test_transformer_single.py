@@ -12,7 +12,7 @@ from transformer.decoder import Decoder
 from transformer.generate import generate
 from transformer.kernels import ALONE
 from transformer.sampling import Sampling
-from transformer.single import single
+from transformer.single import Single, single
 
 LENGTH = 150  # more than the first room of a cache
 SHAPE = {"vocab_size": 50, "block": LENGTH, "width": 32, "layers": 2, "heads": 4}
@@ -100,11 +100,23 @@ def test_an_adapted_decoder_takes_the_general_road_until_it_is_merged():
 
 
 def test_generating_takes_the_fast_road(monkeypatch):
-    decoder = made()
+    decoder, taken = made(), []
     greedy = Sampling(temperature=0)
+    step = Single.__call__
+    monkeypatch.setattr(Single, "__call__", lambda *given: taken.append(given[1]) or step(*given))
     fast = list(generate(decoder, [1, 2, 3], 40, greedy))
+    assert taken == fast[:-1]
     monkeypatch.setattr("transformer.single.single", lambda decoder: None)
     assert list(generate(decoder, [1, 2, 3], 40, greedy)) == fast
+    assert len(taken) == 39
+
+
+def test_what_is_watched_takes_the_general_road():
+    decoder = made()
+    handle = decoder.blocks[0].register_forward_hook(lambda *given: None)
+    assert single(decoder) is None
+    handle.remove()
+    assert single(decoder) is not None
 
 
 @torch.no_grad()
