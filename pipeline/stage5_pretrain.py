@@ -13,9 +13,8 @@ from pipeline.evaluation.bits import Loss, measure, windows
 from pipeline.report.curves import draw_curves
 from pipeline.runner import Task
 from pipeline.stages import ENCODED, PRETRAINED, START, TOKENIZER
-from pipeline.training import auto
+from pipeline.training import auto, mixture
 from pipeline.training.arrays import ArrayFile
-from pipeline.training.batches import Blocks
 from pipeline.training.device import prepare
 from pipeline.training.fit import Parts, fit
 from pipeline.training.plan import FitSettings
@@ -38,13 +37,19 @@ def run(task: Task) -> dict[str, Any]:
             f"dropout {decoder.config.dropout}"
         )
 
-        def evaluate() -> Loss:
-            return measure(decoder, windows(val.values, block), val.info["bytes"])
-
         settings = task.settings.pretrain
+        seed = task.settings.train.seed
+        data = mixture.pretraining(train, block, settings.loader, seed, settings.chat_share)
+        held_out, text_bytes = mixture.validation(val, data)
+        if isinstance(data, mixture.Mixture):
+            task.screen.note(str(data))
+
+        def evaluate() -> Loss:
+            return measure(decoder, windows(held_out, block), text_bytes)
+
         parts = Parts(
             model=decoder,
-            data=Blocks(train.values, block, settings.loader, task.settings.train.seed),
+            data=data,
             evaluate=evaluate,
             keep=lambda: save(decoder, task.path(PRETRAINED)),
             sample=sampler(decoder, tokenizer, _prompt(task, tokenizer)),

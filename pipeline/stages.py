@@ -91,7 +91,7 @@ STAGES = (
         "train the tokenizer",
         needs=(CLEAN, f"{START}/tokenizer.json"),
         makes=(TOKENIZER, "3_tokenizer/vocab.txt"),
-        settings=("tokenizer.*",),
+        settings=("tokenizer.*", "source.corpus_column"),
         sources=("source.corpus",),
     ),
     Stage(
@@ -101,6 +101,8 @@ STAGES = (
         "encode the text",
         needs=(CLEAN, TOKENIZER),
         makes=ENCODED,
+        version=2,
+        settings=("source.corpus_column",),
         sources=("source.corpus",),
     ),
     Stage(

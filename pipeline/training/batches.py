@@ -1,7 +1,8 @@
 """Batches as a pure function of their number, so that a resumed run sees what it would have seen.
 
 `Blocks` cuts a long row of ids into blocks for pretraining, in one of three orders; `Rows` serves
-the ready-made rows of the fine-tuning set. Both answer `batch(number, size)`.
+the ready-made rows of the fine-tuning set. Both answer `batch(number, size)`; `mixture.py` draws
+from two `Blocks`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ class Data(Protocol):
 
     epoch: int  # samples in one pass
 
-    def batch(self, number: int, size: int) -> Batch:
-        """x and y (size, T) of samples `number` to `number + size`; -1 is ignored."""
+    def batch(self, number: int, size: int, late: bool = False) -> Batch:
+        """x and y (size, T) of samples `number` to `number + size`; -1 is ignored.
+
+        `late`: the rate decays already. What is learned last may then be another mixture.
+        """
 
 
 def shuffled(numbers: Ints, count: int, seed: int) -> Ints:
@@ -94,12 +98,14 @@ class Blocks:
         self.starts = LOADERS[loader]
         self.epoch = len(ids) - block if loader == "overlapping" else (len(ids) - 1) // block
 
-    def batch(self, number: int, size: int) -> Batch:
-        numbers = np.arange(number, number + size, dtype=np.int64)
+    def batch(self, number: int, size: int, late: bool = False) -> Batch:
+        return moved(self.rows(np.arange(number, number + size, dtype=np.int64)))
+
+    def rows(self, numbers: Ints) -> Ints:
+        """The ids of samples, (len(numbers), block + 1): a block, and the one that follows it."""
         starts = self.starts(numbers, len(self.ids), self.block, self.seed)
-        rows = self.ids[starts[:, None] + np.arange(self.block + 1)]
-        both = torch.from_numpy(rows.astype(np.int64))
-        return both[:, :-1], both[:, 1:]
+        found: Ints = self.ids[starts[:, None] + np.arange(self.block + 1)].astype(np.int64)
+        return found
 
 
 class Rows:
@@ -108,9 +114,15 @@ class Rows:
     def __init__(self, rows: NDArray[np.integer], seed: int) -> None:
         self.rows, self.seed, self.epoch = rows, seed, len(rows)
 
-    def batch(self, number: int, size: int) -> Batch:
+    def batch(self, number: int, size: int, late: bool = False) -> Batch:
         numbers = np.arange(number, number + size, dtype=np.int64)
         return trimmed(self.rows[shuffled(numbers, self.epoch, self.seed)])
+
+
+def moved(rows: Ints) -> Batch:
+    """x and y of rows of ids: all but the last, and all but the first."""
+    both = torch.from_numpy(rows)
+    return both[:, :-1], both[:, 1:]
 
 
 def trimmed(rows: NDArray[np.integer]) -> Batch:
