@@ -16,6 +16,10 @@ from pipeline.errors import SoundalikeError
 from pipeline.screen import Screen, use_utf8
 from pipeline.stages import STAGES, select
 
+# Threads that wait for each other sleep instead of spinning (read when torch is loaded): beside
+# another busy program, spinning makes training several times slower, and alone it gains nothing.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 SEVERAL = ("--export", "--corpus")  # options that take one path or many
 
 
