@@ -24,7 +24,10 @@ from pipeline.training.sample import sampler
 from transformer.decoder import Decoder
 from transformer.io import load, save
 
-WINDOWS = 1024  # of validation text at most, evenly spread
+# Windows of validation text that an evaluation during training reads, evenly spread: the more,
+# the longer the training.
+WINDOWS_A_MINUTE = 60
+FEWEST_WINDOWS, MOST_WINDOWS = 64, 1024
 
 
 def run(task: Task) -> dict[str, Any]:
@@ -41,8 +44,11 @@ def run(task: Task) -> dict[str, Any]:
             f"dropout {decoder.config.dropout}"
         )
 
+        most = round(WINDOWS_A_MINUTE * task.budget["minutes"])
+        most = min(max(most, FEWEST_WINDOWS), MOST_WINDOWS)
+
         def evaluate(model: nn.Module) -> Loss:
-            return measure_text(model, val.values, block, val.info["bytes"], task.world, WINDOWS)
+            return measure_text(model, val.values, block, val.info["bytes"], task.world, most)
 
         settings = task.settings.pretrain
         parts = Parts(
