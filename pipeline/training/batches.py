@@ -24,7 +24,9 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 class Data(Protocol):
     """What the training loop needs of training data."""
 
-    epoch: int  # samples in one pass
+    @property
+    def epoch(self) -> int:
+        """Samples in one pass."""
 
     def batch(self, number: int, size: int, late: bool = False) -> Batch:
         """x and y (size, T) of samples `number` to `number + size`; -1 is ignored.
