@@ -11,6 +11,7 @@ import torch
 
 from pipeline.config import Train
 from pipeline.errors import SettingsError
+from pipeline.training.pages import use_huge_pages
 
 PROBE_SECONDS = 1.0
 
@@ -48,7 +49,8 @@ def pick_device(name: str) -> torch.device:
 
 
 def prepare(settings: Train) -> torch.device:
-    """Set the number of threads, and pick the device."""
+    """Set how memory comes and the number of threads, and pick the device."""
+    use_huge_pages()
     if settings.threads != "auto":
         torch.set_num_threads(settings.threads)
     return pick_device(settings.device)
