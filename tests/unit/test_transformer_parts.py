@@ -270,3 +270,32 @@ def test_the_table_of_a_position_is_never_rounded(position):
     assert there_and_back.tokens.weight.dtype == torch.bfloat16
     assert torch.equal(there_and_back.position.table, exact)
     assert torch.equal(there_and_back.float().position.table, exact)
+
+
+def test_recomputed_blocks_give_the_same_gradients_with_the_same_dropout():
+    def gradients(recompute):
+        decoder = tiny(dropout=0.3).train()
+        decoder.recompute = recompute
+        torch.manual_seed(1)
+        decoder(torch.tensor([[1, 2, 3, 4], [5, 6, 7, -1]])).sum().backward()
+        return {name: weight.grad for name, weight in decoder.named_parameters()}
+
+    plain, recomputed = gradients(False), gradients(True)
+    torch.testing.assert_close(recomputed, plain, rtol=0, atol=0)
+
+
+def test_recomputing_keeps_less_for_the_backward_pass():
+    def kept(recompute):
+        decoder = tiny().train()
+        decoder.recompute = recompute
+        sizes = []
+
+        def pack(x):
+            sizes.append(x.numel())
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+            decoder(torch.arange(16)[None])
+        return sum(sizes)
+
+    assert kept(True) < kept(False) / 3
