@@ -17,6 +17,8 @@ def adapted(decoder: Decoder, settings: Finetune) -> Any:
     """The decoder inside a peft model, in which only the adapters learn."""
     from peft import LoraConfig, get_peft_model
 
+    from pipeline.training.adapted import Adapted
+
     layers = decoder.config.layers
     if settings.layers and not all(0 <= n < layers for n in settings.layers):
         raise SettingsError(
@@ -31,6 +33,7 @@ def adapted(decoder: Decoder, settings: Finetune) -> Any:
         layers_to_transform=list(settings.layers) or None,
         layers_pattern="blocks" if settings.layers else None,
     )
+    config._register_custom_module({nn.Linear: Adapted})
     return get_peft_model(decoder, config)
 
 
