@@ -11,10 +11,14 @@ from typing import Any
 
 import click
 
-from pipeline import verbs
+from pipeline import runner, verbs, world
 from pipeline.errors import SoundalikeError
 from pipeline.screen import Screen, use_utf8
 from pipeline.stages import STAGES, select
+
+# Threads that wait for each other sleep instead of spinning (read when torch is loaded): beside
+# another busy program, spinning makes training several times slower, and alone it gains nothing.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SEVERAL = ("--export", "--corpus")  # options that take one path or many
 
@@ -197,7 +201,12 @@ def main(args: list[str] | None = None) -> int:
     words = sys.argv[1:] if args is None else args
     debug = "--debug" in words
     try:
+        process = world.join()
+        if not process.leads:
+            runner.follow(process)
+            return 0
         cli.main([w for w in words if w != "--debug"], "python -m pipeline", standalone_mode=False)
+        world.leave()
     except click.Abort:
         return stopped()
     except click.ClickException as error:

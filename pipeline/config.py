@@ -144,8 +144,11 @@ class Model:
 class Budget:
     """How long to train; more continues where less stopped."""
 
-    minutes: float = setting(
-        15.0, "Wall clock for stages 5 and 7 together (80 % and 20 %).", low=0.05
+    minutes: float | Auto = setting(
+        "auto",
+        "Wall clock for stages 5 and 7 together (80 % and 20 %); auto: as long as it pays for this "
+        "much text, 15 minutes at most.",
+        low=0.05,
     )
     epochs: float = setting(
         0.0,
@@ -159,16 +162,22 @@ class Train:
     """What pretraining and fine-tuning share."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute.")
-    precision: Literal["auto", "float32", "bfloat16"] = setting(
-        "auto", "auto: bfloat16 where a short probe shows that it is faster."
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = setting(
+        "auto", "auto: a half-sized format where a short probe shows that it is faster."
     )
-    threads: int | Auto = setting("auto", "CPU threads; auto: the physical cores.", low=1)
+    threads: int | Auto = setting("auto", "CPU threads; auto: as many as are fastest.", low=1)
+    sharding: Literal["auto", "always", "never"] = setting(
+        "auto",
+        "Under torchrun: cut the model up among the processes; auto: when it does not fit on each.",
+    )
     seed: int = setting(1337, "Seed of everything random.", low=0)
     evaluate_every: int | Auto = setting(
         "auto", "Steps between evaluations; auto: about a tenth of the time goes into them.", low=1
     )
     save_every: float = setting(2.0, "Minutes between checkpoints.", low=0.05)
     save_steps: int = setting(0, "Steps between checkpoints as well; 0: by minutes alone.", low=0)
+    keep: int = setting(2, "Checkpoints to keep beside the best model, the newest ones.", low=1)
+    tensorboard: bool = setting(False, "Write events for TensorBoard beside log.jsonl.")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ SCORES, SAMPLES = "8_evaluation/scores.json", "8_evaluation/samples.md"
 
 def run(task: Task) -> dict[str, Any]:
     """Write `scores.json` and `samples.md`."""
-    device = prepare(task.settings.train)
+    device = prepare(task.settings.train, task.world)
     base = load(task.path(PRETRAINED)).to(device)
     scores = {"language_bits_per_byte": _language(task, base)}
     exchanges: list[Exchange] = []
