@@ -8,9 +8,9 @@
 A step is forward, backward and optimizer: rank 16 on every linear layer of the blocks, 8 rows of
 256 tokens, of which the last quarter are targets; both sides make logits there alone. Both start
 from the same weights, get the same tokens, and compute in the number format that is faster for
-them. They take turns in one process; then each takes steps in a process of its own, whose
-memory is watched, opening the weights left out. One difference stays: queries, keys and values are one matrix
-here and have one adapter, where peft's have three.
+them. They take turns in one process; then each takes two steps in float32 in a process of its own,
+whose memory is watched. One difference stays: queries, keys and values are one matrix here and
+have one adapter, where peft's have three.
 """
 
 from __future__ import annotations

@@ -51,9 +51,10 @@ def run(task: Task) -> dict[str, Any]:
                 save(whole, task.path(FINETUNED))
 
         persona = persona_of(task.workspace)
+        batch = auto.finetune_batch(settings.batch, decoder.config.block)
         parts = Parts(
             model=decoder,
-            data=Rows(train.values, task.settings.train.seed),
+            data=Rows(train.values, task.settings.train.seed, batch),
             evaluate=evaluate,
             keep=keep,
             sample=sampler(decoder, tokenizer, opening(persona, tokenizer)),
@@ -65,7 +66,7 @@ def run(task: Task) -> dict[str, Any]:
             minutes=task.budget["minutes"],
             epochs=task.budget["epochs"],
             passes=auto.FINETUNE_PASSES if task.settings.budget.minutes == "auto" else 0.0,
-            batch=auto.finetune_batch(settings.batch, decoder.config.block),
+            batch=batch,
             accumulation=settings.accumulation,
             learning_rate=rate,
             weight_decay=settings.weight_decay,
