@@ -24,6 +24,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
@@ -33,7 +34,7 @@ from measuring import watched
 from torch import nn
 
 from pipeline.config import Finetune
-from pipeline.training import lora
+from pipeline.training import lora, quantized
 from pipeline.training.loss import summed
 from pipeline.training.optimizer import optimizers, set_rate
 from transformer import pretrained
@@ -64,8 +65,9 @@ def tokens() -> tuple[torch.Tensor, torch.Tensor]:
 def ours(folder: Path, method: str, dropout: float) -> Step:
     """A step of this project."""
     decoder = pretrained.load(folder)
-    settings = Finetune(method="lora", rank=RANK, dropout=dropout)
-    lora.adapted(decoder, settings)
+    if method == "qlora":
+        quantized.pack(decoder)
+    lora.adapted(decoder, Finetune(rank=RANK, dropout=dropout))
     found = optimizers(decoder, 0.0)
     set_rate(found, RATE)
     x, y = tokens()
@@ -89,7 +91,15 @@ def theirs(folder: Path, method: str, dropout: float) -> Step:
     """A step of transformers and peft."""
     from peft import LoraConfig, get_peft_model
 
-    base = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    options: dict[str, Any] = {}
+    if method == "qlora":
+        options["quantization_config"] = transformers.BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.float32,
+        )
+    base = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
     config = LoraConfig(
         r=RANK, lora_alpha=32, lora_dropout=dropout, target_modules=list(THEIRS), bias="none"
     )
@@ -151,15 +161,20 @@ def race(folder: Path, args: argparse.Namespace) -> None:
 
 
 def memory(folder: Path, args: argparse.Namespace) -> None:
-    """Each side alone: its peak, and the ratio."""
-    peaks = {}
-    for who in WHO:
-        command = [__file__, "--alone", who, "--folder", str(folder), "--method", args.method]
-        command += ["--dropout", str(args.dropout), "--threads", str(args.threads)]
-        peaks[who] = watched(command)[1]
-        print(f"  {who:20s} peak {peaks[who]:,.0f} MB", flush=True)
-    theirs, ours = (peaks[who] for who in WHO)
+    """Each side alone: its peak, and the ratio; of packed weights also beside float32."""
+    theirs, ours = (alone(who, args.method, folder, args) for who in WHO)
     print(f"  ours beside theirs: {ours / theirs:.2f}")
+    if args.method == "qlora":
+        print(f"  packed beside float32: {ours / alone(WHO[1], 'lora', folder, args):.2f}")
+
+
+def alone(who: str, method: str, folder: Path, args: argparse.Namespace) -> float:
+    """The peak in MB of a process that takes two steps."""
+    command = [__file__, "--alone", who, "--folder", str(folder), "--method", method]
+    command += ["--dropout", str(args.dropout), "--threads", str(args.threads)]
+    peak = watched(command)[1]
+    print(f"  {who:20s} {method:5s} peak {peak:,.0f} MB", flush=True)
+    return peak
 
 
 def write_weights(folder: Path, random: bool) -> None:

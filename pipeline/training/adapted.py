@@ -7,22 +7,14 @@ products are added in place, where peft's go through two more tensors of the siz
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
 
-
-class Packed(Protocol):
-    """A frozen linear layer whose weight is kept in another form (quantized.py)."""
-
-    bias: Tensor | None
-
-    def dense(self, dtype: torch.dtype) -> Tensor:
-        """The weight (out, in), made anew."""
-
+from pipeline.training.quantized import Packed
 
 Frozen = nn.Linear | Packed
 
@@ -30,11 +22,14 @@ Frozen = nn.Linear | Packed
 class Adapted(Linear):
     """peft's layer with one adapter, computed by `Product`."""
 
+    def _get_in_out_features(self, module: Any) -> tuple[int, int]:
+        return module.in_features, module.out_features
+
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self.disable_adapters or self.merged:
             return cast(Tensor, self.base_layer(x))
         (name,) = self.active_adapters
-        dtype = computed_in(x)
+        dtype = _computed_in(x)
         a, b = (cast(nn.Linear, part[name]).weight.to(dtype) for part in (self.lora_A, self.lora_B))
         dropped = getattr(self.lora_dropout[name], "p", 0.0) if self.training else 0.0
         layer = cast(Frozen, self.base_layer)
@@ -43,7 +38,7 @@ class Adapted(Linear):
         return cast(Tensor, y.view(*x.shape[:-1], -1))
 
 
-def computed_in(x: Tensor) -> torch.dtype:
+def _computed_in(x: Tensor) -> torch.dtype:
     """The number format of matrix products with x: autocast's, where it is on."""
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
@@ -108,7 +103,7 @@ def _weight(
 ) -> Tensor:
     """W, or W + s B A."""
     dtype = like.dtype
-    weight = layer.weight.to(dtype) if isinstance(layer, nn.Linear) else layer.dense(dtype)
+    weight = layer.dense(dtype) if isinstance(layer, Packed) else layer.weight.to(dtype)
     return weight if a is None or b is None else torch.addmm(weight, b, a, alpha=scale)
 
 

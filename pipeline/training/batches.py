@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
 Batch = tuple[torch.Tensor, torch.Tensor]
 
-POOL = 16  # batches whose rows are sorted by length
+POOL = 32  # batches whose rows are sorted by length
 ROWS_AT_ONCE = 4096  # rows whose lengths are counted together
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from pipeline.config import Finetune
 from pipeline.errors import SettingsError
+from pipeline.training.quantized import Packed
 from transformer.decoder import Decoder
 
 
@@ -33,7 +34,7 @@ def adapted(decoder: Decoder, settings: Finetune) -> Any:
         layers_to_transform=list(settings.layers) or None,
         layers_pattern="blocks" if settings.layers else None,
     )
-    config._register_custom_module({nn.Linear: Adapted})
+    config._register_custom_module({nn.Linear: Adapted, Packed: Adapted})
     return get_peft_model(decoder, config)
 
 
@@ -42,7 +43,7 @@ def _matrices(decoder: Decoder) -> list[str]:
     return [
         name
         for name, module in decoder.named_modules()
-        if isinstance(module, nn.Linear) and name.startswith("blocks.")
+        if isinstance(module, nn.Linear | Packed) and name.startswith("blocks.")
     ]
 
 
