@@ -173,17 +173,13 @@ def decoding(sizes: Sizes) -> None:
     for turn in range(sizes.turns + 1):
         for name, found in rates.items():
             with fast_road(name == "fast road"):
-                stamps = [time.perf_counter() for _ in ids(decoder, prompt, new)]
+                ids = generate.generate(decoder, range(prompt), new, Sampling(temperature=0))
+                stamps = [time.perf_counter() for _ in ids]
             if turn:  # the first is for warming up
                 found.append((new - 1) / (stamps[-1] - stamps[0]))
     print(f"decoding, {new} ids after {prompt}")
     for name, found in rates.items():
         print(f"  {name:12s} {statistics.median(found):8,.1f} ids/s, {max(found):,.1f} best")
-
-
-def ids(decoder: Decoder, prompt: int, new: int) -> Iterator[int]:
-    """Greedily continued."""
-    return generate.generate(decoder, list(range(prompt)), new, Sampling(temperature=0))
 
 
 @contextmanager

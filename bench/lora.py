@@ -35,6 +35,7 @@ from torch import nn
 
 from pipeline.config import Finetune
 from pipeline.training import lora, quantized
+from pipeline.training.device import Machine, peak_flops
 from pipeline.training.loss import summed
 from pipeline.training.optimizer import optimizers, set_rate
 from transformer import pretrained
@@ -138,8 +139,11 @@ def race(folder: Path, args: argparse.Namespace) -> None:
     steps = {who: make(folder, args.method, args.dropout) for who, make in SIDES.items()}
     losses = {who: step(torch.float32) for who, step in steps.items()}
     print("losses of the first step: " + ", ".join(f"{loss:.4f}" for loss in losses.values()))
+    cpu = torch.device("cpu")
+    short = peak_flops(Machine(cpu, "bfloat16")) > peak_flops(Machine(cpu))
+    tried = DTYPES if short else DTYPES[:1]  # a step in a format without instructions takes minutes
     formats = {
-        who: max(DTYPES, key=lambda dtype, step=step: timed(step, dtype))
+        who: max(tried, key=lambda dtype, step=step: timed(step, dtype))
         for who, step in steps.items()
     }
     rates: dict[str, list[float]] = {who: [] for who in WHO}
