@@ -67,7 +67,10 @@ def options(*wanted: str) -> Callable[[Callable[..., None]], Callable[..., None]
             type=path,
             multiple=True,
             metavar="PATH…",
-            help="Plain text to learn the language from.",
+            help="Text to learn the language from: .txt, .jsonl, .parquet or folders.",
+        ),
+        "corpus_column": click.option(
+            "--corpus-column", metavar="NAME", help="Which column of its rows holds the text."
         ),
         "minutes": click.option("--minutes", type=float, metavar="M", help="Training time in all."),
         "epochs": click.option("--epochs", type=float, metavar="E", help="Passes over the data."),
@@ -88,7 +91,7 @@ def options(*wanted: str) -> Callable[[Callable[..., None]], Callable[..., None]
     return decorate
 
 
-SOURCES = ("workspace", "export", "persona", "corpus", "minutes", "epochs", "set")
+SOURCES = ("workspace", "export", "persona", "corpus", "corpus_column", "minutes", "epochs", "set")
 
 
 @click.group(

@@ -35,7 +35,12 @@ class Source:
         (), "WhatsApp exports of the chat: .txt, .zip or folders.", private=True
     )
     corpus: tuple[str, ...] = setting(
-        (), "Plain text files to learn the language from, beside or instead of a chat."
+        (),
+        "Files to learn the language from, beside or instead of a chat: .txt, .jsonl, .parquet, "
+        "or folders of them.",
+    )
+    corpus_column: str = setting(
+        "", "Which column of .jsonl and .parquet rows holds the text; empty: text, or the only one."
     )
     persona: str = setting("", "Who is imitated, as the chat writes the name.", private=True)
 
@@ -188,6 +193,13 @@ class Pretrain:
         "random",
         "random: blocks from anywhere; overlapping: every possible block once an epoch; "
         "blocks: side by side, once an epoch.",
+    )
+    chat_share: float | Auto = setting(
+        "auto",
+        "Share of the blocks that are the chat's, when there is a corpus too; auto: by size, but a "
+        "tenth at least, and half while the rate decays.",
+        low=0,
+        high=1,
     )
     batch: int | Auto = setting("auto", "Blocks in one forward pass.", low=1)
     accumulation: int = setting(1, "Forward passes before one update.", low=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import minbpe
@@ -16,9 +17,9 @@ from pipeline.runner import Task
 from pipeline.stages import ENCODED, PRETRAINED, START, TOKENIZER
 from pipeline.training import auto
 from pipeline.training.arrays import ArrayFile
-from pipeline.training.batches import Blocks
 from pipeline.training.device import prepare
 from pipeline.training.fit import Parts, fit
+from pipeline.training.mixture import blocks
 from pipeline.training.plan import FitSettings
 from pipeline.training.sample import sampler
 from transformer.decoder import Decoder
@@ -28,6 +29,7 @@ from transformer.io import load, save
 # the longer the training.
 WINDOWS_A_MINUTE = 60
 FEWEST_WINDOWS, MOST_WINDOWS = 64, 1024
+LEAST_TOKENS = 500  # of a chat's validation text, to choose a model by
 
 
 def run(task: Task) -> dict[str, Any]:
@@ -44,16 +46,17 @@ def run(task: Task) -> dict[str, Any]:
             f"dropout {decoder.config.dropout}"
         )
 
+        ids, text_bytes = _validation(val)
         most = round(WINDOWS_A_MINUTE * task.budget["minutes"])
         most = min(max(most, FEWEST_WINDOWS), MOST_WINDOWS)
 
         def evaluate(model: nn.Module) -> Loss:
-            return measure_text(model, val.values, block, val.info["bytes"], task.world, most)
+            return measure_text(model, ids, block, text_bytes, task.world, most)
 
         settings = task.settings.pretrain
         parts = Parts(
             model=decoder,
-            data=Blocks(train.values, block, settings.loader, task.settings.train.seed),
+            data=blocks(train, block, settings, task.settings.train.seed),
             evaluate=evaluate,
             keep=lambda model: save(model, task.path(PRETRAINED)),
             sample=sampler(decoder, tokenizer, _prompt(task, tokenizer)),
@@ -76,6 +79,14 @@ def run(task: Task) -> dict[str, Any]:
     if task.world.leads:
         draw_curves(task.folder / "log.jsonl", task.folder / "loss.png", "Pretraining")
     return {"parameters": count, "steps": end.step, "bits_per_byte": round(end.best, 4)}
+
+
+def _validation(val: ArrayFile) -> tuple[NDArray[Any], int]:
+    """What the best model is chosen by, and its bytes: the chat where there is enough of it."""
+    chat = val.info.get("chat_tokens", 0)
+    if chat < LEAST_TOKENS:
+        return val.values, val.info["bytes"]
+    return val.values[:chat], val.info["chat_bytes"]
 
 
 def _decoder(task: Task, tokens: int, tokenizer: Tokenizer) -> Decoder:

@@ -43,8 +43,9 @@ def run(task: Task) -> dict[str, Any]:
 
 
 def _language(task: Task, base: Decoder) -> dict[str, Any]:
-    """Bits per byte of everybody's text: the test part, or a corpus' validation part."""
-    name = ENCODED[2] if task.settings.source.export else ENCODED[1]
+    """Bits per byte of everybody's text: the test part, or validation where there is none."""
+    with ArrayFile(task.path(ENCODED[2])) as part:
+        name = ENCODED[2] if len(part) > 1 or task.settings.source.export else ENCODED[1]
     with ArrayFile(task.path(name)) as part:
         if len(part) < 2:
             return score(None, note=f"{name} is empty")

@@ -91,7 +91,7 @@ STAGES = (
         "train the tokenizer",
         needs=(CLEAN, f"{START}/tokenizer.json"),
         makes=(TOKENIZER, "3_tokenizer/vocab.txt"),
-        settings=("tokenizer.*",),
+        settings=("tokenizer.*", "source.corpus_column"),
         sources=("source.corpus",),
     ),
     Stage(
@@ -101,7 +101,9 @@ STAGES = (
         "encode the text",
         needs=(CLEAN, TOKENIZER),
         makes=ENCODED,
+        settings=("source.corpus_column",),
         sources=("source.corpus",),
+        version=2,
     ),
     Stage(
         5,

@@ -27,7 +27,9 @@ ROWS_AT_ONCE = 4096  # rows whose lengths are counted together
 class Data(Protocol):
     """What the training loop needs of training data."""
 
-    epoch: int  # samples in one pass
+    @property
+    def epoch(self) -> int:
+        """Samples in one pass."""
 
     def batch(self, number: int, size: int, late: bool = False) -> Batch:
         """x and y (size, T) of samples `number` to `number + size`; -1 is ignored.
