@@ -11,7 +11,6 @@ import torch
 
 from pipeline.config import Train
 from pipeline.errors import SettingsError
-from pipeline.training.pages import use_huge_pages
 
 PROBE_SECONDS = 1.0
 
@@ -49,8 +48,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def prepare(settings: Train) -> torch.device:
-    """Set how memory comes and the number of threads, and pick the device."""
-    use_huge_pages()
+    """Set the number of threads, and pick the device."""
     if settings.threads != "auto":
         torch.set_num_threads(settings.threads)
     return pick_device(settings.device)
