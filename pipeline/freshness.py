@@ -19,7 +19,7 @@ from pipeline.stages import STAGES, Stage
 from pipeline.stamps import same, stamp, unmoved
 from pipeline.workspace import Workspace
 
-SOURCE_SUFFIXES = (".txt", ".zip", ".json")
+SOURCE_SUFFIXES = (".txt", ".zip", ".json", ".jsonl", ".parquet")
 
 Record = dict[str, Any]
 

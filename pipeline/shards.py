@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.corpus import PIECE, Piece
+from pipeline.corpus import Piece
 from pipeline.dialogue.template import END, Encoder, render
 from pipeline.dialogue.turns import Turn
+
+PIECE = 1 << 20  # bytes of text in a shard of the chat, about
 
 Conversations = tuple[list[Turn], ...]
 Shard = Conversations | Piece
@@ -23,10 +25,11 @@ Shard = Conversations | Piece
 
 @dataclass(frozen=True)
 class Encoded:
-    """The ids of a shard, and the bytes of text behind them."""
+    """The ids of a shard, the bytes of text behind them, and whether they are the chat's."""
 
     ids: NDArray[Any]
     bytes: int
+    chat: bool
 
 
 def of_chat(conversations: Iterator[list[Turn]]) -> Iterator[Shard]:
@@ -46,12 +49,12 @@ def of_chat(conversations: Iterator[list[Turn]]) -> Iterator[Shard]:
 def encode(tokenizer: Encoder, dtype: str, shard: Shard) -> Encoded:
     """A chat's conversations as the template renders them, or plain text as it is."""
     if isinstance(shard, Piece):
-        ids = list(tokenizer.encode(shard.text))
-        if shard.ends_document:
-            ids.append(tokenizer.special[END])
-        return Encoded(np.array(ids, dtype), len(shard.text.encode()))
+        ids = [i for text in shard.texts for i in (*tokenizer.encode(text), tokenizer.special[END])]
+        if not shard.ends_document:
+            ids.pop()
+        return Encoded(np.array(ids, dtype), sum(len(t.encode()) for t in shard.texts), False)
     ids = [i for conversation in shard for i in render(conversation, tokenizer)[0]]
-    return Encoded(np.array(ids, dtype), sum(map(_bytes, shard)))
+    return Encoded(np.array(ids, dtype), sum(map(_bytes, shard)), True)
 
 
 def _bytes(conversation: list[Turn]) -> int:

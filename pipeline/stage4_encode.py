@@ -11,6 +11,7 @@ import minbpe
 from minbpe.codec import bulk, id_type
 from minbpe.parallel import spread
 from pipeline import shards, texts
+from pipeline.corpus.files import Part
 from pipeline.errors import DataError
 from pipeline.runner import Task
 from pipeline.stages import ENCODED, TOKENIZER
@@ -36,11 +37,15 @@ def run(task: Task) -> dict[str, Any]:
         bar = stack.enter_context(task.screen.bar("encoding bytes", texts.size(task.workspace)))
         done = 0
         for part, writer in writers.items():
-            writer.info.setdefault("bytes", 0)
+            for name in ("bytes", "chat_tokens", "chat_bytes"):
+                writer.info.setdefault(name, 0)
             bar.to(done + writer.info["bytes"])
             for found in spread(encode, _left(task, part, writer)):
                 writer.append(found.ids)
                 writer.info["bytes"] += found.bytes
+                if found.chat:  # it comes first
+                    writer.info["chat_tokens"] += len(found.ids)
+                    writer.info["chat_bytes"] += found.bytes
                 writer.commit()
                 bar.to(done + writer.info["bytes"])
             done += writer.info["bytes"]
@@ -51,7 +56,7 @@ def run(task: Task) -> dict[str, Any]:
     return counts
 
 
-def _left(task: Task, part: str, writer: Resumable) -> Any:
+def _left(task: Task, part: Part, writer: Resumable) -> Any:
     """The shards of a part that are not written yet."""
     chat = shards.of_chat(texts.conversations(task.workspace, part))
     return islice(chain(chat, texts.corpus(task.workspace, part)), writer.shards, None)

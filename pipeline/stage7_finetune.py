@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
 import minbpe
 from pipeline.dialogue.template import opening
 from pipeline.evaluation.bits import Loss, measure, row_batches
@@ -19,6 +21,7 @@ from pipeline.training.device import prepare
 from pipeline.training.fit import Parts, fit
 from pipeline.training.plan import FitSettings
 from pipeline.training.sample import sampler
+from transformer.decoder import Decoder
 from transformer.io import load, save
 
 
@@ -26,7 +29,7 @@ def run(task: Task) -> dict[str, Any]:
     """Fine-tune all weights or an adapter, keep the best by validation, and package the model."""
     settings = task.settings.finetune
     tokenizer = minbpe.load(task.path(TOKENIZER))
-    decoder = load(task.path(PRETRAINED)).to(prepare(task.settings.train))
+    decoder = load(task.path(PRETRAINED)).to(prepare(task.settings.train, task.world))
     adapter = task.folder / "adapter"
     use_lora = settings.method == "lora"
     model = lora.adapted(decoder, settings) if use_lora else decoder
@@ -38,14 +41,14 @@ def run(task: Task) -> dict[str, Any]:
     train, val = (ArrayFile(task.path(name)) for name in DIALOGUES[:2])
     with train, val:
 
-        def evaluate() -> Loss:
-            return measure(decoder, row_batches(val.values), val.info["bytes"])
+        def evaluate(objective: nn.Module) -> Loss:
+            return measure(objective, row_batches(val.values), val.info["bytes"], task.world)
 
-        def keep() -> None:
+        def keep(whole: Decoder) -> None:
             if use_lora:
                 lora.save_adapter(model, adapter)
             else:
-                save(decoder, task.path(FINETUNED))
+                save(whole, task.path(FINETUNED))
 
         persona = persona_of(task.workspace)
         parts = Parts(
@@ -57,8 +60,11 @@ def run(task: Task) -> dict[str, Any]:
         )
         rate = auto.finetune_rate(settings.learning_rate, settings.method, decoder.config.width)
         fitting = FitSettings(
+            name="finetune",
             key=task.key,
-            **task.budget,
+            minutes=task.budget["minutes"],
+            epochs=task.budget["epochs"],
+            passes=auto.FINETUNE_PASSES if task.settings.budget.minutes == "auto" else 0.0,
             batch=auto.finetune_batch(settings.batch, decoder.config.block),
             accumulation=settings.accumulation,
             learning_rate=rate,
@@ -66,11 +72,12 @@ def run(task: Task) -> dict[str, Any]:
             patience=settings.patience,
             train=task.settings.train,
         )
-        end = fit(parts, fitting, task.folder, task.screen)
-    if use_lora:
-        save(lora.merged(load(task.path(PRETRAINED)), adapter), task.path(FINETUNED))
-    package(task.workspace, task.path(FINETUNED), end.best)
-    draw_curves(task.folder / "log.jsonl", task.folder / "loss.png", "Fine-tuning")
+        end = fit(parts, fitting, task.folder, task.screen, task.world)
+    if task.world.leads:
+        if use_lora:
+            save(lora.merged(load(task.path(PRETRAINED)), adapter), task.path(FINETUNED))
+        package(task.workspace, task.path(FINETUNED), end.best)
+        draw_curves(task.folder / "log.jsonl", task.folder / "loss.png", "Fine-tuning")
     return {
         "parameters": total,
         "learning": learning,

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import corpus as plain
-from pipeline.corpus import Piece
+from pipeline.corpus import Corpus, Piece
+from pipeline.corpus.files import Part
 from pipeline.dialogue.turns import Turn, turns
 from pipeline.files import read_jsonl
 from pipeline.stages import CLEAN
 from pipeline.whatsapp.message import Message
 from pipeline.workspace import Workspace
 
-PARTS = ("train", "val", "test")
+PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
 def conversations(workspace: Workspace, part: str) -> Iterator[list[Turn]]:
@@ -27,19 +28,23 @@ def conversations(workspace: Workspace, part: str) -> Iterator[list[Turn]]:
         yield turns(group)
 
 
-def corpus(workspace: Workspace, part: str) -> Iterator[Piece]:
-    """The pieces of the corpus in one part; it has no test part of its own."""
-    paths = [Path(p) for p in workspace.settings.source.corpus]
-    if paths and part != "test":
-        yield from plain.pieces(paths, "train" if part == "train" else "val")
+def corpus(workspace: Workspace, part: Part) -> Iterator[Piece]:
+    """The pieces of the corpus in one part."""
+    if found := _corpus(workspace):
+        yield from plain.pieces(found, part)
+
+
+def _corpus(workspace: Workspace) -> Corpus | None:
+    source = workspace.settings.source
+    return Corpus(tuple(map(Path, source.corpus)), source.corpus_column) if source.corpus else None
 
 
 def size(workspace: Workspace) -> int:
     """The bytes of text in all parts: what was typed in the chat, and the corpus."""
-    paths = [Path(p) for p in workspace.settings.source.corpus]
+    found = _corpus(workspace)
     chat = (c for part in PARTS for c in conversations(workspace, part))
     typed = sum(turn.bytes for conversation in chat for turn in conversation)
-    return typed + (plain.size(paths) if paths else 0)
+    return typed + (plain.size(found) if found else 0)
 
 
 def learned(workspace: Workspace) -> Iterator[str]:
@@ -49,4 +54,4 @@ def learned(workspace: Workspace) -> Iterator[str]:
             yield turn.speaker
             yield turn.text
     for piece in corpus(workspace, "train"):
-        yield piece.text
+        yield from piece.texts

@@ -31,6 +31,7 @@ class Given:
     export: tuple[Path, ...] = ()
     persona: str | None = None
     corpus: tuple[Path, ...] = ()
+    corpus_column: str | None = None
     minutes: float | None = None
     epochs: float | None = None
     changes: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class Given:
         named: dict[str, Any] = {
             "source.export": [str(p.resolve()) for p in self.export],
             "source.corpus": [str(p.resolve()) for p in self.corpus],
+            "source.corpus_column": self.corpus_column,
             "source.persona": self.persona,
             "budget.minutes": self.minutes,
             "budget.epochs": self.epochs,

@@ -20,6 +20,11 @@ LARGEST_VOCABULARY = 16_384
 DECODER = ((100_000, "tiny", 0.2), (5_000_000, "small", 0.15), (50_000_000, "base", 0.1))
 LARGEST_DECODER = ("base", 0.0)
 
+# Up to so many tokens of training text → passes over it after which nothing more is learned.
+PASSES = ((100_000, 40.0), (5_000_000, 12.0), (50_000_000, 4.0))
+FEWEST_PASSES = 2.0
+FINETUNE_PASSES = 10.0
+
 TOKENS_PER_STEP = 2048
 
 
@@ -41,6 +46,12 @@ def model_config(model: Model, tokens: int, vocabulary: int, padding_id: int) ->
     changes: dict[str, Any] = {"dropout": dropout, **named}
     row = size if model.size == "auto" else model.size
     return preset(row, vocab_size=vocabulary, padding_id=padding_id, **changes)
+
+
+def passes(tokens: int) -> float:
+    """Passes over an amount of training text that are enough."""
+    at = bisect.bisect_left([limit for limit, _ in PASSES], tokens)
+    return PASSES[at][1] if at < len(PASSES) else FEWEST_PASSES
 
 
 def batch(setting: int | str, block: int) -> int:

@@ -24,10 +24,15 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 class Data(Protocol):
     """What the training loop needs of training data."""
 
-    epoch: int  # samples in one pass
+    @property
+    def epoch(self) -> int:
+        """Samples in one pass."""
 
-    def batch(self, number: int, size: int) -> Batch:
-        """x and y (size, T) of samples `number` to `number + size`; -1 is ignored."""
+    def batch(self, number: int, size: int, late: bool = False) -> Batch:
+        """x and y (size, T) of samples `number` to `number + size`; -1 is ignored.
+
+        `late`: for the end of a run, while the learning rate decays.
+        """
 
 
 def shuffled(numbers: Ints, count: int, seed: int) -> Ints:
@@ -94,7 +99,7 @@ class Blocks:
         self.starts = LOADERS[loader]
         self.epoch = len(ids) - block if loader == "overlapping" else (len(ids) - 1) // block
 
-    def batch(self, number: int, size: int) -> Batch:
+    def batch(self, number: int, size: int, late: bool = False) -> Batch:
         numbers = np.arange(number, number + size, dtype=np.int64)
         starts = self.starts(numbers, len(self.ids), self.block, self.seed)
         rows = self.ids[starts[:, None] + np.arange(self.block + 1)]
@@ -108,7 +113,7 @@ class Rows:
     def __init__(self, rows: NDArray[np.integer], seed: int) -> None:
         self.rows, self.seed, self.epoch = rows, seed, len(rows)
 
-    def batch(self, number: int, size: int) -> Batch:
+    def batch(self, number: int, size: int, late: bool = False) -> Batch:
         numbers = np.arange(number, number + size, dtype=np.int64)
         return trimmed(self.rows[shuffled(numbers, self.epoch, self.seed)])
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from transformer.decoder import Decoder
@@ -34,6 +34,18 @@ def summed(model: Decoder, x: Tensor, y: Tensor) -> tuple[Tensor, int]:
     weight = weight if torch.is_grad_enabled() else weight.detach()  # a parameter asks for more
     nats: Tensor = _Summed.apply(hidden, weight, targets)  # type: ignore[no-untyped-call]
     return nats, len(targets)
+
+
+class Objective(nn.Module):
+    """A model as what training makes smaller, in one call: what several processes share out."""
+
+    def __init__(self, model: Decoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Summed nats of the targets, of which there may be none."""
+        return summed(self.model, x, y)[0]
 
 
 class _Summed(torch.autograd.Function):

@@ -59,7 +59,8 @@ def orthogonal(matrix: Tensor) -> Tensor:
     x = (matrix.T if tall else matrix).to(fast_dtype(matrix.device))
     x = x / x.norm().clamp(min=EPSILON)
     long = x.size(1) >= LONG * x.size(0) and x.dtype == torch.float32
-    x = (_by_gram if long else _directly)(x)
+    whole = type(x) is Tensor  # not cut up among processes
+    x = (_by_gram if long and whole else _directly)(x)
     return x.T if tall else x
 
 

@@ -13,7 +13,8 @@ import pytest
 from tests_support import chat_lines
 
 import minbpe
-from pipeline import corpus, runner, shards, stage4_encode, texts
+from pipeline import runner, shards, stage4_encode, texts
+from pipeline.corpus import readers
 from pipeline.dialogue.template import END, SPECIAL, render
 from pipeline.freshness import shape
 from pipeline.screen import Screen
@@ -49,7 +50,7 @@ def encode(workspace, console, key="k"):
 
 def small_shards(monkeypatch, size=2000):
     """Many shards of little text, encoded in this process."""
-    for module in (corpus, shards):
+    for module in (readers, shards):
         monkeypatch.setattr(module, "PIECE", size)
     monkeypatch.setattr(stage4_encode, "spread", map)
 
@@ -64,12 +65,14 @@ def test_the_ids_are_those_of_the_whole_text(workspace, console, monkeypatch):
     size = sum(turn.bytes for c in texts.conversations(workspace, "train") for turn in c)
     documents = [""]
     for piece in texts.corpus(workspace, "train"):
-        documents[-1] += piece.text
+        documents[-1] += piece.texts[0]
+        documents += piece.texts[1:]
         documents += [""] if piece.ends_document else []
     for document in documents[:-1]:
         expected += [*tokenizer.encode(document), tokenizer.special[END]]
     with ArrayFile(workspace.path / ENCODED[0]) as found:
         assert found.values.tolist() == expected
+        assert found.info["chat_bytes"] == size
         assert found.info["bytes"] == size + len("".join(documents).encode())
     assert len(documents) == 3
     assert set(SPECIAL) == set(tokenizer.special)
@@ -146,14 +149,15 @@ def test_another_input_starts_anew(workspace, console, monkeypatch):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pipeline import corpus, runner, shards, stage4_encode
+from pipeline import runner, shards, stage4_encode
+from pipeline.corpus import readers
 from pipeline.screen import Screen
 from pipeline.stages import STAGES
 from pipeline.training.arrays import Resumable
 from pipeline.workspace import Workspace
 
 def main():
-    corpus.PIECE = shards.PIECE = 2000
+    readers.PIECE = shards.PIECE = 2000
     at, how = int(sys.argv[2]), int(sys.argv[3])
     real, count = Resumable.commit, []
 
