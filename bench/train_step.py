@@ -7,16 +7,18 @@
 clipping and AdamW on 16 rows of 256 tokens. Ours is set to the form that nanoGPT's has: learned
 positions, layer norm, gelu, tied head, no bias, no dropout. Both are tried plain and compiled, in
 float32 and, where the processor has instructions for it, with bfloat16 autocast; what is fastest of
-each then takes turns with the other's. Each way runs in a process of its own, set up as its own
-project sets itself up, which waits while the other takes its turn; its peak of memory is that of
-the steps alone, compiling included where it is compiled. For information: our default decoder
-(rotary, grouped, swiglu, rms) with Muon and AdamW, and recomputing blocks.
+each then takes turns with the other's. Each way runs in a process of its own, which waits while the
+other takes its turn of two steps, of which the better counts; its peak of memory is the whole
+process's, compiling included where it is compiled. Waiting threads sleep in all of them. Ours have
+large pages, as `python -m pipeline` sets them. For information: nanoGPT with these too, our default
+decoder (rotary, grouped, swiglu, rms) with Muon and AdamW, and recomputing blocks.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import statistics
 import subprocess
 import sys
@@ -31,14 +33,12 @@ SHAPES = {
     "small": {"vocab_size": 4096, "width": 256, "layers": 4, "heads": 4},
     "course1": {"vocab_size": 1029, "width": 512, "layers": 4, "heads": 8},
 }
+LARGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
 Step = Callable[[], None]
 
 
 def ours(shape: dict[str, int], way: str, dtype: str, compile: bool) -> Step:
     """A step of this project's decoder, as `fit` takes it."""
-    from pipeline.training.pages import use_huge_pages
-
-    use_huge_pages()
     import torch
 
     from pipeline.training import compiled
@@ -133,11 +133,12 @@ def autocast(dtype: str) -> Any:
 def work(words: list[str]) -> None:
     """Take a step for each line that comes in; print its seconds, and at the end the peak in MB."""
     who, shape, dtype, compile, threads, peer = words
+    nanogpt = who.startswith("nanoGPT")
     import torch
 
     torch.set_num_threads(int(threads))
-    make = (SHAPES[shape], peer if who == "nanoGPT" else who, dtype, compile == "compiled")
-    step = theirs(*make) if who == "nanoGPT" else ours(*make)
+    make = (SHAPES[shape], peer if nanogpt else who, dtype, compile == "compiled")
+    step = theirs(*make) if nanogpt else ours(*make)
     step()
     print("ready", flush=True)
     for _ in sys.stdin:
@@ -171,6 +172,11 @@ class Way:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            env={
+                **os.environ,
+                "OMP_WAIT_POLICY": "PASSIVE",
+                **({} if who == "nanoGPT" else LARGE_PAGES),
+            },
         )
         while (line := self._line()) != "ready":
             if not line:
@@ -181,11 +187,11 @@ class Way:
         return self.process.stdout.readline().strip()
 
     def step(self) -> float:
-        """Tokens a second of one step."""
+        """Tokens a second of the better of two steps."""
         assert self.process.stdin is not None
-        self.process.stdin.write("\n")
+        self.process.stdin.write("\n\n")
         self.process.stdin.flush()
-        return ROWS * TOKENS / float(self._line())
+        return ROWS * TOKENS / min(float(self._line()) for _ in range(2))
 
     def end(self) -> float:
         """The peak of memory in MB."""
@@ -226,6 +232,7 @@ def compare(shape: str, args: Any) -> None:
         flush=True,
     )
     if not args.quick:
+        tell("nanoGPT in large pages", shape, *best[0][1], args)
         for who in ("default", "recompute"):
             tell(who, shape, *best[1][1], args)
 
@@ -245,7 +252,7 @@ def tell(who: str, shape: str, dtype: str, road: str, args: Any) -> float:
     began = time.perf_counter()
     with running(Way(who, shape, dtype, road, args)) as (way,):
         ready = time.perf_counter() - began
-        rate = max(way.step() for _ in range(1 if args.quick else 3))
+        rate = max(way.step() for _ in range(1 if args.quick else 2))
         peak = way.end()
     print(
         f"    alone: {way.name:30s} {rate:6.0f} tokens/s best, {peak:5.0f} MB, "

@@ -19,6 +19,9 @@ from pipeline.stages import STAGES, select
 # Threads that wait for each other sleep instead of spinning (read when torch is loaded): beside
 # another busy program, spinning makes training several times slower, and alone it gains nothing.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Large tensors in pages of 2 MiB instead of 4 KiB where the system is Linux: a training step asks
+# for them anew each time, and is handed them page by page.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 SEVERAL = ("--export", "--corpus")  # options that take one path or many
 

@@ -14,7 +14,6 @@ import torch
 
 from pipeline.config import Train
 from pipeline.errors import SettingsError
-from pipeline.training.pages import use_huge_pages
 from pipeline.world import World
 
 PROBE_SECONDS = 1.0
@@ -80,7 +79,6 @@ def pick_device(name: str, world: World) -> torch.device:
 
 def prepare(settings: Train, world: World) -> torch.device:
     """Set what holds for the whole process, and pick the device."""
-    use_huge_pages()
     torch.set_float32_matmul_precision("high")  # TF32 where a card has it
     if settings.threads != "auto":
         torch.set_num_threads(settings.threads)

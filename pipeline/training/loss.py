@@ -72,7 +72,7 @@ class _Summed(torch.autograd.Function):
         if made is None:
             raise RuntimeError("the gradient of this loss was taken before: compute it anew")
         found = (
-            None if gradient is None else gradient.mul_(scale).to(dtype)
+            None if gradient is None else gradient.to(dtype).mul_(scale)
             for gradient, dtype in zip(made, ctx.dtypes, strict=True)
         )
         return *found, None

@@ -15,6 +15,7 @@ from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.latent import Latent
 from transformer.linear import Linear
+from transformer.norms import RMSNorm
 from transformer.padding import align
 from transformer.patterns import PATTERNS, Pattern
 from transformer.positions import POSITIONS, NoPosition
@@ -299,3 +300,22 @@ def test_recomputing_keeps_less_for_the_backward_pass():
         return sum(sizes)
 
     assert kept(True) < kept(False) / 3
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_rms_norm_in_training_has_the_gradients_of_torchs(frozen):
+    norm = RMSNorm(ModelConfig(**TINY))
+    norm.weight.data.normal_()
+    norm.weight.requires_grad_(not frozen)
+    x, grad = torch.randn(2, 3, 5, 16)
+    learned = [] if frozen else [norm.weight]
+
+    def found(apply):
+        inputs = [x.clone().requires_grad_(), *learned]
+        y = apply(inputs[0])
+        return y.detach(), *torch.autograd.grad(y, inputs, grad)
+
+    expected = found(lambda x: F.rms_norm(x, (16,), norm.weight, norm.eps))
+    torch.testing.assert_close(found(norm), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(found(norm), expected)
