@@ -11,10 +11,17 @@ from typing import Any
 
 import click
 
-from pipeline import verbs
+from pipeline import runner, verbs, world
 from pipeline.errors import SoundalikeError
 from pipeline.screen import Screen, use_utf8
 from pipeline.stages import STAGES, select
+
+# Threads that wait for each other sleep instead of spinning (read when torch is loaded): beside
+# another busy program, spinning makes training several times slower, and alone it gains nothing.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Large tensors in pages of 2 MiB instead of 4 KiB where the system is Linux: a training step asks
+# for them anew each time, and is handed them page by page.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 SEVERAL = ("--export", "--corpus")  # options that take one path or many
 
@@ -63,10 +70,10 @@ def options(*wanted: str) -> Callable[[Callable[..., None]], Callable[..., None]
             type=path,
             multiple=True,
             metavar="PATH…",
-            help="Texts to learn the language from: .txt, .jsonl, .parquet or folders.",
+            help="Text to learn the language from: .txt, .jsonl, .parquet or folders.",
         ),
         "corpus_column": click.option(
-            "--corpus-column", metavar="NAME", help="Which column of .jsonl and .parquet is text."
+            "--corpus-column", metavar="NAME", help="Which column of its rows holds the text."
         ),
         "minutes": click.option("--minutes", type=float, metavar="M", help="Training time in all."),
         "epochs": click.option("--epochs", type=float, metavar="E", help="Passes over the data."),
@@ -87,10 +94,7 @@ def options(*wanted: str) -> Callable[[Callable[..., None]], Callable[..., None]
     return decorate
 
 
-SOURCES = (
-    *("workspace", "export", "persona", "corpus", "corpus_column"),
-    *("minutes", "epochs", "set"),
-)
+SOURCES = ("workspace", "export", "persona", "corpus", "corpus_column", "minutes", "epochs", "set")
 
 
 @click.group(
@@ -203,7 +207,12 @@ def main(args: list[str] | None = None) -> int:
     words = sys.argv[1:] if args is None else args
     debug = "--debug" in words
     try:
+        process = world.join()
+        if not process.leads:
+            runner.follow(process)
+            return 0
         cli.main([w for w in words if w != "--debug"], "python -m pipeline", standalone_mode=False)
+        world.leave()
     except click.Abort:
         return stopped()
     except click.ClickException as error:

@@ -36,11 +36,11 @@ class Source:
     )
     corpus: tuple[str, ...] = setting(
         (),
-        "Texts to learn the language from, beside or instead of a chat: .txt, .jsonl, .parquet "
-        "files or folders of them.",
+        "Files to learn the language from, beside or instead of a chat: .txt, .jsonl, .parquet, "
+        "or folders of them.",
     )
     corpus_column: str = setting(
-        "", "The column of .jsonl and .parquet that holds the text; empty: text, or the only one."
+        "", "Which column of .jsonl and .parquet rows holds the text; empty: text, or the only one."
     )
     persona: str = setting("", "Who is imitated, as the chat writes the name.", private=True)
 
@@ -149,8 +149,11 @@ class Model:
 class Budget:
     """How long to train; more continues where less stopped."""
 
-    minutes: float = setting(
-        15.0, "Wall clock for stages 5 and 7 together (80 % and 20 %).", low=0.05
+    minutes: float | Auto = setting(
+        "auto",
+        "Wall clock for stages 5 and 7 together (80 % and 20 %); auto: as long as it pays for this "
+        "much text, 15 minutes at most.",
+        low=0.05,
     )
     epochs: float = setting(
         0.0,
@@ -164,16 +167,22 @@ class Train:
     """What pretraining and fine-tuning share."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute.")
-    precision: Literal["auto", "float32", "bfloat16"] = setting(
-        "auto", "auto: bfloat16 where a short probe shows that it is faster."
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = setting(
+        "auto", "auto: a half-sized format where a short probe shows that it is faster."
     )
-    threads: int | Auto = setting("auto", "CPU threads; auto: the physical cores.", low=1)
+    threads: int | Auto = setting("auto", "CPU threads; auto: as many as are fastest.", low=1)
+    sharding: Literal["auto", "always", "never"] = setting(
+        "auto",
+        "Under torchrun: cut the model up among the processes; auto: when it does not fit on each.",
+    )
     seed: int = setting(1337, "Seed of everything random.", low=0)
     evaluate_every: int | Auto = setting(
         "auto", "Steps between evaluations; auto: about a tenth of the time goes into them.", low=1
     )
     save_every: float = setting(2.0, "Minutes between checkpoints.", low=0.05)
     save_steps: int = setting(0, "Steps between checkpoints as well; 0: by minutes alone.", low=0)
+    keep: int = setting(2, "Checkpoints to keep beside the best model, the newest ones.", low=1)
+    tensorboard: bool = setting(False, "Write events for TensorBoard beside log.jsonl.")
 
 
 @dataclass(frozen=True)
@@ -187,8 +196,8 @@ class Pretrain:
     )
     chat_share: float | Auto = setting(
         "auto",
-        "Beside a corpus, the chat's share of the training samples, more in the final decay; "
-        "auto: by size, small chats more than that.",
+        "Share of the blocks that are the chat's, when there is a corpus too; auto: by size, but a "
+        "tenth at least, and half while the rate decays.",
         low=0,
         high=1,
     )
@@ -221,8 +230,10 @@ class Dialogues:
 class Finetune:
     """Stage 7."""
 
-    method: Literal["full", "lora"] = setting(
-        "full", "full: every weight learns; lora: small matrices beside frozen ones."
+    method: Literal["full", "lora", "qlora"] = setting(
+        "full",
+        "full: every weight learns; lora: small matrices beside frozen ones; "
+        "qlora: the frozen ones in four bits (needs bitsandbytes).",
     )
     rank: int = setting(16, "LoRA: rank of the added matrices.", low=1)
     alpha: float = setting(32.0, "LoRA: their weight is alpha / rank.", low=0)

@@ -26,12 +26,11 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Shape:
-    """All that shapes a stage's result; `parts`: how file names share out a corpus, as a hash."""
+    """All that shapes a stage's result."""
 
     settings: dict[str, Any]
     sources: dict[str, list[dict[str, Any]]]
     inputs: dict[str, dict[str, Any]]
-    parts: str
 
     def key(self, version: int) -> str:
         """One hash of it: what a half-done training must agree with to be continued."""
@@ -40,7 +39,6 @@ class Shape:
             self.settings,
             {name: [s["sha256"] for s in found] for name, found in self.sources.items()},
             {name: s["sha256"] for name, s in self.inputs.items()},
-            self.parts,
         ]
         return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -51,8 +49,7 @@ def shape(workspace: Workspace, stage: Stage) -> Shape:
         name: [stamp(path, SOURCE_SUFFIXES) for path in workspace.paths(name)]
         for name in stage.sources
     }
-    inputs, parts = _inputs(workspace, stage), _parts(workspace, stage)
-    return Shape(workspace.stage_settings(stage.settings), sources, inputs, parts)
+    return Shape(workspace.stage_settings(stage.settings), sources, _inputs(workspace, stage))
 
 
 def why(workspace: Workspace, stage: Stage) -> str | None:
@@ -131,10 +128,6 @@ class Reasons:
                 # One that was moved or deleted since: what was made of it is still good.
                 if path.exists() and not same(path, known, SOURCE_SUFFIXES):
                     return f"a file of {name} changed"
-        # Only stages that read a corpus have parts; what was made of a corpus that is gone is good.
-        found = all(path.exists() for path in self.workspace.paths("source.corpus"))
-        if found and record.get("parts", "") != _parts(self.workspace, stage):
-            return "files of source.corpus were renamed to another part"
         return None
 
     def _inputs_changed(self, stage: Stage, record: Record) -> str | None:
@@ -185,16 +178,6 @@ def _inputs(workspace: Workspace, stage: Stage) -> dict[str, dict[str, Any]]:
             known = [((s and workspace.record(s)) or {}).get(r, {}).get(need) for s, r in writers]
             found[need] = next((k for k in known if k and unmoved(path, k)), None) or stamp(path)
     return found
-
-
-def _parts(workspace: Workspace, stage: Stage) -> str:
-    """Which file of the corpus is training, validation or test, as a hash; names are not kept."""
-    if "source.corpus" not in stage.sources:
-        return ""
-    from pipeline.corpus import Corpus
-
-    parts = " ".join(Corpus(workspace.paths("source.corpus")).parts)
-    return parts and hashlib.sha256(parts.encode()).hexdigest()[:12]
 
 
 def _maker_of(need: str) -> Stage | None:

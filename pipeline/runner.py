@@ -8,12 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from pipeline import world
 from pipeline.config import Settings
 from pipeline.errors import WorkspaceError, one_line
 from pipeline.freshness import Reasons, larger, shape, upstream, why
 from pipeline.screen import Screen
-from pipeline.stages import Stage
+from pipeline.stages import STAGES, Stage
 from pipeline.workspace import Workspace, make_private
+from pipeline.world import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Task:
     screen: Screen
     budget: dict[str, float]
     key: str
+    world: World = ALONE
 
     @property
     def settings(self) -> Settings:
@@ -73,7 +78,9 @@ def _run_one(workspace: Workspace, stage: Stage, screen: Screen, budget: dict[st
     (folder / "stage.json").unlink(missing_ok=True)
     screen.stage(stage)
     began = time.monotonic()
-    task = Task(workspace, stage, screen, budget, shaped.key(stage.version))
+    task = Task(workspace, stage, screen, budget, shaped.key(stage.version), world.join())
+    if stage.trains:
+        task.world.agreed((workspace.path, stage.number, budget, task.key))
     with one_line():
         counts = stage.run(task)
     seconds = round(time.monotonic() - began, 1)
@@ -81,6 +88,17 @@ def _run_one(workspace: Workspace, stage: Stage, screen: Screen, budget: dict[st
     facts["settings"] |= workspace.stage_settings(stage.finish)
     workspace.finish(stage, {**facts, "counts": counts})
     screen.done(stage, counts, seconds)
+
+
+def follow(process: World) -> None:
+    """What all processes but the first do: train when it does, until it calls no more."""
+    while call := process.agreed(None):
+        path, number, budget, key = call
+        screen = Screen(Console(quiet=True))
+        stage = STAGES[number - 1]
+        with one_line():
+            stage.run(Task(Workspace(path), stage, screen, budget, key, process))
+    world.leave()
 
 
 def _refuse_without_inputs(workspace: Workspace, stage: Stage) -> None:

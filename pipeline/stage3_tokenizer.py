@@ -37,8 +37,7 @@ def run(task: Task) -> dict[str, Any]:
 def _train(task: Task) -> minbpe.RegexTokenizer:
     from pipeline.training import auto
 
-    with task.screen.bar("reading the text", None):
-        size = texts.learned_size(task.workspace)
+    size = sum(len(text.encode()) for text in texts.learned(task.workspace))
     if size < LEAST_BYTES:
         raise DataError(
             f"There are only {size:,} bytes of training text, too little to learn a vocabulary "

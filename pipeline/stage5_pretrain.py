@@ -5,28 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 import minbpe
 from minbpe.base import Tokenizer
 from pipeline.dialogue.template import END, opening
-from pipeline.evaluation.bits import Loss, measure, windows
+from pipeline.evaluation.bits import Loss, measure_text
 from pipeline.report.curves import draw_curves
 from pipeline.runner import Task
 from pipeline.stages import ENCODED, PRETRAINED, START, TOKENIZER
-from pipeline.training import auto, mixture
+from pipeline.training import auto
 from pipeline.training.arrays import ArrayFile
 from pipeline.training.device import prepare
 from pipeline.training.fit import Parts, fit
+from pipeline.training.mixture import blocks
 from pipeline.training.plan import FitSettings
 from pipeline.training.sample import sampler
 from transformer.decoder import Decoder
 from transformer.io import load, save
 
+# Windows of validation text that an evaluation during training reads, evenly spread: the more,
+# the longer the training.
+WINDOWS_A_MINUTE = 60
+FEWEST_WINDOWS, MOST_WINDOWS = 64, 1024
+LEAST_TOKENS = 500  # of a chat's validation text, to choose a model by
+
 
 def run(task: Task) -> dict[str, Any]:
     """Write the best model by validation to `best/`, the log and its picture."""
     tokenizer = minbpe.load(task.path(TOKENIZER))
-    device = prepare(task.settings.train)
+    device = prepare(task.settings.train, task.world)
     train, val = (ArrayFile(task.path(name)) for name in ENCODED[:2])
     with train, val:
         decoder = _decoder(task, len(train), tokenizer).to(device)
@@ -37,36 +46,48 @@ def run(task: Task) -> dict[str, Any]:
             f"dropout {decoder.config.dropout}"
         )
 
+        ids, text_bytes = _validation(val)
+        most = round(WINDOWS_A_MINUTE * task.budget["minutes"])
+        most = min(max(most, FEWEST_WINDOWS), MOST_WINDOWS)
+
+        def evaluate(model: nn.Module) -> Loss:
+            return measure_text(model, ids, block, text_bytes, task.world, most)
+
         settings = task.settings.pretrain
-        seed = task.settings.train.seed
-        data = mixture.pretraining(train, block, settings.loader, seed, settings.chat_share)
-        held_out, text_bytes = mixture.validation(val, data)
-        if isinstance(data, mixture.Mixture):
-            task.screen.note(str(data))
-
-        def evaluate() -> Loss:
-            return measure(decoder, windows(held_out, block), text_bytes)
-
         parts = Parts(
             model=decoder,
-            data=data,
+            data=blocks(train, block, settings, task.settings.train.seed),
             evaluate=evaluate,
-            keep=lambda: save(decoder, task.path(PRETRAINED)),
+            keep=lambda model: save(model, task.path(PRETRAINED)),
             sample=sampler(decoder, tokenizer, _prompt(task, tokenizer)),
         )
         fitting = FitSettings(
+            name="pretrain",
             key=task.key,
-            **task.budget,
+            minutes=task.budget["minutes"],
+            epochs=task.budget["epochs"],
+            passes=auto.passes(len(train)) if task.settings.budget.minutes == "auto" else 0.0,
             batch=auto.batch(settings.batch, block),
             accumulation=settings.accumulation,
             learning_rate=auto.learning_rate(settings.learning_rate, decoder.config.width),
             weight_decay=settings.weight_decay,
             patience=settings.patience,
             train=task.settings.train,
+            grows=settings.batch == "auto",
+            compiles=True,
         )
-        end = fit(parts, fitting, task.folder, task.screen)
-    draw_curves(task.folder / "log.jsonl", task.folder / "loss.png", "Pretraining")
+        end = fit(parts, fitting, task.folder, task.screen, task.world)
+    if task.world.leads:
+        draw_curves(task.folder / "log.jsonl", task.folder / "loss.png", "Pretraining")
     return {"parameters": count, "steps": end.step, "bits_per_byte": round(end.best, 4)}
+
+
+def _validation(val: ArrayFile) -> tuple[NDArray[Any], int]:
+    """What the best model is chosen by, and its bytes: the chat where there is enough of it."""
+    chat = val.info.get("chat_tokens", 0)
+    if chat < LEAST_TOKENS:
+        return val.values, val.info["bytes"]
+    return val.values[:chat], val.info["chat_bytes"]
 
 
 def _decoder(task: Task, tokens: int, tokenizer: Tokenizer) -> Decoder:

@@ -25,7 +25,7 @@ SCORES, SAMPLES = "8_evaluation/scores.json", "8_evaluation/samples.md"
 
 def run(task: Task) -> dict[str, Any]:
     """Write `scores.json` and `samples.md`."""
-    device = prepare(task.settings.train)
+    device = prepare(task.settings.train, task.world)
     base = load(task.path(PRETRAINED)).to(device)
     scores = {"language_bits_per_byte": _language(task, base)}
     exchanges: list[Exchange] = []
@@ -43,8 +43,9 @@ def run(task: Task) -> dict[str, Any]:
 
 
 def _language(task: Task, base: Decoder) -> dict[str, Any]:
-    """Bits per byte of everybody's text: the test part, or a corpus' validation part."""
-    name = ENCODED[2] if task.settings.source.export else ENCODED[1]
+    """Bits per byte of everybody's text: the test part, or validation where there is none."""
+    with ArrayFile(task.path(ENCODED[2])) as part:
+        name = ENCODED[2] if len(part) > 1 or task.settings.source.export else ENCODED[1]
     with ArrayFile(task.path(name)) as part:
         if len(part) < 2:
             return score(None, note=f"{name} is empty")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
-from pipeline.corpus import Corpus, Part
+from pipeline import corpus as plain
+from pipeline.corpus import Corpus, Piece
+from pipeline.corpus.files import Part
 from pipeline.dialogue.turns import Turn, turns
 from pipeline.files import read_jsonl
 from pipeline.stages import CLEAN
@@ -25,34 +28,30 @@ def conversations(workspace: Workspace, part: str) -> Iterator[list[Turn]]:
         yield turns(group)
 
 
-def corpus(workspace: Workspace) -> Corpus:
-    """The corpus beside or instead of a chat; one without files when there is none."""
-    return Corpus(workspace.paths("source.corpus"), workspace.settings.source.corpus_column)
+def corpus(workspace: Workspace, part: Part) -> Iterator[Piece]:
+    """The pieces of the corpus in one part."""
+    if found := _corpus(workspace):
+        yield from plain.pieces(found, part)
+
+
+def _corpus(workspace: Workspace) -> Corpus | None:
+    source = workspace.settings.source
+    return Corpus(tuple(map(Path, source.corpus)), source.corpus_column) if source.corpus else None
 
 
 def size(workspace: Workspace) -> int:
     """The bytes of text in all parts: what was typed in the chat, and the corpus."""
-    plain = corpus(workspace)
+    found = _corpus(workspace)
     chat = (c for part in PARTS for c in conversations(workspace, part))
     typed = sum(turn.bytes for conversation in chat for turn in conversation)
-    return typed + sum(plain.bytes(part) for part in PARTS)
+    return typed + (plain.size(found) if found else 0)
 
 
 def learned(workspace: Workspace) -> Iterator[str]:
     """All that a vocabulary is learned from: what was said and by whom, then the corpus."""
-    yield from _said(workspace)
-    for piece in corpus(workspace).pieces("train"):
-        yield piece.text
-
-
-def learned_size(workspace: Workspace) -> int:
-    """The bytes of that text."""
-    said = sum(len(text.encode()) for text in _said(workspace))
-    return said + corpus(workspace).bytes("train")
-
-
-def _said(workspace: Workspace) -> Iterator[str]:
     for conversation in conversations(workspace, "train"):
         for turn in conversation:
             yield turn.speaker
             yield turn.text
+    for piece in corpus(workspace, "train"):
+        yield from piece.texts

@@ -24,6 +24,7 @@ from pipeline.stamps import stamp
 from pipeline.whatsapp.names import fold
 
 HOME = Path("workspaces")
+AUTO_MINUTES = 15.0  # at most, where nothing is said
 BUDGET_SHARE = {"pretrain": 0.8, "finetune": 0.2}
 
 
@@ -94,7 +95,8 @@ class Workspace:
         rivals = [s for s in STAGES if s.trains and self.applies(s)]
         share = 1.0 if alone or len(rivals) == 1 else BUDGET_SHARE[stage.name]
         budget = self.settings.budget
-        return {"minutes": budget.minutes * share, "epochs": budget.epochs}
+        minutes = AUTO_MINUTES if budget.minutes == "auto" else budget.minutes
+        return {"minutes": minutes * share, "epochs": budget.epochs}
 
     def lock(self) -> FileLock:
         """Held while stages run; the system lets go of it even after kill -9."""

@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from transformer.block import PLACEMENTS, PreNorm
 from transformer.cache import Cache, Held
@@ -20,8 +21,12 @@ from transformer.view import look
 class Decoder(nn.Module):
     """A decoder-only transformer as `config` describes it.
 
-    The weights are drawn at random, from `generator` or else from torch's own.
+    The weights are drawn at random, from `generator` or else from torch's own. With `recompute`,
+    training keeps only what enters each block and makes the rest anew in the backward pass (Chen et
+    al. 2016, arXiv 1604.06174): the same gradients, a third more time and far less memory.
     """
+
+    recompute = False
 
     def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -58,8 +63,12 @@ class Decoder(nn.Module):
         view = look(held, rows, after, self.position, self.pattern)
         tokens = self.tokens(rows.ids.where(rows.ids >= 0, self.config.padding_id))
         x = self.dropout(self.position.embed(tokens, view.at))
+        recompute = self.recompute and self.training and cache is None and torch.is_grad_enabled()
         for layer, block in enumerate(self.blocks):
-            x = block(x, view, None if cache is None else cache.layers[layer])
+            if recompute:
+                x = checkpoint(block, x, view, use_reentrant=False)
+            else:
+                x = block(x, view, None if cache is None else cache.layers[layer])
         if cache is not None:
             cache.held = after
         y: Tensor = rows.undo(self.norm(x))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from transformer.config import ModelConfig
 
@@ -16,9 +18,54 @@ def _layer(config: ModelConfig) -> nn.Module:
     return nn.LayerNorm(config.width, eps=config.norm_eps, bias=config.bias)
 
 
-def _rms(config: ModelConfig) -> nn.Module:
-    """Root mean square 1 at each token (Zhang and Sennrich 2019, arXiv 1910.07467)."""
-    return nn.RMSNorm(config.width, eps=config.norm_eps)
+class RMSNorm(nn.RMSNorm):
+    """Root mean square 1 at each token (Zhang and Sennrich 2019, arXiv 1910.07467).
+
+    PyTorch has no kernel for its gradient on the CPU and puts it together from many small steps;
+    there, training takes one that is put together from fewer.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.width, eps=config.norm_eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        learns = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        y: Tensor
+        if learns and x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32:
+            y = _Scaled.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
+        else:
+            y = super().forward(x)
+        return y
+
+
+class _Scaled(torch.autograd.Function):
+    """x r w with r = (mean of x² + eps)^-½, where the gradient of x is r (g w - x r² mean(g w x)).
+
+    For x (..., C) and w (C,), in float32 whatever autocast says.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        rows = x.reshape(-1, x.size(-1))
+        with torch.autocast("cpu", enabled=False):
+            mean = torch.linalg.vecdot(rows, rows).div_(rows.size(1))
+            scale = mean.add_(eps).rsqrt_().unsqueeze(1)  # (N, 1)
+            ctx.save_for_backward(rows, weight, scale)
+            y: Tensor = (rows * scale).mul_(weight)
+            return y.view(x.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        rows, weight, scale = ctx.saved_tensors
+        flat = grad.reshape(rows.shape)
+        with torch.autocast("cpu", enabled=False):
+            product = rows * flat
+            of_weight = (scale.T @ product)[0] if ctx.needs_input_grad[1] else None
+            share = (product @ weight).unsqueeze(1).div_(-rows.size(1))
+            of_rows = torch.mul(flat, weight, out=product).mul_(scale)
+            of_rows.addcmul_(rows, share.mul_(scale.pow(3)))
+        return of_rows.view(grad.shape), of_weight, None
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -61,6 +108,6 @@ class HeadNorm(nn.Module):
 
 NORMS: Mapping[str, Callable[[ModelConfig], nn.Module]] = {
     "layer": _layer,
-    "rms": _rms,
+    "rms": RMSNorm,
     "batch": BatchNorm,
 }

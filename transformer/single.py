@@ -22,7 +22,7 @@ from transformer.decoder import Decoder
 from transformer.feedforward import FeedForward, GatedFeedForward
 from transformer.kept import Kept
 from transformer.linear import Linear
-from transformer.norms import HeadNorm
+from transformer.norms import HeadNorm, RMSNorm
 from transformer.positions import Learned, NoPosition, Rope, Sinusoidal
 
 # A decoder of other parts (another attention, a norm with a memory, an adapter) is not usual, nor
@@ -30,7 +30,7 @@ from transformer.positions import Learned, NoPosition, Rope, Sinusoidal
 USUAL: frozenset[type[nn.Module]] = frozenset(
     {Decoder, PreNorm, Grouped, FeedForward, GatedFeedForward, Linear, HeadNorm}
     | {NoPosition, Learned, Sinusoidal, Rope}
-    | {nn.LayerNorm, nn.RMSNorm, nn.Embedding, nn.Linear, nn.ModuleList, nn.Dropout, nn.Identity}
+    | {nn.LayerNorm, RMSNorm, nn.Embedding, nn.Linear, nn.ModuleList, nn.Dropout, nn.Identity}
 )
 
 

@@ -1,10 +1,10 @@
-"""Other people's texts to learn a language from, as a stream of documents.
+"""Other people's text to learn a language from: any number of files, read as a stream.
 
-`names.py` finds the split that file names tell, `plain.py` and `rows.py` read a format each, and
-`Corpus` in `parts.py` shares the documents out to training, validation and test.
+`files` says which files there are and which part each belongs to, `readers` opens each kind, and
+`parts` hands out their documents in pieces of about a megabyte.
 """
 
-from pipeline.corpus.parts import Corpus
-from pipeline.corpus.piece import Part, Piece
+from pipeline.corpus.files import Corpus
+from pipeline.corpus.parts import Piece, pieces, size
 
-__all__ = ["Corpus", "Part", "Piece"]
+__all__ = ["Corpus", "Piece", "pieces", "size"]

@@ -10,15 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn import functional as F
 
 from pipeline.training.batches import Batch, trimmed
-from pipeline.training.loss import summed
+from pipeline.training.loss import Objective
+from pipeline.world import ALONE, World
 from transformer.decoder import Decoder
 
 TOKENS_AT_ONCE = 8192
@@ -44,14 +47,17 @@ class Loss:
         return self.nats / math.log(2) / max(1, self.bytes)
 
 
-def windows(ids: NDArray[np.integer], block: int) -> Iterator[Batch]:
+def windows(ids: NDArray[np.integer], block: int, most: int = 0) -> Iterator[Batch]:
     """Batches that cover a row of ids: windows of one block, moving by half a block.
 
-    Each is x and y of shape (b, T); y is -1 where the target belonged to an earlier window.
+    Each is x and y of shape (b, T); y is -1 where the target belonged to an earlier window. With
+    `most`, only so many windows, evenly spread over a longer text.
     """
     step = max(1, block // 2)
     starts = list(range(0, max(1, len(ids) - 1), step))
     starts = [s for n, s in enumerate(starts) if n == 0 or s + block - step < len(ids) - 1]
+    if most and len(starts) > most:
+        starts = [starts[n * len(starts) // most] for n in range(most)]
     per_batch = max(1, TOKENS_AT_ONCE // block)
     for first in range(0, len(starts), per_batch):
         rows = np.full((len(starts[first : first + per_batch]), 2, block), -1, dtype=np.int64)
@@ -78,16 +84,48 @@ def _alike(rows: Rows) -> Iterator[NDArray[np.int64]]:
         order = order[size:]
 
 
-def measure(model: Decoder, batches: Iterable[Batch], text_bytes: int) -> Loss:
-    """One pass over a split, in evaluation mode; the model's mode is put back afterwards."""
+def measure(
+    model: nn.Module, batches: Iterable[Batch], text_bytes: int, world: World = ALONE
+) -> Loss:
+    """One pass over a split, in evaluation mode; the model's mode is put back afterwards.
+
+    `model` is a decoder or the `Objective` of one. Each process of the `world` passes over its
+    share; all of them get the whole.
+    """
+    objective = Objective(model) if isinstance(model, Decoder) else model
+    device = next(model.parameters()).device
     nats, targets = 0.0, 0
-    with evaluating(model):
-        for x, y in batches:
-            device = model.tokens.weight.device
-            loss, count = summed(model, x.to(device), y.to(device))
-            nats += loss.item()
-            targets += count
-    return Loss(nats, targets, text_bytes)
+    with evaluating(objective):
+        for x, y in _shared_out(batches, world):
+            nats += objective(x.to(device), y.to(device)).item()
+            targets += int((y >= 0).sum())
+    nats, whole = world.total(nats, targets)
+    return Loss(nats, int(whole), text_bytes)
+
+
+def measure_text(
+    model: nn.Module,
+    ids: NDArray[np.integer],
+    block: int,
+    text_bytes: int,
+    world: World = ALONE,
+    most: int = 0,
+) -> Loss:
+    """One pass over a row of ids; with `most`, over so many windows of it, evenly spread.
+
+    The bytes of a part are told by its share of the tokens.
+    """
+    found = measure(model, windows(ids, block, most), text_bytes, world)
+    share = found.targets / max(1, len(ids) - 1)
+    return replace(found, bytes=round(text_bytes * share))
+
+
+def _shared_out(batches: Iterable[Batch], world: World) -> Iterator[Batch]:
+    """Every process's own batches; where they do not come out even, one without targets."""
+    left = iter(batches)
+    while group := list(islice(left, world.size)):
+        x, y = group[min(world.rank, len(group) - 1)]
+        yield x, (y if world.rank < len(group) else torch.full_like(y, -1))
 
 
 def row_losses(model: Decoder, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -107,7 +145,7 @@ def row_losses(model: Decoder, rows: Rows) -> tuple[NDArray[np.float64], NDArray
 
 
 @contextmanager
-def evaluating(model: Decoder) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode and no gradients, for a while."""
     training = model.training
     model.eval()

@@ -20,6 +20,11 @@ LARGEST_VOCABULARY = 16_384
 DECODER = ((100_000, "tiny", 0.2), (5_000_000, "small", 0.15), (50_000_000, "base", 0.1))
 LARGEST_DECODER = ("base", 0.0)
 
+# Up to so many tokens of training text → passes over it after which nothing more is learned.
+PASSES = ((100_000, 40.0), (5_000_000, 12.0), (50_000_000, 4.0))
+FEWEST_PASSES = 2.0
+FINETUNE_PASSES = 10.0
+
 TOKENS_PER_STEP = 2048
 
 
@@ -43,6 +48,12 @@ def model_config(model: Model, tokens: int, vocabulary: int, padding_id: int) ->
     return preset(row, vocab_size=vocabulary, padding_id=padding_id, **changes)
 
 
+def passes(tokens: int) -> float:
+    """Passes over an amount of training text that are enough."""
+    at = bisect.bisect_left([limit for limit, _ in PASSES], tokens)
+    return PASSES[at][1] if at < len(PASSES) else FEWEST_PASSES
+
+
 def batch(setting: int | str, block: int) -> int:
     """Rows of one forward pass."""
     return max(1, TOKENS_PER_STEP // block) if setting == "auto" else int(setting)
@@ -62,4 +73,4 @@ def finetune_rate(setting: float | str, method: str, width: int) -> float:
     """Peak rate of fine-tuning: gentle when all weights move."""
     if setting != "auto":
         return float(setting)
-    return {"full": 0.025, "lora": 0.25}[method] * learning_rate("auto", width)
+    return {"full": 0.025, "lora": 0.25, "qlora": 0.25}[method] * learning_rate("auto", width)

@@ -1,8 +1,7 @@
 """Batches as a pure function of their number, so that a resumed run sees what it would have seen.
 
 `Blocks` cuts a long row of ids into blocks for pretraining, in one of three orders; `Rows` serves
-the ready-made rows of the fine-tuning set. Both answer `batch(number, size)`; `mixture.py` draws
-from two `Blocks`.
+the ready-made rows of the fine-tuning set. Both answer `batch(number, size)`.
 """
 
 from __future__ import annotations
@@ -21,16 +20,21 @@ Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
 Batch = tuple[torch.Tensor, torch.Tensor]
 
+POOL = 32  # batches whose rows are sorted by length
+ROWS_AT_ONCE = 4096  # rows whose lengths are counted together
+
 
 class Data(Protocol):
     """What the training loop needs of training data."""
 
-    epoch: int  # samples in one pass
+    @property
+    def epoch(self) -> int:
+        """Samples in one pass."""
 
     def batch(self, number: int, size: int, late: bool = False) -> Batch:
         """x and y (size, T) of samples `number` to `number + size`; -1 is ignored.
 
-        `late`: the rate decays already. What is learned last may then be another mixture.
+        `late`: for the end of a run, while the learning rate decays.
         """
 
 
@@ -99,30 +103,51 @@ class Blocks:
         self.epoch = len(ids) - block if loader == "overlapping" else (len(ids) - 1) // block
 
     def batch(self, number: int, size: int, late: bool = False) -> Batch:
-        return moved(self.rows(np.arange(number, number + size, dtype=np.int64)))
-
-    def rows(self, numbers: Ints) -> Ints:
-        """The ids of samples, (len(numbers), block + 1): a block, and the one that follows it."""
+        numbers = np.arange(number, number + size, dtype=np.int64)
         starts = self.starts(numbers, len(self.ids), self.block, self.seed)
-        found: Ints = self.ids[starts[:, None] + np.arange(self.block + 1)].astype(np.int64)
-        return found
+        rows = self.ids[starts[:, None] + np.arange(self.block + 1)]
+        both = torch.from_numpy(rows.astype(np.int64))
+        return both[:, :-1], both[:, 1:]
 
 
 class Rows:
-    """Padded rows of shape (N, 2, T): x and y, each filled up with -1."""
+    """Padded rows of shape (N, 2, T): x and y, each filled up with -1.
 
-    def __init__(self, rows: NDArray[np.integer], seed: int) -> None:
-        self.rows, self.seed, self.epoch = rows, seed, len(rows)
+    Rows of like length come together, so that little padding is computed: each pass puts the rows
+    in an order of its own, sorts every `POOL` batches of it by length, and shuffles the batches.
+    A batch of `size` rows, or of a divisor of it, lies within one of these. The one with the
+    longest row comes first, so that what does not fit into the memory is known at once.
+    """
+
+    def __init__(self, rows: NDArray[np.integer], seed: int, size: int) -> None:
+        self.rows, self.seed, self.size, self.epoch = rows, seed, size, len(rows)
+        parts = (rows[at : at + ROWS_AT_ONCE, 0] for at in range(0, len(rows), ROWS_AT_ONCE))
+        self.lengths = np.concatenate([(part >= 0).sum(axis=1) for part in parts])
+        self._latest = (-1, self.lengths)  # a pass, and its order
 
     def batch(self, number: int, size: int, late: bool = False) -> Batch:
-        numbers = np.arange(number, number + size, dtype=np.int64)
-        return trimmed(self.rows[shuffled(numbers, self.epoch, self.seed)])
+        passes, at = np.divmod(np.arange(number, number + size), self.epoch)
+        parts = [self._order(int(turn))[at[passes == turn]] for turn in np.unique(passes)]
+        return trimmed(self.rows[np.concatenate(parts)])
 
-
-def moved(rows: Ints) -> Batch:
-    """x and y of rows of ids: all but the last, and all but the first."""
-    both = torch.from_numpy(rows)
-    return both[:, :-1], both[:, 1:]
+    def _order(self, turn: int) -> Ints:
+        """The numbers of the rows as one pass serves them."""
+        if self._latest[0] != turn:
+            numbers = np.arange(turn * self.epoch, (turn + 1) * self.epoch)
+            order = shuffled(numbers, self.epoch, self.seed)
+            pools = (numbers // self.size - numbers[0] // self.size) // POOL
+            order = order[np.lexsort((self.lengths[order], pools))]
+            # The batches that it shares with the passes before and after stay where they are.
+            first = -numbers[0] % self.size
+            whole = max(0, self.epoch - first) // self.size
+            batches = order[first : first + whole * self.size].reshape(whole, self.size)
+            if whole:
+                turns = np.arange(turn * whole, (turn + 1) * whole)
+                batches[:] = batches[shuffled(turns, whole, self.seed + 1)]
+                longest = self.lengths[batches].max(axis=1).argmax()
+                batches[[0, longest]] = batches[[longest, 0]]
+            self._latest = (turn, order)
+        return self._latest[1]
 
 
 def trimmed(rows: NDArray[np.integer]) -> Batch:

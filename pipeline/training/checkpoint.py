@@ -1,51 +1,92 @@
-"""A checkpoint: weights, optimizer and where the run stands, in one file.
+"""Checkpoints: weights, optimizers and where the run stands, the newest few in one folder.
 
-One file, because replacing one file is atomic on every system. It carries its own content hash;
-a damaged one is refused in a line.
+Each is one file, because replacing one file is atomic on every system, and carries its own content
+hash: a damaged one is passed over for the one before it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 
 from pipeline.errors import WorkspaceError
-from pipeline.files import atomic
 
-NAME = "checkpoint.safetensors"
 Tensors = dict[str, torch.Tensor]
+Saved = tuple[Tensors, dict[str, Any]]
+
+ENDING = ".safetensors"
+DAMAGED = (SafetensorError, OSError, ValueError, LookupError, TypeError)
 
 
-def write(folder: Path, tensors: Tensors, state: Mapping[str, Any]) -> None:
-    """Replace the checkpoint in `folder`."""
+class Folder:
+    """The checkpoints in one folder, of which the newest `keep` stay."""
+
+    def __init__(self, path: Path, keep: int = 1) -> None:
+        self.path, self.keep = path, keep
+
+    def files(self) -> list[Path]:
+        """The checkpoints, newest first."""
+        return sorted(self.path.glob(f"step-*{ENDING}"), reverse=True)
+
+    def write(self, step: int, tensors: Tensors, state: Mapping[str, Any]) -> None:
+        """Add the checkpoint of a step; newer ones (of a run gone back) and the oldest go."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        path = self.path / f"step-{step:09d}{ENDING}"
+        _write(path, tensors, state)
+        older = [file for file in self.files() if file < path]
+        for file in [*(f for f in self.files() if f > path), *older[self.keep - 1 :]]:
+            file.unlink()
+
+    def read(self, tell: Callable[[str], None], skip: int = 0) -> Saved | None:
+        """The newest checkpoint that is whole, but for the `skip` newest while there are older.
+
+        None where there is none. Tells of damaged ones, and raises WorkspaceError when all are.
+        """
+        reason = ""
+        files = self.files()
+        for path in files[min(skip, max(0, len(files) - 1)) :]:
+            try:
+                return _read(path)
+            except DAMAGED as error:
+                reason = f"{path} is damaged ({error})"
+                tell(f"{reason}; trying the one before it")
+        if not reason:
+            return None
+        raise WorkspaceError(
+            f"{reason}, and no other is left; delete the folder {self.path} to train again from "
+            "the beginning of the stage."
+        )
+
+
+def _write(path: Path, tensors: Tensors, state: Mapping[str, Any]) -> None:
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     meta = {"state": json.dumps(state), "sha256": _digest(tensors)}
-    with atomic(folder / NAME, "wb") as file:
-        file.write(save(tensors, meta))
-
-
-def read(folder: Path) -> tuple[Tensors, dict[str, Any]]:
-    """The tensors and the state of the checkpoint in `folder`."""
-    path = folder / NAME
+    part = path.with_name(path.name + ".part")
     try:
-        with safe_open(path, framework="pt") as file:
-            meta = file.metadata()
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-        if meta["sha256"] != _digest(tensors):
-            raise ValueError("its content does not match its hash")
-        return tensors, json.loads(meta["state"])
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise WorkspaceError(
-            f"{path} is damaged ({error}); delete the folder {folder.name} to train again "
-            "from the beginning of the stage."
-        ) from None
+        save_file(tensors, part, meta)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path) -> Saved:
+    with safe_open(path, framework="pt") as file:
+        meta = file.metadata()
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    if meta["sha256"] != _digest(tensors):
+        raise ValueError("its content does not match its hash")
+    return tensors, json.loads(meta["state"])
 
 
 def _digest(tensors: Tensors) -> str:

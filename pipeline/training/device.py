@@ -6,21 +6,41 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import psutil
 import torch
 
 from pipeline.config import Train
 from pipeline.errors import SettingsError
+from pipeline.world import World
 
 PROBE_SECONDS = 1.0
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A device and the number format of its matrix products."""
+    """A device, the number format of its matrix products, and the CPU's threads."""
 
     device: torch.device
-    dtype: torch.dtype = torch.float32
+    precision: str = "float32"
+    threads: int = 1
+
+    @classmethod
+    def plain(cls, device: torch.device) -> Machine:
+        """What works everywhere."""
+        return cls(device, threads=torch.get_num_threads())
+
+    @property
+    def way(self) -> dict[str, Any]:
+        """What a checkpoint remembers, so that a resumed run computes the same numbers."""
+        return {"precision": self.precision, "threads": self.threads}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self.precision]
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which forward passes run."""
@@ -28,47 +48,97 @@ class Machine:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
+    def scaler(self) -> torch.amp.GradScaler:
+        """Keeps the small gradients of float16 from vanishing; does nothing for other formats."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
+
+    def use(self) -> None:
+        """Set what belongs to the whole process."""
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+
     def __str__(self) -> str:
-        return f"{self.device.type}, {str(self.dtype).removeprefix('torch.')}"
+        threads = f", {self.threads} threads" if self.device.type == "cpu" else ""
+        return f"{self.device.type}, {self.precision}{threads}"
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of a setting; auto takes the fastest there is."""
+def pick_device(name: str, world: World) -> torch.device:
+    """The device of a setting; auto takes the fastest there is, each process its own card."""
     there = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if name == "auto":
-        return torch.device(next(kind for kind, found in there.items() if found))
+        name = next(kind for kind, found in there.items() if found)
     if not there[name]:
         found = ", ".join(kind for kind, is_there in there.items() if is_there)
         raise SettingsError(f"train.device is {name}, but this machine has only {found}.")
-    return torch.device(name)
+    return torch.device(name, world.local) if name == "cuda" else torch.device(name)
 
 
-def prepare(settings: Train) -> torch.device:
-    """Set the number of threads, and pick the device."""
+def prepare(settings: Train, world: World) -> torch.device:
+    """Set what holds for the whole process, and pick the device."""
+    torch.set_float32_matmul_precision("high")  # TF32 where a card has it
     if settings.threads != "auto":
         torch.set_num_threads(settings.threads)
-    return pick_device(settings.device)
+    return pick_device(settings.device, world)
 
 
 def candidates(settings: Train, device: torch.device) -> list[Machine]:
-    """The number formats worth timing on this device."""
-    dtypes = {"float32": [torch.float32], "bfloat16": [torch.bfloat16]}
-    both = [torch.float32, torch.bfloat16]
-    return [Machine(device, dtype) for dtype in dtypes.get(settings.precision, both)]
+    """What is worth timing on this device."""
+    formats = [settings.precision] if settings.precision != "auto" else _formats(device)
+    return [
+        Machine(device, precision, count)
+        for precision in formats
+        for count in _threads(settings, device)
+    ]
 
 
-def seconds(action: Callable[[], None], least: float = PROBE_SECONDS) -> float:
-    """The median duration of an action, repeated for at least `least` seconds after a first go."""
-    action()
+def _formats(device: torch.device) -> list[str]:
+    """Number formats worth timing: float32, and the half of it whose products are faster."""
+    half = "bfloat16"
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        half = "float16"
+    if device.type == "mps":
+        return ["float32", half]
+    faster = peak_flops(Machine(device, half), size=512) > peak_flops(Machine(device), size=512)
+    return ["float32", half] if faster else ["float32"]
+
+
+def _threads(settings: Train, device: torch.device) -> list[int]:
+    """Numbers of threads worth timing: torch's own choice, and all that the processor runs."""
+    own = torch.get_num_threads()
+    if settings.threads != "auto" or device.type != "cpu":
+        return [own]
+    return sorted({own, psutil.cpu_count(logical=False) or own})
+
+
+def seconds(action: Callable[[], object], world: World) -> float:
+    """The median duration of an action, repeated for a second and three times after a first go.
+
+    All processes of the `world` repeat it equally often, and get the first one's answer.
+    """
+    timed(action)
     taken: list[float] = []
-    while sum(taken) < least or len(taken) < 3:
-        began = time.perf_counter()
-        action()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        taken.append(time.perf_counter() - began)
-    return sorted(taken)[len(taken) // 2]
+    while world.agreed(sum(taken) < PROBE_SECONDS or len(taken) < 3):
+        taken.append(timed(action))
+    return float(world.agreed(sorted(taken)[len(taken) // 2]))
+
+
+def timed(action: Callable[[], object]) -> float:
+    """How long an action takes, the device's part of it included."""
+    began = time.perf_counter()
+    action()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def peak_flops(machine: Machine, size: int = 0) -> float:
+    """Floating point operations a second of a large matrix product: what the device can do."""
+    size = size or (1024 if machine.device.type == "cpu" else 4096)
+    a = torch.ones(size, size, device=machine.device, dtype=machine.dtype)
+    product = partial(torch.mm, a, a)
+    product()
+    return 2.0 * size**3 / min(timed(product) for _ in range(3))

@@ -9,7 +9,6 @@ power cut, kill -9) and started again takes the same steps as one that never was
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import threading
@@ -19,18 +18,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from pipeline.errors import DataError
 from pipeline.evaluation.bits import Loss
-from pipeline.files import atomic
-from pipeline.screen import Bar, Screen
-from pipeline.training import checkpoint
+from pipeline.screen import Screen
+from pipeline.training import checkpoint, compiled, distributed, memory, sizing
 from pipeline.training.batches import Data
-from pipeline.training.device import Machine, candidates, seconds
-from pipeline.training.loss import summed
-from pipeline.training.optimizer import optimizers, restore_state, set_rate, state_tensors
+from pipeline.training.device import Machine, peak_flops
+from pipeline.training.flops import per_token
+from pipeline.training.log import Log
 from pipeline.training.plan import (
     SLACK,
     FitSettings,
@@ -41,7 +38,12 @@ from pipeline.training.plan import (
     steps_of_minutes,
 )
 from pipeline.training.schedule import Schedule
+from pipeline.training.step import Diverged, Samples, Stepper, Taken
+from pipeline.training.watch import Watch
+from pipeline.world import ALONE, World
 from transformer.decoder import Decoder
+
+MOST_SETBACKS = 6
 
 
 @dataclass(frozen=True)
@@ -50,222 +52,274 @@ class Parts:
 
     model: Decoder
     data: Data
-    evaluate: Callable[[], Loss]
-    keep: Callable[[], None]  # save the model: it is the best so far
+    evaluate: Callable[[nn.Module], Loss]  # given the model as it is laid out over processes
+    keep: Callable[[Decoder], None]  # save the model, whole: it is the best so far
     sample: Callable[[], str]  # a line of the model's own, to watch it learn
 
 
-def fit(parts: Parts, settings: FitSettings, folder: Path, screen: Screen) -> Progress:
+def fit(
+    parts: Parts, settings: FitSettings, folder: Path, screen: Screen, world: World = ALONE
+) -> Progress:
     """Train until the budget is spent; returns where the run ended.
 
     Continues from `folder` when a run with the same key was stopped there, or ended with a smaller
-    budget. Raises KeyboardInterrupt after saving when Ctrl-C was pressed.
+    budget. Raises KeyboardInterrupt after saving when Ctrl-C was pressed. All processes of the
+    `world` call it alike; the first one writes.
     """
-    run = _Run(parts, settings, folder, screen)
-    with run.session() as bar:
-        run.train(bar)
+    run = _Run(parts, settings, folder, screen, world)
+    try:
+        run.train()
+    finally:
+        run.log.close()
     return run.at
 
 
 class _Run:
     """One call of `fit`."""
 
-    def __init__(self, parts: Parts, settings: FitSettings, folder: Path, screen: Screen) -> None:
-        self.parts, self.settings, self.folder, self.screen = parts, settings, folder, screen
+    def __init__(
+        self, parts: Parts, settings: FitSettings, folder: Path, screen: Screen, world: World
+    ) -> None:
+        self.parts, self.settings, self.screen, self.world = parts, settings, screen, world
         self.began = time.monotonic()
-        self.optimizers = optimizers(parts.model, settings.weight_decay)
-        self.device = next(parts.model.parameters()).device
-        self.machine = Machine(self.device)
+        self.last = checkpoint.Folder(folder / "last", settings.train.keep)
+        self.stable = checkpoint.Folder(folder / "stable")
+        self.log = Log(folder, settings.train.tensorboard and world.leads)
         self.stopping = False
+        device = parts.model.tokens.weight.device
+        self.stepper = Stepper(parts.model, parts.data, settings, Machine.plain(device), world)
         self.at = self._resume() or self._plan()
+        machine = self.stepper.machine
+        self.watch = Watch(
+            screen, device, per_token(parts.model), peak_flops(machine), parts.data.epoch
+        )
 
     # --- where to begin ----------------------------------------------------------------------
 
     def _resume(self) -> Progress | None:
         """Where a run of this key stopped; with a larger budget, where it was before its decay."""
-        found = self._found("last")
+        found = self._found(self.last)
         if found is None:
             return None
         tensors, at = found
         steps = grown(self.settings, at, self.parts.data.epoch)
         if steps > at.planned:
-            schedule = Schedule.of(steps)
-            stable = self._found("stable")
-            if stable and at.step > stable[1].step:
-                tensors, at = stable
+            before = self._found(self.stable)
+            if before and at.step > before[1].step:
+                tensors, at = before
             at = replace(
                 at,
                 minutes=self.settings.minutes,
                 epochs=self.settings.epochs,
                 planned=steps,
-                schedule=schedule,
+                schedule=Schedule.of(steps),
                 waiting=0,
             )
             self.screen.note(f"continuing from step {at.step:,} of now {steps:,}")
         elif at.step < at.schedule.total:
             self.screen.note(f"continuing from step {at.step:,} of {at.schedule.total:,}")
-        self.machine = Machine(self.device, getattr(torch, at.dtype))
-        self._load(tensors)
-        self._cut_log(at.step)
+        self._go_on_from(tensors, at)
         return at
 
-    def _found(self, name: str) -> tuple[checkpoint.Tensors, Progress] | None:
+    def _found(
+        self, folder: checkpoint.Folder, skip: int = 0
+    ) -> tuple[checkpoint.Tensors, Progress] | None:
         """A checkpoint of this run, or None when there is none or it is another run's."""
-        if not (self.folder / name / checkpoint.NAME).exists():
+        saved = folder.read(self.screen.warn, skip)
+        if saved is None or saved[1].get("key") != self.settings.key:
             return None
-        tensors, state = checkpoint.read(self.folder / name)
-        at = Progress.from_state(state)
-        return (tensors, at) if at.key == self.settings.key else None
+        return saved[0], Progress.from_state(saved[1])
+
+    def _go_on_from(self, tensors: checkpoint.Tensors, at: Progress) -> None:
+        way = dict(at.way)
+        self.parts.model.recompute = way.pop("recompute")
+        self.stepper.use(Machine(self.stepper.machine.device, **way))
+        if at.compiled and not compiled.is_on(self.parts.model):
+            sizing.compile_again(self.stepper, at.rows)
+        self.stepper.restore(tensors)
+        if self.world.leads:
+            self.log.cut(at.step)
 
     def _plan(self) -> Progress:
         """A new run: turn the budget into steps, by measuring when it is given in minutes."""
-        self._cut_log(-1)
-        step_time, self.machine = min(
-            ((self._step_time(m), m) for m in candidates(self.settings.train, self.device)),
-            key=lambda timed: timed[0],
-        )
+        if self.world.leads:
+            self.log.cut(-1)
+        settings, epoch = self.settings, self.parts.data.epoch
+        size = sizing.size_up(self.stepper, epoch)
         began = time.monotonic()
         first = self._measured()
         evaluation = time.monotonic() - began
-        if self.settings.epochs:
-            total = steps_of_epochs(self.settings, self.parts.data.epoch)
-        else:
-            left = self.settings.minutes * 60 - (time.monotonic() - self.began)
-            total = steps_of_minutes(left, step_time, evaluation)
-        at = Progress(
-            self.settings.key,
-            self.settings.minutes,
-            self.settings.epochs,
-            planned=total,
-            schedule=Schedule.of(total),
-            every=pace(self.settings, total, step_time, evaluation),
-            dtype=str(self.machine.dtype).removeprefix("torch."),
-            best=first.bits_per_byte,
+        total, minutes = self._budget(size, evaluation)
+        size = sizing.compile_if_it_pays(self.stepper, size, total * size.seconds)
+        total, minutes = self._budget(size, evaluation)
+        at: Progress = self.world.agreed(
+            Progress(
+                settings.key,
+                minutes,
+                settings.epochs,
+                planned=total,
+                schedule=Schedule.of(total),
+                every=pace(settings, total, size.seconds, evaluation),
+                way={**size.machine.way, "recompute": self.parts.model.recompute},
+                compiled=size.compiled,
+                update=size.update,
+                rows=size.rows,
+                best=first.bits_per_byte,
+            )
         )
-        share = total * self.settings.batch * self.settings.accumulation / self.parts.data.epoch
-        self.screen.note(
-            f"{self.machine}: {total:,} steps of {step_time:.3f} s, about "
-            f"{total * step_time * SLACK / 60:.1f} min, {share:.1f} passes over the data; "
-            f"before training {first.bits_per_byte:.3f} bits/byte"
-        )
+        self._tell(at, size, first)
         return at
 
-    def _load(self, tensors: checkpoint.Tensors) -> None:
-        own = {n: p for n, p in self.parts.model.named_parameters() if p.requires_grad}
-        with torch.no_grad():
-            for name, parameter in own.items():
-                parameter.copy_(tensors[f"model.{name}"])
-        restore_state(self.optimizers, tensors)
+    def _budget(self, size: sizing.Size, evaluation: float) -> tuple[int, float]:
+        """The budget as steps, and the minutes they are worth."""
+        settings, epoch = self.settings, self.parts.data.epoch
+        if settings.epochs:
+            return steps_of_epochs(settings.epochs, size.update, epoch), settings.minutes
+        left = settings.minutes * 60 - (time.monotonic() - self.began)
+        steps = total = steps_of_minutes(left, size.seconds, evaluation)
+        if settings.passes:
+            total = min(steps, steps_of_epochs(settings.passes, size.update, epoch))
+        return total, settings.minutes * total / steps
+
+    def _tell(self, at: Progress, size: sizing.Size, first: Loss) -> None:
+        """What was chosen, how long it takes, and how much of the data it reaches."""
+        passes = at.planned * at.update / self.parts.data.epoch
+        reach = f"{passes:.1f} passes over the data" if passes >= 1 else f"{passes:.0%} of the data"
+        several = f" in {self.world.size} processes" if self.world.size > 1 else ""
+        if distributed.is_sharded(self.parts.model):
+            several += ", each with its share of the model"
+        self.screen.note(
+            f"{size}{several}: {at.planned:,} steps of {size.seconds:.3f} s and "
+            f"{at.update} rows, about {at.planned * size.seconds * SLACK / 60:.1f} min, {reach}; "
+            f"before training {first.bits_per_byte:.3f} bits/byte"
+        )
 
     # --- training ----------------------------------------------------------------------------
 
-    def train(self, bar: Bar) -> None:
+    def train(self) -> None:
         """Steps, evaluations and checkpoints until the schedule ends."""
-        if self.at.step == 0:
-            self.parts.keep()  # so that the best is never worse than what training began with
-            self.save("last")
-        saved = time.monotonic()
-        loss = math.nan
-        while self.at.step < self.at.schedule.total:
-            loss = self.step()
-            at = self.at
-            self._show(bar, loss)
-            if at.step % at.every == 0 or at.step == at.schedule.total:
-                self.evaluate(loss)
-            if at.step == at.schedule.decay_from:
-                self.save("stable")
-            if self.stopping or self._save_is_due(saved):
-                self.save("last")
-                saved = time.monotonic()
-            if self.stopping:
-                raise KeyboardInterrupt
-        self.save("last")
+        with self._interruptible(), self.watch:
+            if self.at.step == 0:
+                self._keep()  # so that the best is never worse than what training began with
+                self._save(self.last)
+            saved = time.monotonic()
+            while self.at.step < self.at.schedule.total:
+                stop = self._step()
+                if stop or self._save_is_due(saved):
+                    self._save(self.last)
+                    saved = time.monotonic()
+                if stop:
+                    raise KeyboardInterrupt
+            self._save(self.last)
 
     def _save_is_due(self, saved: float) -> bool:
         train = self.settings.train
         by_steps = train.save_steps and self.at.step % train.save_steps == 0
-        return bool(by_steps) or time.monotonic() - saved > train.save_every * 60
+        return bool(self.world.agreed(by_steps or time.monotonic() - saved > train.save_every * 60))
 
-    def step(self) -> float:
-        """One update; returns the mean loss of its targets in nats."""
+    def _step(self) -> bool:
+        """One step and what follows it; whether to stop then."""
+        try:
+            taken = self._taken()
+        except Diverged as reason:
+            self._set_back(str(reason))
+            return False
+        at = self.at
+        at.learned(taken.loss)
+        if at.astray:
+            self._set_back(f"the loss rose to {taken.loss:.2f}")
+            return False
+        if at.step % at.every == 0 or at.step == at.schedule.total:
+            self._evaluate(taken.loss)
+        if at.step == at.schedule.decay_from:
+            self._save(self.stable)
+        return taken.stop
+
+    def _taken(self) -> Taken:
+        """Take a step; where memory runs out, in smaller passes."""
         began = time.monotonic()
         at, settings = self.at, self.settings
-        torch.manual_seed(settings.train.seed + at.step)  # dropout depends on the step alone
-        loss, seen = self._gradients(at.step)
-        if not math.isfinite(loss):
-            raise DataError(
-                f"The loss became {loss} at step {at.step}; set a lower learning_rate "
-                "(`--set pretrain.learning_rate=…`) and run the stage again."
-            )
-        self._update(settings.learning_rate * at.schedule.rate(at.step))
+        rate = settings.learning_rate * at.share * at.schedule.rate(at.step)
+        while True:
+            samples = self._samples()
+            try:
+                taken = self.stepper.take(
+                    samples, settings.train.seed + at.step, rate, self.stopping
+                )
+                break
+            except Exception as error:
+                if not memory.ran_out(error):
+                    raise
+            self._take_less_memory()
         at.step += 1
-        at.tokens += seen
+        at.samples += samples.rows * samples.passes * self.world.size
+        at.tokens += taken.tokens
         at.seconds += time.monotonic() - began
-        return loss
-
-    def _step_time(self, machine: Machine) -> float:
-        """Seconds of a step in one number format, tried at a rate of zero and forgotten again."""
-        self.machine = machine
-
-        def work() -> None:
-            self._gradients(0)
-            self._update(0.0)
-
-        taken = seconds(work)
-        self.optimizers = optimizers(self.parts.model, self.settings.weight_decay)
+        self.watch.took(at, taken.loss, rate)
         return taken
 
-    def _gradients(self, step: int) -> tuple[float, int]:
-        """Accumulate gradients of the mean loss over a step's targets; mean loss, tokens seen."""
-        settings = self.settings
-        first = step * settings.batch * settings.accumulation
-        parts = [
-            self.parts.data.batch(first + k * settings.batch, settings.batch)
-            for k in range(settings.accumulation)
-        ]
-        targets = max(1, sum(int((y >= 0).sum()) for _, y in parts))
-        total, seen = 0.0, 0
-        self.parts.model.train()
-        for x, y in parts:
-            with self.machine.autocast():
-                nats, _ = summed(self.parts.model, x.to(self.device), y.to(self.device))
-            torch.autograd.backward(nats / targets)
-            total += nats.item()
-            seen += int((x >= 0).sum())
-        return total / targets, seen
+    def _samples(self) -> Samples:
+        """What the next update learns from, with the present number of processes."""
+        at, size = self.at, self.world.size
+        rows = min(at.rows, math.ceil(at.update / size))
+        return Samples(at.samples, rows, math.ceil(at.update / (rows * size)), at.late)
 
-    def _update(self, rate: float) -> None:
-        """Change the weights by the gradients at hand."""
-        set_rate(self.optimizers, rate)
-        nn.utils.clip_grad_norm_(self.parts.model.parameters(), self.settings.clip)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self.parts.model.zero_grad()
+    def _take_less_memory(self) -> None:
+        """Half the rows in a pass, twice the passes; an update stays what it was."""
+        at = self.at
+        model = self.parts.model
+        if self.world.size > 1 or (at.rows == 1 and model.recompute):
+            raise DataError(sizing.out_of_memory(self.stepper))
+        if at.rows == 1:
+            at.way["recompute"] = model.recompute = True
+        at.rows = at.rows // 2 if at.rows % 2 == 0 else 1
+        memory.settle(self.stepper.machine.device)
+        slower = ", keeping less of each" if model.recompute else ""
+        self.screen.warn(f"memory ran out; going on with {at.rows} rows in a pass{slower}")
+
+    def _set_back(self, reason: str) -> None:
+        """Back to the last good checkpoint, with half the rate from there on."""
+        at = self.at
+        found = self._found(self.last, skip=at.in_a_row)
+        if found is None or at.setbacks == MOST_SETBACKS:
+            raise DataError(
+                f"At step {at.step:,} {reason}, and a lower rate did not help; set a lower "
+                f"{self.settings.name}.learning_rate in workspace.toml and run the stage again."
+            )
+        tensors, before = found
+        self.at = replace(
+            before,
+            share=at.share / 2,
+            setbacks=at.setbacks + 1,
+            in_a_row=at.in_a_row + 1,
+        )
+        self._go_on_from(tensors, self.at)
+        self._save(self.last)
+        self.screen.warn(
+            f"at step {at.step:,} {reason}: back to step {self.at.step:,}, with "
+            f"{self.at.share:.3g} times the learning rate"
+        )
 
     # --- evaluating and saving ---------------------------------------------------------------
 
     def _measured(self) -> Loss:
-        with self.machine.autocast():
-            return self.parts.evaluate()
+        with self.stepper.machine.autocast():
+            return self.parts.evaluate(distributed.without_hooks(self.stepper.objective))
 
-    def evaluate(self, loss: float) -> None:
+    def _evaluate(self, loss: float) -> None:
         """Log a full validation pass; keep the model when it is the best; decay when it stalls."""
         at, found = self.at, self._measured()
         better = found.bits_per_byte < at.best
         if better:
-            at.best, at.best_step, at.waiting = found.bits_per_byte, at.step, 0
-            self.parts.keep()
+            at.best, at.best_step = found.bits_per_byte, at.step
+            at.waiting = at.in_a_row = 0
+            self._keep()
         else:
             at.waiting += 1
         self._log(loss, found)
-        mark = "*" if better else " "
-        self.screen.say(
-            f"    step {at.step:>6,}/{at.schedule.total:,}  loss {loss:6.3f}  "
-            f"val {found.per_token:6.3f}  {found.bits_per_byte:.3f} bits/byte {mark}  "
-            f"{at.tokens / max(at.seconds, 1e-9):,.0f} tokens/s"
-        )
-        sample = " ⏎ ".join(self.parts.sample().split("\n"))
-        self.screen.note(f"“{sample[:100]}”")
+        self.watch.evaluated(at, found.per_token, found.bits_per_byte, better)
+        if not distributed.is_sharded(self.parts.model) and self.world.leads:
+            self.watch.said(self.parts.sample())
         patience = self.settings.patience
         if patience and at.waiting >= patience:
             self._give_up()
@@ -281,11 +335,17 @@ class _Run:
             at.schedule = replace(at.schedule, total=at.step)
             self.screen.note("no longer improving: stopping early")
 
-    def save(self, name: str) -> None:
-        """Write the checkpoint `last` or `stable`."""
-        model = {f"model.{n}": p for n, p in self.parts.model.named_parameters() if p.requires_grad}
-        tensors = {**model, **state_tensors(self.optimizers)}
-        checkpoint.write(self.folder / name, tensors, asdict(self.at))
+    def _keep(self) -> None:
+        model = self.parts.model
+        if distributed.is_sharded(model):
+            model = distributed.copy_whole(model)
+        if self.world.leads:
+            self.parts.keep(model)
+
+    def _save(self, folder: checkpoint.Folder) -> None:
+        tensors = self.stepper.state()
+        if self.world.leads:
+            folder.write(self.at.step, tensors, asdict(self.at))
 
     def _log(self, loss: float, found: Loss) -> None:
         at = self.at
@@ -293,27 +353,18 @@ class _Run:
             "step": at.step,
             "tokens": at.tokens,
             "seconds": round(at.seconds, 2),
-            "lr": self.optimizers[0].param_groups[0]["lr"],
+            "lr": self.stepper.rate,
             "train_loss": round(loss, 5),
             "val_loss": round(found.per_token, 5),
             "val_bits_per_byte": round(found.bits_per_byte, 5),
             "tokens_per_second": round(at.tokens / max(at.seconds, 1e-9)),
         }
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8", newline="\n") as file:
-            file.write(json.dumps(row) + "\n")
-
-    def _cut_log(self, step: int) -> None:
-        """Drop log lines of steps that will be taken again, and a line that was cut off."""
-        path = self.folder / "log.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        with atomic(path) as file:
-            file.writelines(f"{line}\n" for line in lines if _step_of(line) <= step)
-
-    # --- the screen --------------------------------------------------------------------------
+        if self.world.leads:
+            self.log.add(row)
 
     @contextmanager
-    def session(self) -> Iterator[Bar]:
-        """The progress bar, and a Ctrl-C that waits for the end of the step."""
+    def _interruptible(self) -> Iterator[None]:
+        """A Ctrl-C that waits for the end of the step."""
 
         def stop(*_: object) -> None:
             if self.stopping:
@@ -324,26 +375,7 @@ class _Run:
         mine = threading.current_thread() is threading.main_thread()
         before = signal.signal(signal.SIGINT, stop) if mine else None
         try:
-            with self.screen.bar("training", self.at.schedule.total) as bar:
-                yield bar
+            yield
         finally:
             if mine:
                 signal.signal(signal.SIGINT, before)
-
-    def _show(self, bar: Bar, loss: float) -> None:
-        at, settings = self.at, self.settings
-        per_epoch = math.ceil(self.parts.data.epoch / (settings.batch * settings.accumulation))
-        epoch, batch = divmod(at.step - 1, per_epoch)
-        bar.to(
-            at.step,
-            at.schedule.total,
-            f"loss {loss:.3f} · {at.tokens / max(at.seconds, 1e-9):,.0f} tokens/s · "
-            f"epoch {epoch + 1}, batch {batch + 1:,}/{per_epoch:,}",
-        )
-
-
-def _step_of(line: str) -> float:
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError):
-        return math.inf

@@ -1,20 +1,117 @@
-"""The loss: cross-entropy of the next token, over targets alone."""
+"""The loss: cross-entropy of the next token, over targets alone.
+
+A vocabulary is wide, so logits are most of the memory of a small decoder's training. They are made
+a chunk of targets at a time, and each chunk is turned into its share of the gradient at once: no
+logits are kept for the backward pass, and the exponentials are taken once instead of twice.
+"""
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.nn import functional as F
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from transformer.decoder import Decoder
+
+CHUNK = {"cpu": 1 << 21}  # logits made together: as many as a cache holds, …
+GPU_CHUNK = 1 << 25  # … or as give a GPU work for all its cores, …
+ROWS = 256  # … but of so many targets, since each chunk reads the whole matrix
 
 
 def summed(model: Decoder, x: Tensor, y: Tensor) -> tuple[Tensor, int]:
     """Summed negative log-likelihood in nats of the targets (y ≥ 0), and how many there are.
 
-    x and y are ids (B, T). Logits are made only where there is a target.
+    x and y are ids (B, T). Logits are made only where there is a target; in the number format of
+    autocast where that is on, but the loss is float32.
     """
     wanted = y >= 0
-    hidden = model.hidden(x)
     targets = y[wanted]
-    logits = model.head(hidden[wanted] if len(targets) < y.numel() else hidden.flatten(0, 1))
-    return F.cross_entropy(logits.float(), targets, reduction="sum"), len(targets)
+    hidden = model.hidden(x)
+    hidden = hidden[wanted] if len(targets) < y.numel() else hidden.flatten(0, 1)
+    weight = model.unembed_weight
+    weight = weight if torch.is_grad_enabled() else weight.detach()  # a parameter asks for more
+    nats: Tensor = _Summed.apply(hidden, weight, targets)  # type: ignore[no-untyped-call]
+    return nats, len(targets)
+
+
+class Objective(nn.Module):
+    """A model as what training makes smaller, in one call: what several processes share out."""
+
+    def __init__(self, model: Decoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Summed nats of the targets, of which there may be none."""
+        return summed(self.model, x, y)[0]
+
+
+class _Summed(torch.autograd.Function):
+    """Summed cross-entropy of hidden (N, C) times weight (V, C) with targets (N,).
+
+    The forward pass works out the gradients for a loss that counts once, in `ctx.made`; the
+    backward pass only scales them, in place, so it can be taken but once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        kind = hidden.device.type
+        wanted = ctx.needs_input_grad[:2]
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        with torch.autocast(kind, enabled=False):
+            nats, ctx.made = _chunked(hidden.to(dtype), weight.to(dtype), targets, wanted)
+        ctx.dtypes = hidden.dtype, weight.dtype
+        return nats
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+        made, ctx.made = ctx.made, None
+        if made is None:
+            raise RuntimeError("the gradient of this loss was taken before: compute it anew")
+        found = (
+            None if gradient is None else gradient.to(dtype).mul_(scale)
+            for gradient, dtype in zip(made, ctx.dtypes, strict=True)
+        )
+        return *found, None
+
+
+Made = tuple[Tensor | None, Tensor | None]
+
+
+def _chunked(
+    hidden: Tensor, weight: Tensor, targets: Tensor, wanted: tuple[bool, bool]
+) -> tuple[Tensor, Made]:
+    """The summed loss, and what is `wanted` of its gradients for hidden states and weight."""
+    size = max(CHUNK.get(hidden.device.type, GPU_CHUNK) // len(weight), ROWS)
+    of_hidden = torch.empty_like(hidden) if wanted[0] else None
+    of_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted[1] else None
+    room = hidden.new_empty(min(size, len(targets)), len(weight))  # new memory is slow
+    room_of_shares = torch.empty_like(room, dtype=torch.float32)
+    nats = hidden.new_zeros((), dtype=torch.float32)
+    for start in range(0, len(targets), size):
+        states, chosen = hidden[start : start + size], targets[start : start + size, None]
+        logits = torch.mm(states, weight.T, out=room[: len(states)])
+        right, top = logits.gather(1, chosen).float(), logits.amax(dim=1, keepdim=True).float()
+        shares = room_of_shares[: len(states)]
+        torch.softmax(logits, 1, torch.float32, out=shares)
+        # The largest share cannot vanish, so that from it the sum of all is known exactly.
+        nats += (top - shares.amax(dim=1, keepdim=True).log() - right).sum()
+        if any(wanted):
+            shares.scatter_add_(1, chosen, shares.new_full(chosen.shape, -1))
+            slopes = shares.to(weight.dtype)
+            if of_hidden is not None:
+                torch.mm(slopes, weight, out=of_hidden[start : start + size])
+            if of_weight is not None:
+                _add_product(of_weight, slopes.T, states)
+    return nats, (of_hidden, of_weight)
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left · right, also where `total` is in a finer number format."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from pipeline.training.distributed import like
 from pipeline.training.muon import Muon
 
 Optimizers = list[torch.optim.Optimizer]
@@ -57,10 +58,12 @@ def state_tensors(found: Optimizers) -> dict[str, torch.Tensor]:
 def restore_state(found: Optimizers, tensors: dict[str, torch.Tensor]) -> None:
     """The inverse of `state_tensors`, into optimizers over the same parameters."""
     states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in found]
+    over = [[p for group in o.param_groups for p in group["params"]] for o in found]
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             _, number, parameter, key = name.split(".")
-            states[int(number)].setdefault(int(parameter), {})[key] = tensor
+            laid_out = like(tensor, over[int(number)][int(parameter)])
+            states[int(number)].setdefault(int(parameter), {})[key] = laid_out
     for optimizer, state in zip(found, states, strict=True):
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -12,6 +12,8 @@ from pipeline.training.schedule import Schedule
 EVALUATION_SHARE = 0.1  # of the time, at most
 EVALUATIONS = 20  # in a run, at most
 SLACK = 1.1  # a long run is slower than a few seconds of timing: heat, other programs
+SMOOTHING = 0.95  # of the training loss, by which a run that goes astray is recognized
+ASTRAY = (1.3, 0.5)  # times the lowest smoothed loss, and so many nats more
 
 
 @dataclass(frozen=True)
@@ -19,17 +21,22 @@ class FitSettings:
     """How to train. `minutes` or `epochs` is the budget: how much, not what.
 
     `key` names everything else that shapes the result; a checkpoint of another key is not resumed.
+    `passes` over the data are enough, whatever the minutes (0: never enough).
     """
 
+    name: str  # the settings' section, for messages
     key: str
     minutes: float
     epochs: float
-    batch: int
+    batch: int  # rows of one pass
     accumulation: int
     learning_rate: float
     weight_decay: float
     patience: int
     train: Train
+    passes: float = 0.0
+    grows: bool = False  # whether the batch may become larger where that trains faster
+    compiles: bool = False  # whether all batches have one shape, so that blocks may be compiled
     clip: float = 1.0
 
 
@@ -43,23 +50,47 @@ class Progress:
     planned: int  # steps of the budget, before any early decay
     schedule: Schedule
     every: int  # steps between evaluations
-    dtype: str  # of the matrix products
+    way: dict[str, Any]  # how it is computed: what gives the same numbers again
+    compiled: bool  # whether the blocks are
+    update: int  # samples of one update, over all processes
+    rows: int  # of one pass in one process
     step: int = 0
+    samples: int = 0
     tokens: int = 0
     seconds: float = 0.0
     best: float = math.inf  # bits per byte
     best_step: int = 0
     waiting: int = 0  # evaluations since the best
+    share: float = 1.0  # of the learning rate, after setbacks
+    setbacks: int = 0
+    in_a_row: int = 0  # setbacks since the last better evaluation
+    smooth: float = math.nan  # training loss
+    lowest: float = math.inf
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Progress:
         return cls(**{**state, "schedule": Schedule(**state["schedule"])})
 
+    @property
+    def late(self) -> bool:
+        """Whether the rate is in its final decay."""
+        return self.step >= self.schedule.decay_from
 
-def steps_of_epochs(settings: FitSettings, epoch: int) -> int:
+    def learned(self, loss: float) -> None:
+        """Take in the loss of a step."""
+        began = math.isnan(self.smooth) or self.step == self.schedule.decay_from
+        self.smooth = loss if began else SMOOTHING * self.smooth + (1 - SMOOTHING) * loss
+        self.lowest = self.smooth if began else min(self.lowest, self.smooth)
+
+    @property
+    def astray(self) -> bool:
+        """Whether the training loss rises far above where it has been."""
+        return self.smooth > ASTRAY[0] * self.lowest + ASTRAY[1]
+
+
+def steps_of_epochs(epochs: float, update: int, epoch: int) -> int:
     """The steps of a budget in passes over `epoch` samples."""
-    per_step = settings.batch * settings.accumulation
-    return max(1, math.ceil(settings.epochs * epoch / per_step))
+    return max(1, math.ceil(epochs * epoch / update))
 
 
 def steps_of_minutes(seconds: float, step: float, evaluation: float) -> int:
@@ -79,7 +110,10 @@ def pace(settings: FitSettings, total: int, step: float, evaluation: float) -> i
 def grown(settings: FitSettings, at: Progress, epoch: int) -> int:
     """The steps of the present budget, for a run that was planned with an earlier one."""
     if settings.epochs:
-        return steps_of_epochs(settings, epoch)
+        return steps_of_epochs(settings.epochs, at.update, epoch)
     if at.epochs or not at.minutes:
         return at.planned
-    return round(at.planned * settings.minutes / at.minutes)
+    steps = round(at.planned * settings.minutes / at.minutes)
+    if settings.passes:
+        steps = min(steps, max(at.planned, steps_of_epochs(settings.passes, at.update, epoch)))
+    return steps

@@ -107,8 +107,8 @@ def test_unknown_stages_and_workspaces(capsys):
 
 def test_a_damaged_checkpoint_and_a_newer_workspace(capsys):
     assert main(["1-5", "--export", "chat.txt", "--persona", "Ana", *SMALL]) == 0
-    last = Path("workspaces/ana/5_pretrained/last/checkpoint.safetensors")
-    last.write_bytes(last.read_bytes()[:-50])
+    for last in Path("workspaces/ana/5_pretrained/last").iterdir():
+        last.write_bytes(last.read_bytes()[:-50])
     assert "is damaged" in refused(capsys, "5", "--epochs", "2")
     toml = Path("workspaces/ana/workspace.toml")
     toml.write_text(toml.read_text("utf-8").replace("version = 1", "version = 9"), "utf-8")

@@ -35,3 +35,10 @@ def test_the_result_is_nearly_orthogonal():
     for shape in ((20, 50), (50, 20)):
         values = torch.linalg.svdvals(muon.orthogonal(torch.randn(shape)).float())
         assert 0.6 < values.min() <= values.max() < 1.3
+
+
+def test_keeping_the_gram_matrix_gives_the_same_though_values_are_far_apart():
+    torch.manual_seed(0)
+    x = torch.randn(40, 40) @ torch.logspace(0, -6, 40).diag() @ torch.randn(40, 90)
+    x = x / x.norm()
+    torch.testing.assert_close(muon._by_gram(x), muon._directly(x), rtol=0, atol=2e-3)

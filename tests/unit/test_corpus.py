@@ -1,7 +1,10 @@
-"""Plain text: the last tenth of the bytes is validation, characters stay whole, nothing is lost."""
+"""A corpus: every kind of file, its parts, and nothing lost, doubled or cut."""
 
 from __future__ import annotations
 
+import json
+import sys
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -10,12 +13,56 @@ from hypothesis import strategies as st
 
 from minbpe import RegexTokenizer
 from minbpe.regex import PATTERNS
-from pipeline.corpus import Corpus, piece
-from pipeline.errors import DataError
+from pipeline.corpus import Corpus, pieces, readers, size
+from pipeline.corpus.files import files, part_of
+from pipeline.errors import DataError, SettingsError
+
+PARTS = ("train", "val", "test")
+
+
+def documents(paths, part, column=""):
+    """The whole documents of one part."""
+    found, open_text = [], ""
+    for piece in pieces(Corpus(tuple(paths), column), part):
+        *whole, last = piece.texts
+        for text in whole:
+            found.append(open_text + text)
+            open_text = ""
+        open_text += last
+        if piece.ends_document:
+            found.append(open_text)
+            open_text = ""
+    assert not open_text
+    return found
 
 
 def whole(paths, part):
-    return "".join(piece.text for piece in Corpus(paths).pieces(part))
+    return "".join(documents(paths, part))
+
+
+def small_pieces(monkeypatch, amount):
+    monkeypatch.setattr(readers, "PIECE", amount)
+
+
+def write_jsonl(path, texts, column="text", **others):
+    rows = [json.dumps({column: text, **others}, ensure_ascii=False) for text in texts]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def write_parquet(path, texts, column="text", **others):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs the extra pyarrow")
+    from pyarrow import parquet
+
+    columns = {column: texts, **{name: [v] * len(texts) for name, v in others.items()}}
+    parquet.write_table(pyarrow.table(columns), path, row_group_size=100)
+    return path
+
+
+WRITERS = {".jsonl": write_jsonl, ".parquet": write_parquet}
+
+
+# --- plain text ------------------------------------------------------------------------------
 
 
 def test_the_last_tenth_of_the_bytes_is_validation(tmp_path):
@@ -36,43 +83,195 @@ def test_both_parts_together_are_the_text(tmp_path_factory, texts):
 
 
 def test_pieces_end_where_no_word_is_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr(piece, "SIZE", 50)
+    small_pieces(monkeypatch, 50)
     text = "some words here\n\n  and more of them\nagain\n" * 30
     (tmp_path / "a.txt").write_bytes(text.encode())
-    found = [part.text for part in Corpus([tmp_path]).pieces("train")]
+    found = [piece.texts[0] for piece in pieces(Corpus((tmp_path,)), "train")]
     assert len(found) > 10
-    for before, following in pairwise(found):
-        assert not before[-1].isspace() or before[-1] == "\n"
-        assert not following[0].isspace() or (following[0] == " " and not before[-1].isspace())
+    for piece, following in pairwise(found):
+        assert not piece[-1].isspace() or piece[-1] == "\n"
+        assert not following[0].isspace() or (following[0] == " " and not piece[-1].isspace())
 
 
 def test_reading_in_pieces_gives_the_ids_of_the_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(piece, "SIZE", 64)
+    small_pieces(monkeypatch, 64)
     text = "\u3000One line.\n\u3000\n\u3000Another  line\r\n\r\n\tand 'more'\n\n\nof it 😂\n" * 40
     (tmp_path / "a.txt").write_bytes(text.encode())
-    found = [part.text for part in Corpus([tmp_path]).pieces("train")]
+    found = [t for piece in pieces(Corpus((tmp_path,)), "train") for t in piece.texts]
     assert len(found) > 10
     for pattern in PATTERNS:
         tokenizer = RegexTokenizer.train(text, 350, pattern)
         assert [i for t in found for i in tokenizer.encode(t)] == tokenizer.encode("".join(found))
 
 
-def test_each_file_is_a_document_and_none_comes_twice(tmp_path):
-    for name in "ab":
-        (tmp_path / f"{name}.TXT").write_bytes(b"text\n" * 100)
-    corpus = Corpus([tmp_path, tmp_path / "a.TXT"])
-    assert [part.ends_document for part in corpus.pieces("train")] == [True, True]
-    assert corpus.bytes("train") + corpus.bytes("val") == 1000
+def test_small_files_share_a_piece_and_stay_documents(tmp_path):
+    for number in range(50):
+        (tmp_path / f"{number:02}.txt").write_bytes(b"text %d\n" % number)
+    found = list(pieces(Corpus((tmp_path,)), "train"))
+    assert len(found) == 1
+    assert found[0].texts[:3] == ("text 0\n", "text 1\n", "text 2\n")
+    assert found[0].ends_document
+
+
+# --- rows ------------------------------------------------------------------------------------
+
+TEXTS = st.lists(st.text(max_size=40), min_size=1, max_size=60).filter(any)
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+@settings(max_examples=40)
+@given(texts=TEXTS, amount=st.sampled_from([8, 64, 1 << 20]))
+def test_every_row_comes_once_and_whole(tmp_path_factory, ending, texts, amount):
+    path = WRITERS[ending](tmp_path_factory.mktemp("rows") / f"rows{ending}", texts)
+    with pytest.MonkeyPatch.context() as patch:
+        small_pieces(patch, amount)
+        assert [t for part in PARTS for t in documents([path], part)] == [t for t in texts if t]
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_the_end_of_the_rows_is_validation(tmp_path, ending):
+    texts = [f"row {n:04} " + "word " * 20 for n in range(1000)]
+    path = WRITERS[ending](tmp_path / f"rows{ending}", texts)
+    assert documents([path], "train") + documents([path], "val") == texts
+    assert 80 <= len(documents([path], "val")) <= 120
+    assert size(Corpus((path,))) == pytest.approx(sum(map(len, texts)), rel=0.3)
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_which_column_is_read(tmp_path, ending):
+    write = WRITERS[ending]
+    one = write(tmp_path / f"one{ending}", ["a"] * 30, "body", likes=3)
+    two = write(tmp_path / f"two{ending}", ["a"] * 30, "body", author="b")
+    usual = write(tmp_path / f"usual{ending}", ["a"] * 30, "text", author="b")
+    assert documents([one], "train")[0] == "a"
+    assert documents([usual], "train")[0] == "a"
+    assert documents([two], "train", "author")[0] == "b"
+    with pytest.raises(SettingsError, match=r"columns body, author; say which .*--corpus-column"):
+        documents([two], "train")
+    with pytest.raises(SettingsError, match="no column title, but body, author"):
+        documents([two], "train", "title")
+    with pytest.raises(SettingsError, match=r"(line|row) 1: column likes holds no text"):
+        documents([one], "train", "likes")
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_rows_without_text_are_passed_over(tmp_path, ending):
+    path = WRITERS[ending](tmp_path / f"rows{ending}", [None, "a", "", "b", None] * 10, "body", n=1)
+    assert whole([path], "train") + whole([path], "val") == "ab" * 10
+
+
+def test_a_long_row_comes_in_pieces(tmp_path, monkeypatch):
+    small_pieces(monkeypatch, 100)
+    path = write_jsonl(tmp_path / "rows.jsonl", ["word " * 200, "short"] * 5)
+    assert documents([path], "train")[:2] == ["word " * 200, "short"]
+    assert len(list(pieces(Corpus((path,)), "train"))) > 30
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    line = json.dumps({"text": "some words " * 90}) + "\n"
+    path.write_text(line * 20_000, encoding="utf-8")  # 20 MB
+    tracemalloc.start()
+    count = sum(len(piece.texts) for piece in pieces(Corpus((path,)), "train"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count > 15_000
+    assert peak < 6 << 20
+
+
+# --- given splits ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("train.txt", "train"),
+        ("test.jsonl", "test"),
+        ("test-00000-of-00001.parquet", "test"),
+        ("train-00003-of-00017.parquet", "train"),
+        ("validation-00000.parquet", "val"),
+        ("wiki.val.jsonl", "val"),
+        ("wiki_test.txt", "test"),
+        ("dev.txt", "val"),
+        ("latest.txt", None),
+        ("trainspotting.txt", None),
+        ("driving test.txt", None),
+        ("my test of time.txt", None),
+        ("contest-1.txt", None),
+        ("12.txt", None),
+    ],
+)
+def test_what_a_name_tells(name, part):
+    assert part_of(name) == part
+
+
+def test_a_given_split_is_honoured(tmp_path):
+    for name in ("train", "validation", "test"):
+        (tmp_path / f"{name}.txt").write_text(f"{name} text\n" * 50, encoding="utf-8")
+    for part, name in zip(PARTS, ("train", "validation", "test"), strict=True):
+        assert whole([tmp_path], part) == f"{name} text\n" * 50
+
+
+def test_folders_tell_the_split_too(tmp_path):
+    for name in ("train", "val"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "deep" / "a.txt").write_text(f"{name}\n" * 50, encoding="utf-8")
+    assert set(whole([tmp_path], "train").split()) == {"train"}
+    assert set(whole([tmp_path], "val").split()) == {"val"}
+
+
+def test_beside_a_test_a_little_of_the_rest_is_validation(tmp_path):
+    (tmp_path / "train.txt").write_text("0123456789" * 1000, encoding="utf-8")
+    (tmp_path / "test.txt").write_text("test " * 40, encoding="utf-8")
+    assert len(whole([tmp_path], "train")) == 9900
+    assert len(whole([tmp_path], "val")) == 100
+    assert whole([tmp_path], "test") == "test " * 40
+
+
+def test_a_split_with_nothing_to_train_on_is_none(tmp_path):
+    (tmp_path / "test.txt").write_text("0123456789" * 100, encoding="utf-8")
+    assert len(whole([tmp_path], "train")) == 900
+    assert len(whole([tmp_path], "val")) == 100
+
+
+# --- bad input -------------------------------------------------------------------------------
 
 
 def test_bad_corpora_are_refused_in_words(tmp_path):
     with pytest.raises(DataError, match="There is no"):
-        Corpus([tmp_path / "missing.txt"])
-    with pytest.raises(DataError, match=r"holds no \.txt, \.jsonl, \.parquet file"):
-        Corpus([tmp_path])
+        files([tmp_path / "missing.txt"])
     (tmp_path / "empty.txt").touch()
     with pytest.raises(DataError, match="holds no text"):
-        Corpus([tmp_path]).bytes("train")
+        files([tmp_path])
     (tmp_path / "latin.txt").write_bytes("déjà vu ".encode("latin-1") * 50)
     with pytest.raises(DataError, match="not UTF-8"):
         whole([tmp_path], "train")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"{secret", "is not JSON"),
+        (b'"secret"', "is no object"),
+        (b'{"text": "\xff"}', "not UTF-8"),
+    ],
+)
+def test_a_bad_line_is_named_by_its_number_alone(tmp_path, line, reason):
+    path = tmp_path / "rows.jsonl"
+    good = b'{"text": "good"}\n'
+    path.write_bytes(good * 30 + line + b"\n" + good * 30)
+    with pytest.raises(DataError, match=f"line 31 .*{reason}") as error:
+        whole([path], "train")
+    assert "secret" not in str(error.value)
+
+
+def test_a_damaged_parquet_file_and_a_missing_package(tmp_path, monkeypatch):
+    path = write_parquet(tmp_path / "rows.parquet", ["text"] * 50)
+    data = path.read_bytes()
+    for damaged in (b"", data[:-20], b"PAR1" + b"x" * 100):
+        path.write_bytes(damaged or b"x")
+        with pytest.raises(DataError, match="damaged or no Parquet"):
+            whole([path], "train")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(SettingsError, match="pip install pyarrow=="):
+        whole([path], "train")

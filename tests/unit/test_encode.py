@@ -13,8 +13,8 @@ import pytest
 from tests_support import chat_lines
 
 import minbpe
-from pipeline import runner, stage4_encode, texts
-from pipeline.corpus import piece
+from pipeline import runner, shards, stage4_encode, texts
+from pipeline.corpus import readers
 from pipeline.dialogue.template import END, SPECIAL, render
 from pipeline.freshness import shape
 from pipeline.screen import Screen
@@ -50,7 +50,8 @@ def encode(workspace, console, key="k"):
 
 def small_shards(monkeypatch, size=2000):
     """Many shards of little text, encoded in this process."""
-    monkeypatch.setattr(piece, "SIZE", size)
+    for module in (readers, shards):
+        monkeypatch.setattr(module, "PIECE", size)
     monkeypatch.setattr(stage4_encode, "spread", map)
 
 
@@ -63,19 +64,16 @@ def test_the_ids_are_those_of_the_whole_text(workspace, console, monkeypatch):
         expected += render(conversation, tokenizer)[0]
     size = sum(turn.bytes for c in texts.conversations(workspace, "train") for turn in c)
     documents = [""]
-    for part in texts.corpus(workspace).pieces("train"):
-        documents[-1] += part.text
-        documents += [""] if part.ends_document else []
+    for piece in texts.corpus(workspace, "train"):
+        documents[-1] += piece.texts[0]
+        documents += piece.texts[1:]
+        documents += [""] if piece.ends_document else []
     for document in documents[:-1]:
         expected += [*tokenizer.encode(document), tokenizer.special[END]]
     with ArrayFile(workspace.path / ENCODED[0]) as found:
         assert found.values.tolist() == expected
-        assert found.info["bytes"] == size + len("".join(documents).encode())
         assert found.info["chat_bytes"] == size
-        chat = found.values[: found.info["chat_tokens"]].tolist()
-    assert expected[: len(chat)] == chat
-    assert chat[-1] == tokenizer.special[END]
-    assert tokenizer.decode(expected[len(chat) :]).startswith(documents[0][:99])
+        assert found.info["bytes"] == size + len("".join(documents).encode())
     assert len(documents) == 3
     assert set(SPECIAL) == set(tokenizer.special)
 
@@ -87,26 +85,6 @@ def test_the_total_is_what_the_parts_come_to(workspace, console):
         with ArrayFile(workspace.path / name) as part:
             found += part.info["bytes"]
     assert found == texts.size(workspace)
-
-
-def test_many_small_files_share_a_shard(tmp_path, console, monkeypatch):
-    monkeypatch.setattr(stage4_encode, "spread", map)
-    (tmp_path / "many").mkdir()
-    for number in range(400):
-        text = f"File {number} is short, and ends.\n"
-        (tmp_path / "many" / f"{number:03}.txt").write_text(text, encoding="utf-8")
-    made = Workspace.make(tmp_path / "space", {"source.corpus": [str(tmp_path / "many")]})
-    runner.run(made, STAGES[2:3], Screen(console))
-    commits = []
-    real = Resumable.commit
-    monkeypatch.setattr(Resumable, "commit", lambda writer: commits.append(real(writer)))
-    encode(made, console)
-    assert len(commits) == 2  # one of training, one of validation
-    tokenizer = minbpe.load(made.path / TOKENIZER)
-    with ArrayFile(made.path / ENCODED[0]) as found:
-        ends = int((found.values == tokenizer.special[END]).sum())
-        assert ends == sum(p.ends_document for p in texts.corpus(made).pieces("train"))
-        assert found.info["chat_tokens"] == found.info["chat_bytes"] == 0
 
 
 class Killed(BaseException):
@@ -171,15 +149,15 @@ def test_another_input_starts_anew(workspace, console, monkeypatch):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pipeline import runner, stage4_encode
-from pipeline.corpus import piece
+from pipeline import runner, shards, stage4_encode
+from pipeline.corpus import readers
 from pipeline.screen import Screen
 from pipeline.stages import STAGES
 from pipeline.training.arrays import Resumable
 from pipeline.workspace import Workspace
 
 def main():
-    piece.SIZE = 2000
+    readers.PIECE = shards.PIECE = 2000
     at, how = int(sys.argv[2]), int(sys.argv[3])
     real, count = Resumable.commit, []
 

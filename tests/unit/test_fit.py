@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,18 +16,20 @@ import torch
 from rich.console import Console
 
 from pipeline.config import Train
-from pipeline.errors import DataError, WorkspaceError
+from pipeline.errors import DataError, SettingsError, WorkspaceError
 from pipeline.evaluation.bits import Loss, measure, windows
 from pipeline.screen import Screen
-from pipeline.training import checkpoint
-from pipeline.training.batches import Blocks
+from pipeline.training import checkpoint, compiled, sizing
+from pipeline.training.batches import Batch, Blocks, Data
 from pipeline.training.fit import Parts, fit
 from pipeline.training.plan import FitSettings, Progress
+from pipeline.training.step import Stepper
+from pipeline.training.watch import Watch
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
 IDS = np.tile(np.arange(20), 40).astype(np.uint16)
-TRAIN = Train(device="cpu", precision="float32", evaluate_every=10, save_every=60)
+TRAIN = Train(device="cpu", precision="float32", threads=1, evaluate_every=10, save_every=60)
 
 
 class Trial:
@@ -39,12 +43,13 @@ class Trial:
         self.kept: list[int] = []
         self.stop_at: int | None = None
         self.losses: list[float] | None = None
+        self.data: Data = Blocks(IDS, 8, "random", 1)
         folder.mkdir(exist_ok=True)
 
-    def evaluate(self) -> Loss:
+    def evaluate(self, model: torch.nn.Module) -> Loss:
         if self.losses is not None:
             return Loss(self.losses.pop(0), 1, 1)
-        return measure(self.decoder, windows(IDS[:100], 8), 99)
+        return measure(model, windows(IDS[:100], 8), 99)
 
     def sample(self) -> str:
         if self.stop_at is not None and len(self.log()) >= self.stop_at:
@@ -57,6 +62,7 @@ class Trial:
 
     def run(self, steps: int, **changes: object) -> Progress:
         usual = FitSettings(
+            name="pretrain",
             key="k",
             minutes=1.0,
             epochs=steps * 4 / 99,
@@ -70,9 +76,9 @@ class Trial:
         settings = replace(usual, **changes)
         parts = Parts(
             model=self.decoder,
-            data=Blocks(IDS, 8, "random", 1),
+            data=self.data,
             evaluate=self.evaluate,
-            keep=lambda: self.kept.append(len(self.log())),
+            keep=lambda model: self.kept.append(len(self.log())),
             sample=self.sample,
         )
         return fit(parts, settings, self.folder, self.screen)
@@ -82,7 +88,8 @@ class Trial:
 
 
 @pytest.fixture
-def trial(tmp_path, console):
+def trial(tmp_path, console, monkeypatch):
+    monkeypatch.setattr("pipeline.training.device.PROBE_SECONDS", 0.01)
     return lambda name="run": Trial(tmp_path / name, console)
 
 
@@ -195,26 +202,193 @@ def test_accumulation_is_a_larger_batch(trial):
 
 
 def test_minutes_become_steps_by_what_a_step_takes(trial, monkeypatch):
-    monkeypatch.setattr("pipeline.training.fit.seconds", lambda work: 0.1)
+    monkeypatch.setattr("pipeline.training.sizing.seconds", lambda work, world: 0.1)
     end = trial().run(1, epochs=0.0, minutes=0.1)
     assert 50 < end.planned == end.step <= 60
+
+
+@pytest.mark.parametrize("steps", [(3,), (1, 2, 17), (11, 12, 29)])
+def test_a_run_killed_anywhere_ends_like_one_that_never_was(trial, monkeypatch, steps):
+    train = replace(TRAIN, save_steps=5)
+    whole = trial("whole")
+    whole.run(30, train=train)
+    took = Watch.took
+    for step in steps:
+
+        def die(self, at, loss, rate, step=step):
+            if at.step == step:
+                raise SystemExit
+            took(self, at, loss, rate)
+
+        monkeypatch.setattr(Watch, "took", die)
+        with pytest.raises(SystemExit):
+            trial("killed").run(30, train=train)
+    monkeypatch.setattr(Watch, "took", took)
+    last = trial("killed")
+    last.run(30, train=train)
+    assert without_times(last.log()) == without_times(whole.log())
+    assert all(map(torch.equal, last.weights(), whole.weights()))
+
+
+def scales(decoder, number):
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.mul_(number)
+
+
+@pytest.mark.parametrize(("number", "reason"), [(math.nan, "the loss became nan"), (30.0, "rose")])
+def test_a_run_that_goes_astray_goes_back_with_a_lower_rate(trial, number, reason):
+    run = trial()
+    spoiled = []
+
+    def spoil() -> str:
+        if len(run.log()) == 6 and not spoiled:
+            spoiled.append(True)
+            scales(run.decoder, number)
+        return ""
+
+    run.sample = spoil
+    end = run.run(90, train=replace(TRAIN, save_steps=25))
+    assert end.step == 90
+    assert end.setbacks >= 1
+    assert [row["step"] for row in run.log()] == list(range(10, 91, 10))
+    assert run.log()[5]["lr"] < run.log()[0]["lr"]
+    assert run.log()[-1]["val_loss"] < run.log()[0]["val_loss"]
+    assert reason in run.screen.console.file.getvalue()
+
+
+class Greedy(Blocks):
+    """Data whose large batches need more memory than there is, from some sample on."""
+
+    def batch(self, number: int, size: int, late: bool = False) -> Batch:
+        if number >= 40 and size > 1:
+            raise MemoryError
+        return super().batch(number, size, late)
+
+
+def test_when_memory_runs_out_passes_become_smaller_and_updates_stay(trial):
+    losses = []
+    for name, data in (("enough", Blocks), ("little", Greedy)):
+        run = trial(name)
+        run.data = data(IDS, 8, "random", 1)
+        for module in run.decoder.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0  # which units it drops depends on the shape of the batch
+        end = run.run(20, train=replace(TRAIN, evaluate_every=1))
+        losses.append([row["train_loss"] for row in run.log()])
+    assert (end.rows, end.update, end.samples) == (1, 4, 80)
+    assert "memory ran out; going on with 1 rows" in run.screen.console.file.getvalue()
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_when_one_row_is_too_much_blocks_are_recomputed(trial, monkeypatch):
+    whole = trial("whole")
+    whole.run(20, batch=1)
+    take = Stepper.take
+
+    def tight(self, samples, seed, rate, stop=False):
+        if samples.first >= 10 and not self.model.recompute:
+            raise MemoryError
+        return take(self, samples, seed, rate, stop)
+
+    monkeypatch.setattr(Stepper, "take", tight)
+    run = trial()
+    end = run.run(20, batch=1)
+    assert end.way["recompute"]
+    assert "keeping less of each" in run.screen.console.file.getvalue()
+    assert without_times(run.log()) == without_times(whole.log())
+
+
+@pytest.mark.parametrize(("faster", "pays"), [(0.5, True), (0.99, False)])
+def test_blocks_are_compiled_where_that_pays_and_again_when_it_goes_on(
+    trial, monkeypatch, faster, pays
+):
+    turned = []
+    monkeypatch.setattr(sizing, "WORTH_COMPILING", 0.0)
+    monkeypatch.setattr("pipeline.training.sizing.seconds", lambda work, world: 0.1)
+    found = compiled.Trial(cost=1.0, plain=1.0, compiled=faster)
+    monkeypatch.setattr(compiled, "tried", lambda *_: found)
+    monkeypatch.setattr(compiled, "turn_on", lambda *_: turned.append("on"))
+    monkeypatch.setattr(compiled, "turn_off", lambda *_: turned.append("off"))
+    run = trial()
+    run.stop_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        run.run(30, compiles=True)
+    assert ("compiled" in run.screen.console.file.getvalue()) == pays
+    assert turned == ([] if pays else ["off"])
+    trial().run(30, compiles=True)
+    assert turned == (["on"] if pays else ["off"])
+
+
+def test_the_newest_checkpoints_stay_and_a_damaged_one_is_passed_over(trial):
+    train = replace(TRAIN, save_steps=4, keep=3)
+    run = trial()
+    run.run(20, train=train)
+    newest, second, third = checkpoint.Folder(run.folder / "last").files()
+    assert [int(p.stem[5:]) for p in (newest, second, third)] == [20, 16, 12]
+    newest.write_bytes(b"nonsense")
+    second.write_bytes(second.read_bytes()[:-1])
+    again = trial()
+    assert again.run(20, train=train).step == 20
+    assert "continuing from step 12" in again.screen.console.file.getvalue()
+    assert without_times(again.log()) == without_times(run.log())
+
+
+def test_events_for_tensorboard_on_request(trial):
+    pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = trial()
+    run.run(20, train=replace(TRAIN, tensorboard=True))
+    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    found = {e.step: e.value for e in events.Scalars("val_loss")}
+    assert found == pytest.approx({r["step"]: r["val_loss"] for r in run.log()})
+
+
+def test_tensorboard_that_is_not_installed_is_one_line(trial, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(SettingsError, match="pip install tensorboard=="):
+        trial().run(20, train=replace(TRAIN, tensorboard=True))
+
+
+def test_a_terminal_shows_where_the_run_stands(trial):
+    run = trial()
+    run.screen = Screen(Console(file=io.StringIO(), force_terminal=True, width=100))
+    run.run(40)
+    shown = run.screen.console.file.getvalue()
+    for part in ("of 40", "tokens/s", "peak", "GiB", "bits/byte", "left", "it says"):
+        assert part in shown
+
+
+def test_enough_passes_end_a_long_budget_and_more_minutes_extend_it(trial, monkeypatch):
+    monkeypatch.setattr("pipeline.training.sizing.seconds", lambda work, world: 0.01)
+    first = trial()
+    end = first.run(1, epochs=0.0, minutes=10.0, passes=1.0)
+    assert end.planned == end.step == math.ceil(99 / 4)
+    again = trial()
+    assert again.run(1, epochs=0.0, minutes=10.0, passes=1.0).step == end.step
+    longer = trial()
+    assert longer.run(1, epochs=0.0, minutes=2 * end.minutes).step == 2 * end.step
 
 
 def test_a_loss_that_is_no_number_is_said_in_words(trial):
     run = trial()
     with torch.no_grad():
         run.decoder.tokens.weight.fill_(math.nan)
-    with pytest.raises(DataError, match="lower learning_rate"):
+    with pytest.raises(DataError, match=r"set a lower pretrain\.learning_rate"):
         run.run(5)
 
 
 def test_a_damaged_checkpoint_is_refused_in_one_line(trial):
     run = trial()
     run.run(10)
-    path = run.folder / "last" / checkpoint.NAME
-    data = bytearray(path.read_bytes())
+    newest, *older = checkpoint.Folder(run.folder / "last").files()
+    for path in older:
+        path.unlink()
+    data = bytearray(newest.read_bytes())
     data[-10] ^= 1
-    for damaged in (bytes(data), path.read_bytes()[:-100], b""):
-        path.write_bytes(damaged)
+    for damaged in (bytes(data), newest.read_bytes()[:-100], b""):
+        newest.write_bytes(damaged)
         with pytest.raises(WorkspaceError, match="is damaged"):
             trial().run(10)

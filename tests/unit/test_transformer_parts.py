@@ -15,6 +15,7 @@ from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.latent import Latent
 from transformer.linear import Linear
+from transformer.norms import RMSNorm
 from transformer.padding import align
 from transformer.patterns import PATTERNS, Pattern
 from transformer.positions import POSITIONS, NoPosition
@@ -270,3 +271,51 @@ def test_the_table_of_a_position_is_never_rounded(position):
     assert there_and_back.tokens.weight.dtype == torch.bfloat16
     assert torch.equal(there_and_back.position.table, exact)
     assert torch.equal(there_and_back.float().position.table, exact)
+
+
+def test_recomputed_blocks_give_the_same_gradients_with_the_same_dropout():
+    def gradients(recompute):
+        decoder = tiny(dropout=0.3).train()
+        decoder.recompute = recompute
+        torch.manual_seed(1)
+        decoder(torch.tensor([[1, 2, 3, 4], [5, 6, 7, -1]])).sum().backward()
+        return {name: weight.grad for name, weight in decoder.named_parameters()}
+
+    plain, recomputed = gradients(False), gradients(True)
+    torch.testing.assert_close(recomputed, plain, rtol=0, atol=0)
+
+
+def test_recomputing_keeps_less_for_the_backward_pass():
+    def kept(recompute):
+        decoder = tiny().train()
+        decoder.recompute = recompute
+        sizes = []
+
+        def pack(x):
+            sizes.append(x.numel())
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+            decoder(torch.arange(16)[None])
+        return sum(sizes)
+
+    assert kept(True) < kept(False) / 3
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_rms_norm_in_training_has_the_gradients_of_torchs(frozen):
+    norm = RMSNorm(ModelConfig(**TINY))
+    norm.weight.data.normal_()
+    norm.weight.requires_grad_(not frozen)
+    x, grad = torch.randn(2, 3, 5, 16)
+    learned = [] if frozen else [norm.weight]
+
+    def found(apply):
+        inputs = [x.clone().requires_grad_(), *learned]
+        y = apply(inputs[0])
+        return y.detach(), *torch.autograd.grad(y, inputs, grad)
+
+    expected = found(lambda x: F.rms_norm(x, (16,), norm.weight, norm.eps))
+    torch.testing.assert_close(found(norm), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(found(norm), expected)

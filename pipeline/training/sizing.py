@@ -1,0 +1,114 @@
+"""How a run is computed on this machine, all of it measured: rows, number format, threads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import count
+
+from pipeline.errors import DataError
+from pipeline.training import compiled, distributed, memory
+from pipeline.training.device import Machine, candidates, seconds
+from pipeline.training.step import Stepper
+
+WORTH = 1.6  # times the tokens a second that a doubled pass must come near: 2 is perfect
+UPDATES = 1000  # in a pass over the data, that a larger batch leaves at least
+WORTH_COMPILING = 15 * compiled.TYPICAL_SECONDS  # of training, before it is even tried
+
+
+@dataclass(frozen=True)
+class Size:
+    """What was found: how to compute, rows of a pass, samples of an update, seconds of one."""
+
+    machine: Machine
+    rows: int
+    update: int
+    seconds: float
+    compiled: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.machine}{', compiled' if self.compiled else ''}"
+
+
+def size_up(stepper: Stepper, epoch: int) -> Size:
+    """Measure what is fastest and fits. The weights stay, the optimizers' memory goes."""
+    settings, world = stepper.settings, stepper.world
+    rows = fitting(stepper, settings.batch)
+    taken = {
+        machine: _timed(stepper, machine, rows)
+        for machine in candidates(settings.train, stepper.machine.device)
+    }
+    machine = min(taken, key=lambda m: taken[m])
+    update = settings.batch * settings.accumulation * world.size
+    size = Size(machine, rows, update, taken[machine] * math.ceil(update / (rows * world.size)))
+    if settings.grows and machine.device.type != "cpu":
+        size = _grown(stepper, size, epoch)
+    stepper.use(size.machine)
+    return size
+
+
+def fitting(stepper: Stepper, most: int) -> int:
+    """The rows of one pass, at most `most`, that fit into 90 % of the memory."""
+    device = stepper.machine.device
+    rows = memory.largest(stepper.rehearse, most, device, stepper.world)
+    if not rows and not stepper.model.recompute:
+        stepper.model.recompute = True  # slower, but keeps far less
+        rows = memory.largest(stepper.rehearse, most, device, stepper.world)
+    if not rows:
+        raise DataError(out_of_memory(stepper))
+    return rows
+
+
+def compile_if_it_pays(stepper: Stepper, size: Size, left: float) -> Size:
+    """Compile the blocks where, of so many seconds that are left, that gains more than it costs."""
+    if not stepper.settings.compiles or stepper.world.agreed(left < WORTH_COMPILING):
+        return size
+    if stepper.model.recompute or distributed.is_sharded(stepper.model):
+        return size
+    block = stepper.model.config.block
+    trial = compiled.tried(stepper.model, size.rows, block, lambda: stepper.rehearse(size.rows))
+    stepper.use(size.machine)
+    pays = trial is not None and trial.pays(round(left / size.seconds))
+    if trial is None or not stepper.world.agreed(pays):
+        compiled.turn_off(stepper.model)
+        return size
+    return replace(size, seconds=size.seconds * trial.compiled / trial.plain, compiled=True)
+
+
+def compile_again(stepper: Stepper, rows: int) -> None:
+    """Compile the blocks of a run that was compiled before it stopped."""
+    block = stepper.model.config.block
+    compiled.turn_on(stepper.model, rows, block, lambda: stepper.rehearse(rows))
+    stepper.use(stepper.machine)
+
+
+def out_of_memory(stepper: Stepper) -> str:
+    """What to do when not even one row fits."""
+    held = memory.total(stepper.machine.device) / (1 << 30)
+    return (
+        f"Not even one row of {stepper.model.config.block} tokens fits into the memory "
+        f"({held:.1f} GiB); set a smaller model.block or model.size, or close other programs."
+    )
+
+
+def _timed(stepper: Stepper, machine: Machine, rows: int) -> float:
+    stepper.use(machine)
+    firsts = count(rows * stepper.world.size, rows * stepper.world.size)  # other rows each time
+    return seconds(lambda: stepper.rehearse(rows, next(firsts)), stepper.world)
+
+
+def _grown(stepper: Stepper, size: Size, epoch: int) -> Size:
+    """Double the rows while that trains faster, fits, and leaves enough updates a pass."""
+    world = stepper.world
+    stepper.use(size.machine)
+    taken = _timed(stepper, size.machine, size.rows)
+    while 2 * size.update * UPDATES <= epoch:
+        rows = 2 * size.rows
+        if memory.largest(stepper.rehearse, rows, size.machine.device, world) < rows:
+            break
+        doubled = _timed(stepper, size.machine, rows)
+        if world.agreed(2 * taken / doubled < WORTH):
+            break
+        update = max(size.update, rows * world.size)
+        size, taken = replace(size, rows=rows, update=update, seconds=doubled), doubled
+    return size

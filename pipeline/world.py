@@ -1,0 +1,82 @@
+"""Several processes that train as one, as `torchrun` starts them; or this process alone.
+
+The first process leads: it runs every verb as usual and writes all files. The others wait for it to
+call them to a stage that trains, and end when it has no more.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+PATIENCE = timedelta(days=7)  # others wait while the first one encodes a large corpus
+
+
+@dataclass(frozen=True)
+class World:
+    """Which process this is, of how many; `local` counts those on the same machine."""
+
+    rank: int = 0
+    size: int = 1
+    local: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def total(self, *values: float) -> list[float]:
+        """The sums of some numbers over all processes."""
+        if self.size == 1:
+            return list(values)
+        import torch
+        from torch import distributed
+
+        summed = torch.tensor(values, dtype=torch.float64)
+        distributed.all_reduce(summed)
+        return summed.tolist()
+
+    def agreed(self, value: Any) -> Any:
+        """The first process's value, in all of them."""
+        if self.size == 1:
+            return value
+        from torch import distributed
+
+        told = [value]
+        distributed.broadcast_object_list(told, src=0)
+        return told[0]
+
+
+ALONE = World()
+
+
+@cache
+def join() -> World:
+    """The processes that were started together; the first call waits until all are there."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return ALONE
+    import torch
+    from torch import distributed
+
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    backend = "gloo"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local)
+        backend = "cpu:gloo,cuda:nccl"
+    distributed.init_process_group(backend, timeout=PATIENCE)
+    return World(distributed.get_rank(), size, local)
+
+
+def leave() -> None:
+    """End the work together: the first process lets the others go."""
+    if join().size > 1:
+        from torch import distributed
+
+        if join().leads:
+            join().agreed(None)
+        distributed.barrier()
+        distributed.destroy_process_group()
