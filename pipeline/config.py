@@ -196,8 +196,8 @@ class Pretrain:
     )
     chat_share: float | Auto = setting(
         "auto",
-        "Share of the blocks that are the chat's, when there is a corpus too; auto: by size, but a "
-        "tenth at least, and half while the rate decays.",
+        "Share of the blocks that are the chat's, when there is a corpus too, and the square root "
+        "of it (more) while the rate decays; auto: by size, small chats more than that.",
         low=0,
         high=1,
     )

@@ -26,11 +26,12 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Shape:
-    """All that shapes a stage's result."""
+    """All that shapes a stage's result; `parts`: how file names share out a corpus, as a hash."""
 
     settings: dict[str, Any]
     sources: dict[str, list[dict[str, Any]]]
     inputs: dict[str, dict[str, Any]]
+    parts: str
 
     def key(self, version: int) -> str:
         """One hash of it: what a half-done training must agree with to be continued."""
@@ -39,6 +40,7 @@ class Shape:
             self.settings,
             {name: [s["sha256"] for s in found] for name, found in self.sources.items()},
             {name: s["sha256"] for name, s in self.inputs.items()},
+            self.parts,
         ]
         return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -49,7 +51,8 @@ def shape(workspace: Workspace, stage: Stage) -> Shape:
         name: [stamp(path, SOURCE_SUFFIXES) for path in workspace.paths(name)]
         for name in stage.sources
     }
-    return Shape(workspace.stage_settings(stage.settings), sources, _inputs(workspace, stage))
+    inputs, parts = _inputs(workspace, stage), _parts(workspace, stage)
+    return Shape(workspace.stage_settings(stage.settings), sources, inputs, parts)
 
 
 def why(workspace: Workspace, stage: Stage) -> str | None:
@@ -128,6 +131,10 @@ class Reasons:
                 # One that was moved or deleted since: what was made of it is still good.
                 if path.exists() and not same(path, known, SOURCE_SUFFIXES):
                     return f"a file of {name} changed"
+        # Only stages that read a corpus have parts; what was made of a corpus that is gone is good.
+        found = all(path.exists() for path in self.workspace.paths("source.corpus"))
+        if found and record.get("parts", "") != _parts(self.workspace, stage):
+            return "files of source.corpus were renamed to another part"
         return None
 
     def _inputs_changed(self, stage: Stage, record: Record) -> str | None:
@@ -178,6 +185,17 @@ def _inputs(workspace: Workspace, stage: Stage) -> dict[str, dict[str, Any]]:
             known = [((s and workspace.record(s)) or {}).get(r, {}).get(need) for s, r in writers]
             found[need] = next((k for k in known if k and unmoved(path, k)), None) or stamp(path)
     return found
+
+
+def _parts(workspace: Workspace, stage: Stage) -> str:
+    """Which file of the corpus is training, validation or test, as a hash; names are not kept."""
+    paths = workspace.paths("source.corpus")
+    if not paths or "source.corpus" not in stage.sources:
+        return ""
+    from pipeline.corpus.files import files
+
+    parts = " ".join(str(file.part) for file in files(paths))
+    return hashlib.sha256(parts.encode()).hexdigest()[:12]
 
 
 def _maker_of(need: str) -> Stage | None:

@@ -52,7 +52,10 @@ def run(task: Task) -> dict[str, Any]:
             counts[f"{part}_tokens"] = writer.count
             counts[f"{part}_bytes"] = writer.info["bytes"]
     if not counts["train_tokens"]:
-        raise DataError("There is no text to train on; give --export or --corpus.")
+        raise DataError(
+            "There is no text to train on; give --export or --corpus (rows: two or more, as the "
+            "last is validation)."
+        )
     return counts
 
 

@@ -40,7 +40,7 @@ class Given:
         """The settings to record, by dotted name; paths absolute."""
         named: dict[str, Any] = {
             "source.export": [str(p.resolve()) for p in self.export],
-            "source.corpus": [str(p.resolve()) for p in self.corpus],
+            "source.corpus": [str(p.absolute()) for p in self.corpus],
             "source.corpus_column": self.corpus_column,
             "source.persona": self.persona,
             "budget.minutes": self.minutes,

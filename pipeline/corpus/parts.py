@@ -61,10 +61,12 @@ def _divided(corpus: Corpus, found: list[File], part: Part, one_in: int) -> Iter
     """All but the end of some files, or that end, which is one part in so many."""
     sizes = [_size(file, corpus) for file in found]
     cut = sum(sizes) - sum(sizes) // one_in
-    for file, held in zip(found, sizes, strict=True):
+    for at, (file, held) in enumerate(zip(found, sizes, strict=True), 1):
         reader = reader_of(file.path)
         length = reader.length(file.path)
         inside = min(max(cut, 0), held) * length // max(1, held)
+        if not any(sizes[at:]):  # at least one document is held out, however long it is
+            inside = min(inside, reader.last(file.path))
         begin, end = (0, inside) if part == "train" else (inside, length)
         if begin < end:
             yield from reader.read(file.path, corpus.column, begin, end)

@@ -18,7 +18,7 @@ from minbpe.base import replace_surrogates
 from pipeline.errors import DataError, SettingsError
 
 PIECE = 1 << 20  # bytes read at a time
-ROWS = 1024  # taken from a Parquet file at a time
+ROWS = 1 << 14  # taken from a Parquet file at a time, at most
 NEEDED = "pyarrow==26.0.1"
 
 Text = tuple[str, bool]  # and whether a document ends with it
@@ -28,11 +28,13 @@ Text = tuple[str, bool]  # and whether a document ends with it
 class Reader:
     """One kind of file.
 
-    `length(path)` in the reader's unit; `size(path, column)` in bytes of text, about;
-    `read(path, column, begin, end)` the texts that begin between two positions.
+    `length(path)` in the reader's unit, `last(path)` where the last document begins that can not
+    be cut; `size(path, column)` in bytes of text, about; `read(path, column, begin, end)` the texts
+    that begin between two positions.
     """
 
     length: Callable[[Path], int]
+    last: Callable[[Path], int]
     size: Callable[[Path, str], int]
     read: Callable[[Path, str, int, int], Iterator[Text]]
 
@@ -83,16 +85,29 @@ def _jsonl(path: Path, column: str, begin: int, end: int) -> Iterator[Text]:
         if begin:
             file.seek(begin - 1)
             file.readline()
-        at = file.tell()
+        at, seen = file.tell(), False
         while at < end and (line := file.readline()):
             if line.strip():
                 row = _row(path, at, line)
                 column = column or _chosen(path, [k for k in row if _may_be_text(row[k])], row)
-                if column not in row:
+                seen = seen or column in row  # once seen, a row without it has no text
+                if not seen:
                     raise _no_column(path, column, list(row))
-                if text := _text(path, column, row[column], partial(_line, path, at)):
+                if text := _text(path, column, row.get(column), partial(_line, path, at)):
                     yield text, True
             at += len(line)
+
+
+def _last_line(path: Path) -> int:
+    """Where the last line begins that is not blank; the end of the file when there is none."""
+    end = at = path.stat().st_size
+    tail = b""
+    with path.open("rb") as file:
+        while at > 0 and b"\n" not in tail.rstrip():
+            file.seek(begin := max(0, at - PIECE))
+            tail = file.read(at - begin) + tail
+            at = begin
+    return at + tail.rstrip().rfind(b"\n") + 1 if tail.strip() else end
 
 
 def _may_be_text(value: Any) -> bool:
@@ -107,7 +122,7 @@ def _row(path: Path, at: int, line: bytes) -> dict[str, Any]:
         reason = "is no object of named values"
     except UnicodeDecodeError:
         reason = "is not UTF-8"
-    except ValueError:
+    except (ValueError, RecursionError):
         reason = "is not JSON"
     raise DataError(f"{path}, {_line(path, at)} {reason}; mend that line or take it out.") from None
 
@@ -134,7 +149,8 @@ def _opened(path: Path) -> Any:
             f"`pip install {NEEDED}` and run again."
         ) from None
     try:
-        return parquet.ParquetFile(path)
+        # Otherwise a column chunk, often the whole column, is in memory at once.
+        return parquet.ParquetFile(path, pre_buffer=False, buffer_size=PIECE)
     except (ArrowException, OSError):
         raise DataError(f"{path} is damaged or no Parquet file; fetch it again.") from None
 
@@ -147,17 +163,27 @@ def _parquet_rows(path: Path) -> int:
 def _parquet_size(path: Path, column: str) -> int:
     with _opened(path) as file:
         name = _parquet_column(path, file, column)
-        groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
-        columns = [group.column(n) for group in groups for n in range(group.num_columns)]
-        return sum(c.total_uncompressed_size for c in columns if c.path_in_schema == name)
+        groups = range(file.metadata.num_row_groups)
+        return sum(_bytes_of(file.metadata.row_group(number), name) for number in groups)
+
+
+def _bytes_of(group: Any, column: str) -> int:
+    """The bytes of a column in a row group, about."""
+    columns = map(group.column, range(group.num_columns))
+    return sum(c.total_uncompressed_size for c in columns if c.path_in_schema == column)
 
 
 def _parquet_column(path: Path, file: Any, column: str) -> str:
     schema = file.schema_arrow
     if column and column not in schema.names:
         raise _no_column(path, column, schema.names)
-    texts = [f.name for f in schema if str(f.type) in ("string", "large_string", "string_view")]
+    texts = [field.name for field in schema if _holds_text(field.type)]
     return column or _chosen(path, texts, schema.names)
+
+
+def _holds_text(kind: Any) -> bool:
+    kind = getattr(kind, "value_type", kind) if str(kind).startswith("dictionary") else kind
+    return str(kind) in ("string", "large_string", "string_view")
 
 
 def _parquet(path: Path, column: str, begin: int, end: int) -> Iterator[Text]:
@@ -181,7 +207,11 @@ def _parquet(path: Path, column: str, begin: int, end: int) -> Iterator[Text]:
 
 
 def _values(file: Any, group: int, column: str) -> Iterator[Any]:
-    for batch in file.iter_batches(ROWS, row_groups=[group], columns=[column]):
+    """The values of a row group, about a megabyte of them at a time."""
+    rows = file.metadata.row_group(group)
+    each = _bytes_of(rows, column) // max(1, rows.num_rows)
+    at_once = min(ROWS, max(1, PIECE // max(1, each)))
+    for batch in file.iter_batches(at_once, row_groups=[group], columns=[column]):
         yield from batch.column(0).to_pylist()
 
 
@@ -218,9 +248,9 @@ def _text(path: Path, column: str, value: Any, where: Callable[[], str]) -> str:
 
 
 READERS: Mapping[str, Reader] = {
-    ".txt": Reader(_bytes, _bytes, _plain),
-    ".jsonl": Reader(_bytes, _bytes, _jsonl),
-    ".parquet": Reader(_parquet_rows, _parquet_size, _parquet),
+    ".txt": Reader(_bytes, _bytes, _bytes, _plain),
+    ".jsonl": Reader(_bytes, _last_line, _bytes, _jsonl),
+    ".parquet": Reader(_parquet_rows, lambda p: _parquet_rows(p) - 1, _parquet_size, _parquet),
 }
 
 

@@ -103,11 +103,13 @@ class Blocks:
         self.epoch = len(ids) - block if loader == "overlapping" else (len(ids) - 1) // block
 
     def batch(self, number: int, size: int, late: bool = False) -> Batch:
-        numbers = np.arange(number, number + size, dtype=np.int64)
+        return moved(self.rows(np.arange(number, number + size, dtype=np.int64)))
+
+    def rows(self, numbers: Ints) -> Ints:
+        """The ids of samples, (len(numbers), block + 1): a block, and the one that follows it."""
         starts = self.starts(numbers, len(self.ids), self.block, self.seed)
-        rows = self.ids[starts[:, None] + np.arange(self.block + 1)]
-        both = torch.from_numpy(rows.astype(np.int64))
-        return both[:, :-1], both[:, 1:]
+        found: Ints = self.ids[starts[:, None] + np.arange(self.block + 1)].astype(np.int64)
+        return found
 
 
 class Rows:
@@ -148,6 +150,12 @@ class Rows:
                 batches[[0, longest]] = batches[[longest, 0]]
             self._latest = (turn, order)
         return self._latest[1]
+
+
+def moved(rows: Ints) -> Batch:
+    """x and y of rows of ids: all but the last, and all but the first."""
+    both = torch.from_numpy(rows)
+    return both[:, :-1], both[:, 1:]
 
 
 def trimmed(rows: NDArray[np.integer]) -> Batch:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from minbpe import RegexTokenizer
 from minbpe.regex import PATTERNS
 from pipeline.corpus import Corpus, pieces, readers, size
-from pipeline.corpus.files import files, part_of
+from pipeline.corpus.files import files
 from pipeline.errors import DataError, SettingsError
 
 PARTS = ("train", "val", "test")
@@ -160,6 +160,35 @@ def test_rows_without_text_are_passed_over(tmp_path, ending):
     assert whole([path], "train") + whole([path], "val") == "ab" * 10
 
 
+@pytest.mark.parametrize("ending", WRITERS)
+def test_however_long_the_last_row_is_it_is_held_out(tmp_path, ending):
+    texts = ["short", "word " * 5000]
+    path = WRITERS[ending](tmp_path / f"rows{ending}", texts)
+    if ending == ".jsonl":
+        path.write_bytes(path.read_bytes() + b"\n \n")
+    assert [documents([path], part) for part in PARTS] == [["short"], ["word " * 5000], []]
+
+
+def test_a_row_without_the_column_has_no_text(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a"}\n{"id": 1}\n{"text": "b"}\n{"text": "c"}\n', encoding="utf-8")
+    assert documents([path], "train") + documents([path], "val") == ["a", "b", "c"]
+
+
+def test_halves_of_characters_and_categories_are_text_too(tmp_path):
+    path = write_jsonl(tmp_path / "rows.jsonl", ["a"])
+    path.write_bytes(b'\xef\xbb\xbf{"text": "a\\ud83d\\ude02b\\ud800"}\r\n' + path.read_bytes())
+    assert documents([path], "train") == ["a😂b\ufffd"]
+    pyarrow = pytest.importorskip("pyarrow", reason="needs the extra pyarrow")
+    from pyarrow import parquet
+
+    column = pyarrow.array(["a", "b", None, "c"]).dictionary_encode()
+    nested = pyarrow.array([{"x": 1, "y": "no"}] * 4)
+    parquet.write_table(pyarrow.table({"n": nested, "body": column}), tmp_path / "a.parquet")
+    found = [t for part in PARTS for t in documents([tmp_path / "a.parquet"], part)]
+    assert found == ["a", "b", "c"]
+
+
 def test_a_long_row_comes_in_pieces(tmp_path, monkeypatch):
     small_pieces(monkeypatch, 100)
     path = write_jsonl(tmp_path / "rows.jsonl", ["word " * 200, "short"] * 5)
@@ -180,29 +209,6 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
 
 
 # --- given splits ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "part"),
-    [
-        ("train.txt", "train"),
-        ("test.jsonl", "test"),
-        ("test-00000-of-00001.parquet", "test"),
-        ("train-00003-of-00017.parquet", "train"),
-        ("validation-00000.parquet", "val"),
-        ("wiki.val.jsonl", "val"),
-        ("wiki_test.txt", "test"),
-        ("dev.txt", "val"),
-        ("latest.txt", None),
-        ("trainspotting.txt", None),
-        ("driving test.txt", None),
-        ("my test of time.txt", None),
-        ("contest-1.txt", None),
-        ("12.txt", None),
-    ],
-)
-def test_what_a_name_tells(name, part):
-    assert part_of(name) == part
 
 
 def test_a_given_split_is_honoured(tmp_path):
@@ -252,6 +258,7 @@ def test_bad_corpora_are_refused_in_words(tmp_path):
     ("line", "reason"),
     [
         (b"{secret", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
         (b'"secret"', "is no object"),
         (b'{"text": "\xff"}', "not UTF-8"),
     ],

@@ -1,0 +1,91 @@
+"""The split that file names give, and names that only sound like it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import freshness, runner
+from pipeline.corpus.files import files, parts_of
+from pipeline.screen import Screen
+from pipeline.stages import by_name
+from pipeline.workspace import Workspace
+
+
+def told(*ways):
+    return dict(zip(ways, parts_of([Path(way) for way in ways]), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("way", "part"),
+    [
+        ("atlas/test-00000-of-00001.parquet", "test"),
+        ("atlas/test-00000-of-00001-a09b74b3ef9c3b56.parquet", "test"),
+        ("atlas/data/validation.jsonl", "val"),
+        ("val.txt", "val"),
+        ("Dev.TXT", "val"),
+        ("valid_3.txt", "val"),
+        ("atlas/test/a/b.txt", "test"),
+        ("atlas/eval/train.txt", "train"),
+        ("test/training-1.txt", "train"),
+        ("wiki.test.jsonl", "test"),
+        ("wiki-valid.00001-of-00008.jsonl", "val"),
+        ("other/wiki.test.jsonl", None),
+        ("latest.txt", None),
+        ("trainspotting.txt", None),
+        ("test-of-time.txt", None),
+        ("acid-test.txt", None),
+        ("driving test.txt", None),
+        ("12.txt", None),
+        ("contest/evaluations.txt", None),
+        ("developer.txt", None),
+    ],
+)
+def test_names(way, part):
+    assert told("wiki.train.jsonl", "wiki-train.00000-of-00008.jsonl", way)[way] == part
+
+
+def test_a_name_behind_another_needs_a_sibling_in_its_folder():
+    assert told("a/book.txt", "a/book-test.txt")["a/book-test.txt"] == "test"
+    assert told("a/book.txt", "b/book-test.txt")["b/book-test.txt"] is None
+
+
+def test_names_that_leave_nothing_to_train_on_are_only_names():
+    assert told("test/a.txt", "test/b.txt") == {"test/a.txt": None, "test/b.txt": None}
+
+
+def put(folder, **texts):
+    folder.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+
+
+def test_the_parts_of_a_data_set_may_be_given_one_by_one_and_a_file_twice(tmp_path):
+    for name in ("train", "test"):
+        put(tmp_path / name, a="aaaa")
+    given = [tmp_path / "train", tmp_path / "test", tmp_path / "train" / "a.txt"]
+    assert [file.part for file in files(given)] == ["train", "test"]
+
+
+@pytest.mark.skipif("os.name == 'nt'", reason="links need rights there")
+def test_a_link_is_what_its_own_name_says(tmp_path):
+    (tmp_path / "blob").write_text("aaaa", encoding="utf-8")
+    put(tmp_path / "set", train="a")
+    (tmp_path / "set" / "test.jsonl").symlink_to(tmp_path / "blob")
+    found = {file.path.name: file.part for file in files([tmp_path / "set"])}
+    assert found == {"train.txt": "train", "test.jsonl": "test"}
+
+
+def test_a_file_renamed_to_another_part_makes_stages_stale(tmp_path, console):
+    folder = tmp_path / "corpus"
+    put(folder, a="some text " * 300, test="tt")
+    workspace = Workspace.make(tmp_path / "space", {"source.corpus": [str(folder)]})
+    stage = by_name("tokenizer")
+    runner.run(workspace, [stage], Screen(console))
+    before = freshness.shape(workspace, stage).key(1)
+    (folder / "test.txt").rename(folder / "rest.txt")
+    assert "renamed to another part" in freshness.why(workspace, stage)
+    assert freshness.shape(workspace, stage).key(1) != before
+    (folder / "rest.txt").rename(folder / "test.txt")
+    assert freshness.why(workspace, stage) is None
