@@ -230,8 +230,10 @@ class Dialogues:
 class Finetune:
     """Stage 7."""
 
-    method: Literal["full", "lora"] = setting(
-        "full", "full: every weight learns; lora: small matrices beside frozen ones."
+    method: Literal["full", "lora", "qlora"] = setting(
+        "full",
+        "full: every weight learns; lora: small matrices beside frozen ones; "
+        "qlora: the frozen ones in four bits (needs bitsandbytes).",
     )
     rank: int = setting(16, "LoRA: rank of the added matrices.", low=1)
     alpha: float = setting(32.0, "LoRA: their weight is alpha / rank.", low=0)

@@ -74,6 +74,7 @@ def run(task: Task) -> dict[str, Any]:
             patience=settings.patience,
             train=task.settings.train,
             grows=settings.batch == "auto",
+            compiles=True,
         )
         end = fit(parts, fitting, task.folder, task.screen, task.world)
     if task.world.leads:

@@ -14,7 +14,7 @@ from pipeline.report.curves import draw_curves
 from pipeline.runner import Task
 from pipeline.serving.package import package
 from pipeline.stages import DIALOGUES, FINETUNED, PRETRAINED, TOKENIZER
-from pipeline.training import auto, lora
+from pipeline.training import auto, lora, quantized
 from pipeline.training.arrays import ArrayFile
 from pipeline.training.batches import Rows
 from pipeline.training.device import prepare
@@ -31,10 +31,13 @@ def run(task: Task) -> dict[str, Any]:
     tokenizer = minbpe.load(task.path(TOKENIZER))
     decoder = load(task.path(PRETRAINED)).to(prepare(task.settings.train, task.world))
     adapter = task.folder / "adapter"
-    use_lora = settings.method == "lora"
-    model = lora.adapted(decoder, settings) if use_lora else decoder
-    total = sum(p.numel() for p in model.parameters())
+    total = sum(p.numel() for p in decoder.parameters())
+    if settings.method == "qlora":
+        quantized.pack(decoder)
+    adapts = settings.method != "full"
+    model = lora.adapted(decoder, settings) if adapts else decoder
     learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    total += learning if adapts else 0
     task.screen.note(
         f"{settings.method}: {learning:,} of {total:,} parameters learn ({learning / total:.2%})"
     )
@@ -45,15 +48,16 @@ def run(task: Task) -> dict[str, Any]:
             return measure(objective, row_batches(val.values), val.info["bytes"], task.world)
 
         def keep(whole: Decoder) -> None:
-            if use_lora:
+            if adapts:
                 lora.save_adapter(model, adapter)
             else:
                 save(whole, task.path(FINETUNED))
 
         persona = persona_of(task.workspace)
+        batch = auto.finetune_batch(settings.batch, decoder.config.block)
         parts = Parts(
             model=decoder,
-            data=Rows(train.values, task.settings.train.seed),
+            data=Rows(train.values, task.settings.train.seed, batch),
             evaluate=evaluate,
             keep=keep,
             sample=sampler(decoder, tokenizer, opening(persona, tokenizer)),
@@ -65,7 +69,7 @@ def run(task: Task) -> dict[str, Any]:
             minutes=task.budget["minutes"],
             epochs=task.budget["epochs"],
             passes=auto.FINETUNE_PASSES if task.settings.budget.minutes == "auto" else 0.0,
-            batch=auto.finetune_batch(settings.batch, decoder.config.block),
+            batch=batch,
             accumulation=settings.accumulation,
             learning_rate=rate,
             weight_decay=settings.weight_decay,
@@ -74,8 +78,10 @@ def run(task: Task) -> dict[str, Any]:
         )
         end = fit(parts, fitting, task.folder, task.screen, task.world)
     if task.world.leads:
-        if use_lora:
-            save(lora.merged(load(task.path(PRETRAINED)), adapter), task.path(FINETUNED))
+        if adapts:
+            base = load(task.path(PRETRAINED)).to(decoder.tokens.weight.device)
+            base = quantized.rounded(base) if settings.method == "qlora" else base
+            save(lora.merged(base, adapter), task.path(FINETUNED))
         package(task.workspace, task.path(FINETUNED), end.best)
         draw_curves(task.folder / "log.jsonl", task.folder / "loss.png", "Fine-tuning")
     return {

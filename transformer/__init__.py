@@ -24,6 +24,7 @@ Read the files in this order; each adds one idea:
     batched.py      the same for several prompts at once
     blank.py        a decoder to put weights into
     single.py       the same for one token of the usual decoder, in compiled loops (kernels.py)
+    graphed.py      the same on a CUDA device, as one launch
     files.py        files that appear whole or not at all
     io.py           a model as a folder
     pretrained/     published weights in this decoder, and this decoder as others publish theirs

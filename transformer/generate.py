@@ -9,6 +9,7 @@ from torch import Tensor
 
 from transformer.cache import Cache
 from transformer.decoder import Decoder
+from transformer.graphed import graphed
 from transformer.sampling import Sampling, choose
 
 
@@ -43,7 +44,7 @@ def generate(
     forbidden = marked(decoder, forbidden_ids) if forbidden_ids else None
     from transformer.single import single  # compiled code takes a moment to load
 
-    fast = single(decoder)
+    fast = single(decoder) or graphed(decoder)
     training = decoder.training
     decoder.eval()
     try:

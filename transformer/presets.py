@@ -72,6 +72,19 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "dropout": 0.0,
         "rope_base": 100_000.0,
     },
+    # Dubey et al. 2024, "The Llama 3 Herd of Models", arXiv 2407.21783, table 3.
+    "llama3-8b": {
+        "vocab_size": 128_256,
+        "block": 8192,
+        "width": 4096,
+        "layers": 32,
+        "heads": 32,
+        "kv_heads": 8,
+        "hidden": 14_336,
+        "dropout": 0.0,
+        "tied": False,
+        "rope_base": 500_000.0,
+    },
 }
 
 

@@ -73,4 +73,4 @@ def finetune_rate(setting: float | str, method: str, width: int) -> float:
     """Peak rate of fine-tuning: gentle when all weights move."""
     if setting != "auto":
         return float(setting)
-    return {"full": 0.025, "lora": 0.25}[method] * learning_rate("auto", width)
+    return {"full": 0.025, "lora": 0.25, "qlora": 0.25}[method] * learning_rate("auto", width)

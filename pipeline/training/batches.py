@@ -20,6 +20,9 @@ Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
 Batch = tuple[torch.Tensor, torch.Tensor]
 
+POOL = 32  # batches whose rows are sorted by length
+ROWS_AT_ONCE = 4096  # rows whose lengths are counted together
+
 
 class Data(Protocol):
     """What the training loop needs of training data."""
@@ -108,14 +111,43 @@ class Blocks:
 
 
 class Rows:
-    """Padded rows of shape (N, 2, T): x and y, each filled up with -1."""
+    """Padded rows of shape (N, 2, T): x and y, each filled up with -1.
 
-    def __init__(self, rows: NDArray[np.integer], seed: int) -> None:
-        self.rows, self.seed, self.epoch = rows, seed, len(rows)
+    Rows of like length come together, so that little padding is computed: each pass puts the rows
+    in an order of its own, sorts every `POOL` batches of it by length, and shuffles the batches.
+    A batch of `size` rows, or of a divisor of it, lies within one of these. The one with the
+    longest row comes first, so that what does not fit into the memory is known at once.
+    """
+
+    def __init__(self, rows: NDArray[np.integer], seed: int, size: int) -> None:
+        self.rows, self.seed, self.size, self.epoch = rows, seed, size, len(rows)
+        parts = (rows[at : at + ROWS_AT_ONCE, 0] for at in range(0, len(rows), ROWS_AT_ONCE))
+        self.lengths = np.concatenate([(part >= 0).sum(axis=1) for part in parts])
+        self._latest = (-1, self.lengths)  # a pass, and its order
 
     def batch(self, number: int, size: int, late: bool = False) -> Batch:
-        numbers = np.arange(number, number + size, dtype=np.int64)
-        return trimmed(self.rows[shuffled(numbers, self.epoch, self.seed)])
+        passes, at = np.divmod(np.arange(number, number + size), self.epoch)
+        parts = [self._order(int(turn))[at[passes == turn]] for turn in np.unique(passes)]
+        return trimmed(self.rows[np.concatenate(parts)])
+
+    def _order(self, turn: int) -> Ints:
+        """The numbers of the rows as one pass serves them."""
+        if self._latest[0] != turn:
+            numbers = np.arange(turn * self.epoch, (turn + 1) * self.epoch)
+            order = shuffled(numbers, self.epoch, self.seed)
+            pools = (numbers // self.size - numbers[0] // self.size) // POOL
+            order = order[np.lexsort((self.lengths[order], pools))]
+            # The batches that it shares with the passes before and after stay where they are.
+            first = -numbers[0] % self.size
+            whole = max(0, self.epoch - first) // self.size
+            batches = order[first : first + whole * self.size].reshape(whole, self.size)
+            if whole:
+                turns = np.arange(turn * whole, (turn + 1) * whole)
+                batches[:] = batches[shuffled(turns, whole, self.seed + 1)]
+                longest = self.lengths[batches].max(axis=1).argmax()
+                batches[[0, longest]] = batches[[longest, 0]]
+            self._latest = (turn, order)
+        return self._latest[1]
 
 
 def trimmed(rows: NDArray[np.integer]) -> Batch:

@@ -46,7 +46,10 @@ def _cut(model: Decoder, sharding: str) -> bool:
 
 
 def _sharded(objective: Objective) -> nn.Module:
-    """Each block's weights are gathered when it computes, and forgotten again (FSDP2)."""
+    """Each block's weights are gathered when it computes, and forgotten again (FSDP2).
+
+    So are those outside the blocks: kept from an evaluation, they could not be freed in training.
+    """
     from torch.distributed import get_world_size
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -55,7 +58,7 @@ def _sharded(objective: Objective) -> nn.Module:
     mesh = init_device_mesh(device.type, (get_world_size(),))
     for block in objective.model.blocks:
         fully_shard(block, mesh=mesh)
-    fully_shard(objective, mesh=mesh)
+    fully_shard(objective, mesh=mesh, reshard_after_forward=True)
     return objective
 
 

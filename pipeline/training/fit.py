@@ -23,7 +23,7 @@ from torch import nn
 from pipeline.errors import DataError
 from pipeline.evaluation.bits import Loss
 from pipeline.screen import Screen
-from pipeline.training import checkpoint, distributed, memory, sizing
+from pipeline.training import checkpoint, compiled, distributed, memory, sizing
 from pipeline.training.batches import Data
 from pipeline.training.device import Machine, peak_flops
 from pipeline.training.flops import per_token
@@ -131,7 +131,11 @@ class _Run:
         return saved[0], Progress.from_state(saved[1])
 
     def _go_on_from(self, tensors: checkpoint.Tensors, at: Progress) -> None:
-        self.stepper.use(Machine(self.stepper.machine.device, **at.way))
+        way = dict(at.way)
+        self.parts.model.recompute = way.pop("recompute")
+        self.stepper.use(Machine(self.stepper.machine.device, **way))
+        if at.compiled and not compiled.is_on(self.parts.model):
+            sizing.compile_again(self.stepper, at.rows)
         self.stepper.restore(tensors)
         if self.world.leads:
             self.log.cut(at.step)
@@ -146,6 +150,8 @@ class _Run:
         first = self._measured()
         evaluation = time.monotonic() - began
         total, minutes = self._budget(size, evaluation)
+        size = sizing.compile_if_it_pays(self.stepper, size, total * size.seconds)
+        total, minutes = self._budget(size, evaluation)
         at: Progress = self.world.agreed(
             Progress(
                 settings.key,
@@ -154,7 +160,8 @@ class _Run:
                 planned=total,
                 schedule=Schedule.of(total),
                 every=pace(settings, total, size.seconds, evaluation),
-                way=size.machine.way,
+                way={**size.machine.way, "recompute": self.parts.model.recompute},
+                compiled=size.compiled,
                 update=size.update,
                 rows=size.rows,
                 best=first.bits_per_byte,
@@ -182,7 +189,7 @@ class _Run:
         if distributed.is_sharded(self.parts.model):
             several += ", each with its share of the model"
         self.screen.note(
-            f"{size.machine}{several}: {at.planned:,} steps of {size.seconds:.3f} s and "
+            f"{size}{several}: {at.planned:,} steps of {size.seconds:.3f} s and "
             f"{at.update} rows, about {at.planned * size.seconds * SLACK / 60:.1f} min, {reach}; "
             f"before training {first.bits_per_byte:.3f} bits/byte"
         )
@@ -260,11 +267,15 @@ class _Run:
     def _take_less_memory(self) -> None:
         """Half the rows in a pass, twice the passes; an update stays what it was."""
         at = self.at
-        if at.rows == 1 or self.world.size > 1:
+        model = self.parts.model
+        if self.world.size > 1 or (at.rows == 1 and model.recompute):
             raise DataError(sizing.out_of_memory(self.stepper))
+        if at.rows == 1:
+            at.way["recompute"] = model.recompute = True
         at.rows = at.rows // 2 if at.rows % 2 == 0 else 1
         memory.settle(self.stepper.machine.device)
-        self.screen.warn(f"memory ran out; going on with {at.rows} rows in a pass")
+        slower = ", keeping less of each" if model.recompute else ""
+        self.screen.warn(f"memory ran out; going on with {at.rows} rows in a pass{slower}")
 
     def _set_back(self, reason: str) -> None:
         """Back to the last good checkpoint, with half the rate from there on."""

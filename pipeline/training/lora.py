@@ -10,12 +10,15 @@ from torch import nn
 
 from pipeline.config import Finetune
 from pipeline.errors import SettingsError
+from pipeline.training.quantized import Packed
 from transformer.decoder import Decoder
 
 
 def adapted(decoder: Decoder, settings: Finetune) -> Any:
     """The decoder inside a peft model, in which only the adapters learn."""
     from peft import LoraConfig, get_peft_model
+
+    from pipeline.training.adapted import Adapted
 
     layers = decoder.config.layers
     if settings.layers and not all(0 <= n < layers for n in settings.layers):
@@ -31,6 +34,7 @@ def adapted(decoder: Decoder, settings: Finetune) -> Any:
         layers_to_transform=list(settings.layers) or None,
         layers_pattern="blocks" if settings.layers else None,
     )
+    config._register_custom_module({nn.Linear: Adapted, Packed: Adapted})
     return get_peft_model(decoder, config)
 
 
@@ -39,7 +43,7 @@ def _matrices(decoder: Decoder) -> list[str]:
     return [
         name
         for name, module in decoder.named_modules()
-        if isinstance(module, nn.Linear) and name.startswith("blocks.")
+        if isinstance(module, nn.Linear | Packed) and name.startswith("blocks.")
     ]
 
 

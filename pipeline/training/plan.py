@@ -36,6 +36,7 @@ class FitSettings:
     train: Train
     passes: float = 0.0
     grows: bool = False  # whether the batch may become larger where that trains faster
+    compiles: bool = False  # whether all batches have one shape, so that blocks may be compiled
     clip: float = 1.0
 
 
@@ -50,6 +51,7 @@ class Progress:
     schedule: Schedule
     every: int  # steps between evaluations
     way: dict[str, Any]  # how it is computed: what gives the same numbers again
+    compiled: bool  # whether the blocks are
     update: int  # samples of one update, over all processes
     rows: int  # of one pass in one process
     step: int = 0

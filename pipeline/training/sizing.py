@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import count
 
 from pipeline.errors import DataError
-from pipeline.training import memory
+from pipeline.training import compiled, distributed, memory
 from pipeline.training.device import Machine, candidates, seconds
 from pipeline.training.step import Stepper
 
 WORTH = 1.6  # times the tokens a second that a doubled pass must come near: 2 is perfect
 UPDATES = 1000  # in a pass over the data, that a larger batch leaves at least
+WORTH_COMPILING = 15 * compiled.TYPICAL_SECONDS  # of training, before it is even tried
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Size:
     rows: int
     update: int
     seconds: float
+    compiled: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.machine}{', compiled' if self.compiled else ''}"
 
 
 def size_up(stepper: Stepper, epoch: int) -> Size:
@@ -43,10 +49,37 @@ def size_up(stepper: Stepper, epoch: int) -> Size:
 
 def fitting(stepper: Stepper, most: int) -> int:
     """The rows of one pass, at most `most`, that fit into 90 % of the memory."""
-    rows = memory.largest(stepper.rehearse, most, stepper.machine.device, stepper.world)
+    device = stepper.machine.device
+    rows = memory.largest(stepper.rehearse, most, device, stepper.world)
+    if not rows and not stepper.model.recompute:
+        stepper.model.recompute = True  # slower, but keeps far less
+        rows = memory.largest(stepper.rehearse, most, device, stepper.world)
     if not rows:
         raise DataError(out_of_memory(stepper))
     return rows
+
+
+def compile_if_it_pays(stepper: Stepper, size: Size, left: float) -> Size:
+    """Compile the blocks where, of so many seconds that are left, that gains more than it costs."""
+    if not stepper.settings.compiles or stepper.world.agreed(left < WORTH_COMPILING):
+        return size
+    if stepper.model.recompute or distributed.is_sharded(stepper.model):
+        return size
+    block = stepper.model.config.block
+    trial = compiled.tried(stepper.model, size.rows, block, lambda: stepper.rehearse(size.rows))
+    stepper.use(size.machine)
+    pays = trial is not None and trial.pays(round(left / size.seconds))
+    if trial is None or not stepper.world.agreed(pays):
+        compiled.turn_off(stepper.model)
+        return size
+    return replace(size, seconds=size.seconds * trial.compiled / trial.plain, compiled=True)
+
+
+def compile_again(stepper: Stepper, rows: int) -> None:
+    """Compile the blocks of a run that was compiled before it stopped."""
+    block = stepper.model.config.block
+    compiled.turn_on(stepper.model, rows, block, lambda: stepper.rehearse(rows))
+    stepper.use(stepper.machine)
 
 
 def out_of_memory(stepper: Stepper) -> str:
@@ -60,7 +93,8 @@ def out_of_memory(stepper: Stepper) -> str:
 
 def _timed(stepper: Stepper, machine: Machine, rows: int) -> float:
     stepper.use(machine)
-    return seconds(lambda: stepper.rehearse(rows), stepper.world)
+    firsts = count(rows * stepper.world.size, rows * stepper.world.size)  # other rows each time
+    return seconds(lambda: stepper.rehearse(rows, next(firsts)), stepper.world)
 
 
 def _grown(stepper: Stepper, size: Size, epoch: int) -> Size:

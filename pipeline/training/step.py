@@ -126,9 +126,9 @@ class Stepper:
         self.scaler.update()
         self.model.zero_grad()
 
-    def rehearse(self, rows: int) -> None:
+    def rehearse(self, rows: int, first: int = 0) -> None:
         """A step of so many rows a process that changes nothing, to see what it takes."""
-        self.gradients(Samples(0, rows, 1))
+        self.gradients(Samples(first, rows, 1))
         self.clip()
         self.update(0.0)
 

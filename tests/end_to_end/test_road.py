@@ -153,8 +153,11 @@ def test_more_epochs_continue_both_trainings(home):
     assert record(home, "5_pretrained")["budget"]["epochs"] == 3
 
 
-def test_lora_trains_an_adapter_and_packages_it_merged(home):
-    assert main(["7", "--set", "finetune.method=lora", "--set", "finetune.rank=2"]) == 0
+@pytest.mark.parametrize("method", ["lora", "qlora"])
+def test_lora_trains_an_adapter_and_packages_it_merged(home, method):
+    if method == "qlora":
+        pytest.importorskip("bitsandbytes", reason="needs `pip install bitsandbytes==0.50.2`")
+    assert main(["7", "--set", f"finetune.method={method}", "--set", "finetune.rank=2"]) == 0
     counts = record(home, "7_finetuned")["counts"]
     assert 0 < counts["learning"] < 0.5 * counts["parameters"]
     folder = home / "workspaces/ben/7_finetuned/adapter"

@@ -63,4 +63,44 @@ def test_rows_lose_the_columns_that_nobody_uses():
     assert y.tolist() == [[2, 3, -1], [5, -1, -1]]
     x, _ = trimmed(rows[..., ::-1].copy())
     assert x.tolist() == [[3, 2, 1], [-1, 5, 4]]
-    assert Rows(rows, 0).batch(0, 2)[0].shape == (2, 3)
+    assert Rows(rows, 0, 2).batch(0, 2)[0].shape == (2, 3)
+
+
+def made_rows(count: int, longest: int = 40) -> np.ndarray:
+    """Rows of mixed lengths; the first id of each is its number."""
+    rows = np.full((count, 2, longest), -1)
+    for number, length in enumerate(np.random.default_rng(1).integers(1, longest + 1, count)):
+        rows[number, :, :length] = number
+    return rows
+
+
+@given(st.integers(1, 90), st.integers(1, 9), st.integers(0, 3), st.integers(0, 2**32))
+def test_every_row_is_served_once_a_pass_whatever_is_asked_for_at_a_time(count, size, turn, seed):
+    rows = made_rows(count)
+    first = turn * count
+    ids = Rows(rows, seed, size).batch(first, count)[0][:, 0].tolist()
+    assert sorted(ids) == list(range(count))
+    again = Rows(rows, seed, size)
+    apart = [again.batch(n, 1)[0][0, 0].item() for n in range(first, first + count)]
+    assert apart == ids
+
+
+def test_rows_of_like_length_come_together_in_an_order_that_changes():
+    rows = made_rows(400)
+    data = Rows(rows, 3, 8)
+    passes = [[data.batch(50 * t * 8 + n * 8, 8)[0] for n in range(50)] for t in range(2)]
+    for batches in passes:
+        real, whole = (sum(f(x) for x in batches) for f in (lambda x: (x >= 0).sum(), torch.numel))
+        assert real / whole > 0.9  # about 0.57 in any order
+        widths = [x.size(1) for x in batches]
+        assert widths[0] == 40
+        assert widths != sorted(widths)
+        assert widths != sorted(widths, reverse=True)
+    first, second = ({frozenset(x[:, 0].tolist()) for x in batches} for batches in passes)
+    assert len(first & second) < 5
+
+
+def test_a_smaller_batch_is_part_of_a_larger_one():
+    data = Rows(made_rows(100), 3, 8)
+    whole = data.batch(16, 8)[0][:, 0].tolist()
+    assert whole == [n for at in (16, 20) for n in data.batch(at, 4)[0][:, 0].tolist()]

@@ -19,10 +19,11 @@ from pipeline.config import Train
 from pipeline.errors import DataError, SettingsError, WorkspaceError
 from pipeline.evaluation.bits import Loss, measure, windows
 from pipeline.screen import Screen
-from pipeline.training import checkpoint
+from pipeline.training import checkpoint, compiled, sizing
 from pipeline.training.batches import Batch, Blocks, Data
 from pipeline.training.fit import Parts, fit
 from pipeline.training.plan import FitSettings, Progress
+from pipeline.training.step import Stepper
 from pipeline.training.watch import Watch
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
@@ -278,6 +279,45 @@ def test_when_memory_runs_out_passes_become_smaller_and_updates_stay(trial):
     assert (end.rows, end.update, end.samples) == (1, 4, 80)
     assert "memory ran out; going on with 1 rows" in run.screen.console.file.getvalue()
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_when_one_row_is_too_much_blocks_are_recomputed(trial, monkeypatch):
+    whole = trial("whole")
+    whole.run(20, batch=1)
+    take = Stepper.take
+
+    def tight(self, samples, seed, rate, stop=False):
+        if samples.first >= 10 and not self.model.recompute:
+            raise MemoryError
+        return take(self, samples, seed, rate, stop)
+
+    monkeypatch.setattr(Stepper, "take", tight)
+    run = trial()
+    end = run.run(20, batch=1)
+    assert end.way["recompute"]
+    assert "keeping less of each" in run.screen.console.file.getvalue()
+    assert without_times(run.log()) == without_times(whole.log())
+
+
+@pytest.mark.parametrize(("faster", "pays"), [(0.5, True), (0.99, False)])
+def test_blocks_are_compiled_where_that_pays_and_again_when_it_goes_on(
+    trial, monkeypatch, faster, pays
+):
+    turned = []
+    monkeypatch.setattr(sizing, "WORTH_COMPILING", 0.0)
+    monkeypatch.setattr("pipeline.training.sizing.seconds", lambda work, world: 0.1)
+    found = compiled.Trial(cost=1.0, plain=1.0, compiled=faster)
+    monkeypatch.setattr(compiled, "tried", lambda *_: found)
+    monkeypatch.setattr(compiled, "turn_on", lambda *_: turned.append("on"))
+    monkeypatch.setattr(compiled, "turn_off", lambda *_: turned.append("off"))
+    run = trial()
+    run.stop_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        run.run(30, compiles=True)
+    assert ("compiled" in run.screen.console.file.getvalue()) == pays
+    assert turned == ([] if pays else ["off"])
+    trial().run(30, compiles=True)
+    assert turned == (["on"] if pays else ["off"])
 
 
 def test_the_newest_checkpoints_stay_and_a_damaged_one_is_passed_over(trial):

@@ -20,6 +20,7 @@ PARAMETERS = {
     # The course's own has a bias in the head as well, 1,029 numbers.
     "course-1": 13_790_213 - 1029,
     "smollm2-135m": 134_515_008,
+    "llama3-8b": 8_030_261_248,
 }
 EVOLUTION = [f"evolution-{n}" for n in range(5)]
 
