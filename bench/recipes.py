@@ -1,8 +1,8 @@
 """Which recipe learns a text best in a given time? Trials are differences from the defaults.
 
-    python bench/recipes.py time TEXT TRIAL…                  seconds of a step, on a quiet machine
-    python bench/recipes.py run TEXT TRIAL… --seconds 60      or --steps 200
-    python bench/recipes.py table                             what was found, for docs/experiments.md
+    python bench/recipes.py time TEXT TRIAL…               seconds of a step, on a quiet machine
+    python bench/recipes.py run TEXT TRIAL… --seconds 60   or --steps 200
+    python bench/recipes.py table                          what was found, for docs/experiments.md
 
 A trial is `default`, or differences joined by commas: settings (`pretrain.batch=4`), fields of
 `ModelConfig` (`width=192`) and constants of the training (`optimizer.MOMENTUM=0.9`). All share the
@@ -21,7 +21,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -192,7 +192,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 def main() -> None:
     given = _arguments()
     if given.verb == "table":
-        return _table(_lines(given.out))
+        _table(_lines(given.out))
+        return
     torch.set_num_threads(given.threads)
     text = given.text.read_bytes()[: given.bytes]
     laboratory = Laboratory(text)
