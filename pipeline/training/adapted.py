@@ -48,15 +48,14 @@ class Product(torch.autograd.Function):
     """y (N, out) of x (N, in), A (r, in) and B (out, r), with gradients for all three.
 
     Where B A is cheaper added to W than to y, it is: never in a short format, in which W would
-    swallow small changes, and not when a share of x is `dropped`
-    on its way to A.
+    swallow small changes, and not when a share of x is `dropped` on its way to A.
     """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, a: Tensor, b: Tensor, layer: Frozen, scale: float, dropped: float
     ) -> Tensor:
-        ctx.layer, ctx.scale, ctx.share = layer, scale, 1 / (1 - dropped)
+        ctx.layer, ctx.scale, ctx.share = layer, scale, 1 / (1 - dropped) if dropped < 1 else 0.0
         ctx.merged = not dropped and x.dtype == torch.float32 and _fewer_in_weight(x, a, b)
         if ctx.merged:
             ctx.save_for_backward(x, a, b)

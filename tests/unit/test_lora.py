@@ -43,7 +43,7 @@ def passed(layer: nn.Module, rows: int, dtype: torch.dtype) -> list[torch.Tensor
 
 @pytest.mark.parametrize("rows", [2, 100])  # B A beside W, and added to it
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("dropout", [0.0, 0.3, 1.0])
 def test_the_arithmetic_is_pefts(rows, bias, dropout):
     ours, theirs = both(dropout, bias)
     for mine, yours in zip(
