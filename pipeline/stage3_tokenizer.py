@@ -37,7 +37,8 @@ def run(task: Task) -> dict[str, Any]:
 def _train(task: Task) -> minbpe.RegexTokenizer:
     from pipeline.training import auto
 
-    size = sum(len(text.encode()) for text in texts.learned(task.workspace))
+    with task.screen.bar("reading bytes", None) as bar:
+        size = sum(len(text.encode()) for text in _shown(texts.learned(task.workspace), bar))
     if size < LEAST_BYTES:
         raise DataError(
             f"There are only {size:,} bytes of training text, too little to learn a vocabulary "

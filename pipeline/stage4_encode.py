@@ -66,5 +66,7 @@ def _left(task: Task, part: Part, writer: Resumable) -> Any:
 
 
 def _tell(task: Task, kept: int) -> None:
+    if split := texts.split(task.workspace):
+        task.screen.note(f"files of the corpus, by their names: {split}")
     if kept:
         task.screen.note(f"going on after {kept:,} shards of an earlier run")

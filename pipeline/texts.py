@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import corpus as plain
 from pipeline.corpus import Corpus, Piece
-from pipeline.corpus.files import Part
+from pipeline.corpus.files import Part, files
 from pipeline.dialogue.turns import Turn, turns
 from pipeline.files import read_jsonl
 from pipeline.stages import CLEAN
@@ -37,6 +38,13 @@ def corpus(workspace: Workspace, part: Part) -> Iterator[Piece]:
 def _corpus(workspace: Workspace) -> Corpus | None:
     source = workspace.settings.source
     return Corpus(tuple(map(Path, source.corpus)), source.corpus_column) if source.corpus else None
+
+
+def split(workspace: Workspace) -> str:
+    """The files of each part of a corpus, in words; "" where their names tell no split."""
+    found = _corpus(workspace)
+    parts = Counter(file.part or "train" for file in files(found.paths)) if found else Counter()
+    return ", ".join(f"{parts[p]:,} {p}" for p in PARTS) if len(parts) > 1 else ""
 
 
 def size(workspace: Workspace) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from pipeline import settings
+from pipeline import settings, verbs
 from pipeline.__main__ import cli
 from pipeline.cleaning.rules import RULES
 from pipeline.serving.terminal import HELP
-from pipeline.stages import STAGES
+from pipeline.stages import STAGES, select
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -54,3 +57,64 @@ def test_every_cleaning_rule_is_on_its_page():
 def test_links_between_pages_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+NOTEBOOK = json.loads((DOCS / "colab.ipynb").read_text(encoding="utf-8"))
+CELLS = ["".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
+COMMAND = re.compile(r"^!?(?:python|torchrun [^\n]*?) ?-m pipeline (.*)$", re.MULTILINE)
+
+
+def plain(cell: str) -> str:
+    """A cell as Python: its commands are comments, and long ones are one line."""
+    return re.sub(r"^([!%])", r"# \1", cell.replace("\\\n", " "), flags=re.MULTILINE)
+
+
+def commands(text: str) -> list[str]:
+    return COMMAND.findall(re.sub(r" *\\\n *", " ", text))
+
+
+def parsed(command: str) -> tuple[str, dict[str, object]]:
+    """A verb and what it is given, as the command line understands it, without running it."""
+    context = cli.make_context("pipeline", shlex.split(command))
+    name, verb, rest = cli.resolve_command(context, [*context._protected_args, *context.args])
+    assert verb is not None
+    given = verb.make_context(name, rest, parent=context).params
+    if words := given.get("words"):
+        assert select(words)
+    changes = verbs.Given(changes=given.get("changes", ()))
+    assert changes.checked() is not None  # refuses a setting that is not there
+    return name or "", given
+
+
+def test_the_notebook_is_whole_and_keeps_no_output():
+    assert (NOTEBOOK["nbformat"], NOTEBOOK["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in NOTEBOOK["cells"]}) == len(NOTEBOOK["cells"])
+    for cell in NOTEBOOK["cells"]:
+        wanted = {"cell_type", "id", "metadata", "source"}
+        if cell["cell_type"] == "code":
+            wanted |= {"execution_count", "outputs"}
+            assert not cell["outputs"]
+            assert cell["execution_count"] is None
+        assert set(cell) == wanted
+        assert all(line.endswith("\n") for line in cell["source"][:-1])
+
+
+def test_every_cell_of_the_notebook_is_python_and_its_commands_are_ours():
+    values = {}
+    for cell in CELLS:
+        for node in ast.parse(plain(cell)).body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                values[node.targets[0].id] = str(node.value.value)  # type: ignore[attr-defined]
+    verbs_in_it = []
+    for command in (c for cell in CELLS for c in commands(cell)):
+        name, given = parsed(re.sub(r"\$([A-Z]+)", lambda told: values[told[1]], command))
+        verbs_in_it.append(name)
+        assert str(given["workspace"]) == values["WORKSPACE"]
+    assert set(verbs_in_it) == {"run", "status", "stages", "purge"}
+
+
+def test_the_commands_about_scale_are_ours():
+    found = commands(text("docs/scale.md"))
+    assert len(found) >= 5
+    for command in found:
+        parsed(command.rstrip("`."))

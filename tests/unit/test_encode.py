@@ -87,6 +87,20 @@ def test_the_total_is_what_the_parts_come_to(workspace, console):
     assert found == texts.size(workspace)
 
 
+def test_a_given_split_goes_to_its_files_and_is_told(tmp_path, console):
+    for name in ("train", "val", "test"):
+        (tmp_path / f"{name}.txt").write_text(f"{name} " * 900, encoding="utf-8")
+    paths = [str(tmp_path / f"{name}.txt") for name in ("train", "val", "test")]
+    made = Workspace.make(tmp_path / "space", {"source.corpus": paths})
+    runner.run(made, STAGES[2:3], Screen(console))
+    encode(made, console)
+    tokenizer = minbpe.load(made.path / TOKENIZER)
+    for name, file in zip(("train", "val", "test"), ENCODED, strict=True):
+        with ArrayFile(made.path / file) as found:
+            assert tokenizer.decode(found.values[:-1].tolist()) == f"{name} " * 900
+    assert "by their names: 1 train, 1 val, 1 test" in console.file.getvalue()
+
+
 class Killed(BaseException):
     pass
 
