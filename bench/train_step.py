@@ -10,9 +10,10 @@ float32 and, where the processor has instructions for it, with bfloat16 autocast
 each then takes turns with the other's. Each way runs in a process of its own, which waits while the
 other takes its turn of two steps, of which the better counts; its peak of memory is the whole
 process's, compiling included where it is compiled. Rates are shown by the clock, and by the time of
-the processors that was used, which other programs on the machine disturb less. Waiting threads sleep in all of them. Ours have
-large pages, as `python -m pipeline` sets them. For information: nanoGPT with these too, our default
-decoder (rotary, grouped, swiglu, rms) with Muon and AdamW, and recomputing blocks.
+the processors that was used, which other programs on the machine disturb less. Waiting threads
+sleep in all of them. Ours have large pages, as `python -m pipeline` sets them. For information:
+nanoGPT with these too, our default decoder (rotary, grouped, swiglu, rms) with Muon and AdamW, and
+recomputing blocks.
 """
 
 from __future__ import annotations
