@@ -47,6 +47,7 @@ def run(task: Task) -> dict[str, Any]:
             f"{count / 1e6:.2f} M parameters, {len(train):,} tokens, block {block}, "
             f"dropout {decoder.config.dropout}"
         )
+        task.screen.note(f"expect {auto.expectation(train.info['bytes'])}")
 
         ids, text_bytes = _validation(val)
         most = round(WINDOWS_A_MINUTE * task.budget["minutes"])

@@ -36,6 +36,14 @@ BLOCK = 256
 DROPOUT = ((2.0, 0.0), (15.0, 0.1))
 LARGEST_DROPOUT = 0.2
 
+# Up to so many bytes of training text → what a model of nothing else learns from it.
+EXPECT = (
+    (200_000, "the manner of writing, no sense"),
+    (2_500_000, "real words, phrases and rhythm, but hardly any sense"),
+    (50_000_000, "whole sentences that sound right and hardly fit the question"),
+)
+EXPECT_OF_MUCH = "passages that hold together, if there is time to read it all"
+
 USED = 0.4  # of the operations that a machine could do, about
 
 # Up to so many tokens of training text → passes over it after which nothing more is learned.
@@ -89,6 +97,11 @@ def _row(table: Sequence[tuple[float, T]], amount: float, beyond: T) -> T:
 def passes(tokens: int) -> float:
     """Passes over an amount of training text that are enough."""
     return _row(PASSES, tokens, FEWEST_PASSES)
+
+
+def expectation(text_bytes: int) -> str:
+    """What to expect of a decoder that begins with nothing, in words."""
+    return _row(EXPECT, text_bytes, EXPECT_OF_MUCH)
 
 
 def batch(setting: int | str, block: int) -> int:
