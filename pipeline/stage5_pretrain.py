@@ -20,7 +20,7 @@ from pipeline.training import auto, checkpoint
 from pipeline.training.arrays import ArrayFile
 from pipeline.training.device import candidates, peak_flops, prepare
 from pipeline.training.fit import Parts, fit
-from pipeline.training.mixture import blocks
+from pipeline.training.mixture import Mixture, blocks
 from pipeline.training.plan import FitSettings
 from pipeline.training.sample import sampler
 from transformer.config import ModelConfig
@@ -49,17 +49,20 @@ def run(task: Task) -> dict[str, Any]:
         )
         task.screen.note(f"expect {auto.expectation(train.info['bytes'])}")
 
-        ids, text_bytes = _validation(val)
+        settings = task.settings.pretrain
+        data = blocks(train, block, settings, task.settings.train.seed)
+        if isinstance(data, Mixture):
+            task.screen.note(str(data))
+        ids, text_bytes = _validation(val, settings.chat_share)
         most = round(WINDOWS_A_MINUTE * task.budget["minutes"])
         most = min(max(most, FEWEST_WINDOWS), MOST_WINDOWS)
 
         def evaluate(model: nn.Module) -> Loss:
             return measure_text(model, ids, block, text_bytes, task.world, most)
 
-        settings = task.settings.pretrain
         parts = Parts(
             model=decoder,
-            data=blocks(train, block, settings, task.settings.train.seed),
+            data=data,
             evaluate=evaluate,
             keep=lambda model: save(model, task.path(PRETRAINED)),
             sample=sampler(decoder, tokenizer, _prompt(task, tokenizer)),
@@ -85,10 +88,10 @@ def run(task: Task) -> dict[str, Any]:
     return {"parameters": count, "steps": end.step, "bits_per_byte": round(end.best, 4)}
 
 
-def _validation(val: ArrayFile) -> tuple[NDArray[Any], int]:
-    """What the best model is chosen by, and its bytes: the chat where there is enough of it."""
+def _validation(val: ArrayFile, share: float | str) -> tuple[NDArray[Any], int]:
+    """What the best model is chosen by, and its bytes: the chat where enough of it is learned."""
     chat = val.info.get("chat_tokens", 0)
-    if chat < LEAST_TOKENS:
+    if chat < LEAST_TOKENS or share == 0:
         return val.values, val.info["bytes"]
     return val.values[:chat], val.info["chat_bytes"]
 

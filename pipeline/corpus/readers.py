@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -142,16 +143,27 @@ def _line(path: Path, position: int) -> str:
 
 def _opened(path: Path) -> Any:
     try:
-        from pyarrow import ArrowException, parquet
+        from pyarrow import parquet
     except ImportError:
         raise SettingsError(
             f"{path} is a Parquet file, which needs a package that is not here; "
             f"`pip install {NEEDED}` and run again."
         ) from None
-    try:
+    with _undamaged(path):
         # Otherwise a column chunk, often the whole column, is in memory at once.
         return parquet.ParquetFile(path, pre_buffer=False, buffer_size=PIECE)
-    except (ArrowException, OSError):
+
+
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    """Around reading: says in a line that the file is damaged, and nothing of what is in it."""
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's: no right to read it, a disk that is gone
         raise DataError(f"{path} is damaged or no Parquet file; fetch it again.") from None
 
 
@@ -188,22 +200,17 @@ def _holds_text(kind: Any) -> bool:
 
 def _parquet(path: Path, column: str, begin: int, end: int) -> Iterator[Text]:
     """The rows between two row numbers."""
-    from pyarrow import ArrowException
-
-    with _opened(path) as file:
+    with _opened(path) as file, _undamaged(path):
         name = _parquet_column(path, file, column)
         at = 0
-        try:
-            for group in range(file.metadata.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                if at < end and at + count > begin:
-                    for number, value in enumerate(_values(file, group, name), at):
-                        wanted = value if begin <= number < end else None
-                        if text := _text(path, name, wanted, partial("row {}".format, number + 1)):
-                            yield text, True
-                at += count
-        except (ArrowException, OSError, UnicodeDecodeError):
-            raise DataError(f"{path} is damaged; fetch it again.") from None
+        for group in range(file.metadata.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            if at < end and at + count > begin:
+                for number, value in enumerate(_values(file, group, name), at):
+                    wanted = value if begin <= number < end else None
+                    if text := _text(path, name, wanted, partial("row {}".format, number + 1)):
+                        yield text, True
+            at += count
 
 
 def _values(file: Any, group: int, column: str) -> Iterator[Any]:

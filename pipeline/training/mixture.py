@@ -35,6 +35,9 @@ class Mixture:
     def epoch(self) -> int:
         return self.chat.epoch + self.corpus.epoch
 
+    def __str__(self) -> str:
+        return f"{self.share:.1%} of the blocks are the chat's, {self.late_share:.1%} in the decay"
+
     def batch(self, number: int, size: int, late: bool = False) -> Batch:
         """x and y (size, T)."""
         numbers = np.arange(number, number + size + 1, dtype=np.int64)

@@ -235,3 +235,23 @@ def test_ready_made_dialogues_after_a_corpus(tmp_path, monkeypatch):
     chat = json.loads(Path("workspaces/book/model/chat.json").read_text("utf-8"))
     assert chat["persona"] == "assistant"
     assert chat["partners"] == {"user": 1}
+
+
+def test_a_chat_after_a_corpus_of_rows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("chat.txt").write_text(chat_lines(60), encoding="utf-8")
+    Path("corpus").mkdir()
+    rows = [{"id": n, "body": f"It was bright day number {n} in April."} for n in range(400)]
+    for name in ("train", "test"):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        Path(f"corpus/{name}.jsonl").write_text(lines, encoding="utf-8")
+    words = ["1-5", "--export", "chat.txt", "--persona", "Ben", "--workspace", "space"]
+    assert main([*words, "--corpus", "corpus", *SMALL]) == 0
+    out = capsys.readouterr().out
+    assert "by their names: 1 train, 0 val, 1 test" in out
+    assert "are the chat's" in out
+    assert main(["5", "--workspace", "space", "--set", "pretrain.chat_share=0.9"]) == 0
+    assert "90.0% of the blocks are the chat's, 94.9% in the decay" in capsys.readouterr().out
+    record = Path("space/4_encoded/stage.json").read_text("utf-8")
+    assert "April" not in record
+    assert "body" not in record

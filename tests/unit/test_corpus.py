@@ -272,13 +272,38 @@ def test_a_bad_line_is_named_by_its_number_alone(tmp_path, line, reason):
     assert "secret" not in str(error.value)
 
 
-def test_a_damaged_parquet_file_and_a_missing_package(tmp_path, monkeypatch):
-    path = write_parquet(tmp_path / "rows.parquet", ["text"] * 50)
+@pytest.mark.parametrize("damage", ["empty", "cut", "no table", "inside"])
+def test_a_damaged_parquet_file_is_named(tmp_path, damage):
+    texts = [f"secret {n} " * 50 for n in range(200)]
+    path = write_parquet(tmp_path / "rows.parquet", texts)
     data = path.read_bytes()
-    for damaged in (b"", data[:-20], b"PAR1" + b"x" * 100):
-        path.write_bytes(damaged or b"x")
-        with pytest.raises(DataError, match="damaged or no Parquet"):
-            whole([path], "train")
+    at = len(data) // 4
+    made = {
+        "empty": b"",
+        "cut": data[:-20],
+        "no table": b"PAR1" + b"x" * 100,
+        "inside": data[:at] + bytes(at) + data[2 * at :],
+    }
+    path.write_bytes(made[damage])
+    (tmp_path / "other.txt").write_text("text " * 50, encoding="utf-8")
+    with pytest.raises(DataError, match="is damaged") as error:
+        whole([tmp_path], "train")
+    assert "secret" not in str(error.value)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = write_parquet(tmp_path / "rows.parquet", ["text"] * 50)
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", refuse)
+    with pytest.raises(PermissionError):
+        whole([path], "train")
+
+
+def test_a_missing_package_is_named(tmp_path, monkeypatch):
+    path = write_parquet(tmp_path / "rows.parquet", ["text"] * 50)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(SettingsError, match="pip install pyarrow=="):
         whole([path], "train")
