@@ -1,16 +1,16 @@
 """Ten gigabytes of tokens on disk: what the loaders cost in memory, and beside a training step.
 
     PYTHONPATH=. python bench/memmap.py                 minutes, and 10 GB of free disk
-    PYTHONPATH=. python bench/memmap.py --quick         10, 50 and 100 MB instead
+    PYTHONPATH=. python bench/memmap.py --quick         0.1 and 0.2 GB, few batches
     PYTHONPATH=. python bench/memmap.py --folder /data  where the file is written
 
 Files of 1, 5 and 10 GB of uint16 tokens are written as stage 4 writes them. On each, every loader
-of `Blocks`, and a mixture of two halves, draws batches of the default size in a process of its own.
-Shown are the process's anonymous memory before (the interpreter, torch and the opened file) and how
-much it grew by the end; its pages of the file, which the system takes back when it wants; and
-a batch's time with the file out of the page cache ("cold", the cache dropped before) and in it,
-both medians. The share is of one training step of the default small decoder on the same rows,
-measured in the same process.
+of `Blocks`, and a mixture of two halves, draws batches of as many rows as `auto` picks, in a
+process of its own. Shown are the process's anonymous memory before (the interpreter, torch and the
+opened file) and how much it grew by the end; its pages of the file, which the system takes
+back when it wants; and a batch's time with the file out of the page cache ("cold", the cache
+dropped before) and in it, both medians. The shares are of one training step of the default small
+decoder on the same rows, measured in the same process.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ import numpy as np
 
 GB = 10**9
 WAYS = ("random", "overlapping", "blocks", "mixture")
-VOCABULARY = 16_384
+SIZES, QUICK_SIZES = (1.0, 5.0, 10.0), (0.1, 0.2)
 
 
-def write(path: Path, size: int) -> None:
+def write(path: Path, size: int, vocabulary: int) -> None:
     """An array file of `size` bytes of random tokens, on the disk and not only in memory."""
     from pipeline.training.arrays import writing
 
     draw = np.random.default_rng(1)
     with writing(path, "uint16") as writer:
         for left in range(size, 0, -(1 << 26)):
-            writer.append(draw.integers(0, VOCABULARY, min(left, 1 << 26) // 2, dtype=np.uint16))
+            writer.append(draw.integers(0, vocabulary, min(left, 1 << 26) // 2, dtype=np.uint16))
         writer.info["chat_tokens"] = writer.count // 2
 
 
@@ -57,7 +57,9 @@ def drop_cache(path: Path) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def alone(path: Path, way: str, batches: int, steps: int, threads: int) -> dict[str, float]:
+def alone(
+    path: Path, way: str, batches: int, steps: int, vocabulary: int, threads: int
+) -> dict[str, float]:
     """In the measured process: one loader on one file, then training steps on its rows."""
     import torch
 
@@ -69,7 +71,8 @@ def alone(path: Path, way: str, batches: int, steps: int, threads: int) -> dict[
     from transformer.presets import preset
 
     torch.set_num_threads(threads)
-    block = preset("small", vocab_size=VOCABULARY).block
+    config = preset("small", vocab_size=vocabulary)
+    block = config.block
     size = auto.batch("auto", block)
     with ArrayFile(path) as file:
         half = file.info["chat_tokens"]
@@ -93,7 +96,7 @@ def alone(path: Path, way: str, batches: int, steps: int, threads: int) -> dict[
         cold = draw(1)
         warm = draw(1)
         after = memory()
-        decoder = Decoder(preset("small", vocab_size=VOCABULARY), torch.Generator().manual_seed(0))
+        decoder = Decoder(config, torch.Generator().manual_seed(0))
         step = stepping(decoder, lambda number: data.batch(number * size, size))
         step(0)
         taken = []
@@ -102,6 +105,7 @@ def alone(path: Path, way: str, batches: int, steps: int, threads: int) -> dict[
             step(number)
             taken.append(time.perf_counter() - began)
     return {
+        "rows": size,
         "before": before["RssAnon"],
         "grown": after["RssAnon"] - before["RssAnon"],
         "file": after["RssFile"],
@@ -137,19 +141,19 @@ def stepping(
 def main() -> None:
     """Write, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="a hundredth of the sizes, few batches"
-    )
+    parser.add_argument("--quick", action="store_true", help="0.1 and 0.2 GB, few batches")
     parser.add_argument("--folder", type=Path, help="for the file; the system's temporary one")
+    parser.add_argument("--vocabulary", type=int, default=4096, help="the decoder's")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--alone", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.alone:
         path, way, batches, steps = given.alone
-        found = alone(Path(path), way, int(batches), int(steps), given.threads)
+        how = int(batches), int(steps), given.vocabulary, given.threads
+        found = alone(Path(path), way, *how)
         print(json.dumps(found))
         return
-    sizes = [n * GB // (100 if given.quick else 1) for n in (1, 5, 10)]
+    sizes = [int(n * GB) for n in (QUICK_SIZES if given.quick else SIZES)]
     batches, steps = (50, 1) if given.quick else (500, 5)
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         free = shutil.disk_usage(folder).free
@@ -158,21 +162,23 @@ def main() -> None:
                 f"{folder} has {free / GB:.0f} GB free, too few for the file: name a --folder."
             )
         print(
-            "GB     loader       before  grown  of the file, MB   cold  warm, ms   step, ms  share"
+            "GB     loader     rows before  grown  of the file, MB   cold  warm, ms   step, ms  "
+            "shares"
         )
         for size in sizes:
             path = Path(folder) / "tokens.bin"
-            write(path, size)
+            write(path, size, given.vocabulary)
             for way in WAYS:
                 words = ["--alone", str(path), way, str(batches), str(steps)]
-                words += ["--threads", str(given.threads)]
+                words += ["--threads", str(given.threads), "--vocabulary", str(given.vocabulary)]
                 done = subprocess.run(
                     [sys.executable, __file__, *words], stdout=subprocess.PIPE, check=True
                 )
                 row = json.loads(done.stdout)
                 print(
-                    f"{size / GB:<6g} {way:12s} {row['before']:6.0f} {row['grown']:6.1f} "
-                    f"{row['file']:12.0f} {1e3 * row['cold']:10.2f} {1e3 * row['warm']:6.2f} "
+                    f"{size / GB:<6g} {way:12s} {row['rows']:3d} {row['before']:6.0f} "
+                    f"{row['grown']:6.1f} {row['file']:12.0f} "
+                    f"{1e3 * row['cold']:10.2f} {1e3 * row['warm']:6.2f} "
                     f"{1e3 * row['step']:12.0f} {row['cold'] / row['step']:9.2%} "
                     f"{row['warm'] / row['step']:6.2%}",
                     flush=True,
