@@ -9,9 +9,11 @@ positions, layer norm, gelu, tied head, no bias, no dropout. Both are tried plai
 float32 and, where the processor has instructions for it, with bfloat16 autocast; what is fastest of
 each then takes turns with the other's. Each way runs in a process of its own, which waits while the
 other takes its turn of two steps, of which the better counts; its peak of memory is the whole
-process's, compiling included where it is compiled. Waiting threads sleep in all of them. Ours have
-large pages, as `python -m pipeline` sets them. For information: nanoGPT with these too, our default
-decoder (rotary, grouped, swiglu, rms) with Muon and AdamW, and recomputing blocks.
+process's, compiling included where it is compiled. Rates are shown by the clock, and by the time of
+the processors that was used, which other programs on the machine disturb less. Waiting threads
+sleep in all of them. Ours have large pages, as `python -m pipeline` sets them. For information:
+nanoGPT with these too, our default decoder (rotary, grouped, swiglu, rms) with Muon and AdamW, and
+recomputing blocks.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ SHAPES = {
 }
 LARGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
 Step = Callable[[], None]
+Rates = tuple[float, float]
 
 
 def ours(shape: dict[str, int], way: str, dtype: str, compile: bool) -> Step:
@@ -142,9 +145,9 @@ def work(words: list[str]) -> None:
     step()
     print("ready", flush=True)
     for _ in sys.stdin:
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         step()
-        print(time.perf_counter() - began, flush=True)
+        print(time.perf_counter() - began, time.process_time() - used, flush=True)
     print(peak(), flush=True)
 
 
@@ -186,12 +189,14 @@ class Way:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def step(self) -> float:
-        """Tokens a second of the better of two steps."""
+    def step(self) -> Rates:
+        """Tokens a second and a processor's second, of the better of two steps each."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n\n")
         self.process.stdin.flush()
-        return ROWS * TOKENS / min(float(self._line()) for _ in range(2))
+        taken = [[float(seconds) for seconds in self._line().split()] for _ in range(2)]
+        wall, used = map(min, zip(*taken, strict=True))
+        return ROWS * TOKENS / wall, ROWS * TOKENS / used
 
     def end(self) -> float:
         """The peak of memory in MB."""
@@ -223,14 +228,19 @@ def compare(shape: str, args: Any) -> None:
         turns = [(peer.step(), mine.step()) for _ in range(args.repetitions)]
         memory = [peer.end(), mine.end()]
     for way, rates, peak in zip((peer, mine), zip(*turns, strict=True), memory, strict=True):
-        print(f"  {way.name:32s} {statistics.median(rates):6.0f} tokens/s  {peak:5.0f} MB")
-    ratios = sorted(b / a for a, b in turns)
-    print(
-        f"  ours / nanoGPT: {statistics.median(ratios):.2f} times the tokens/s "
-        f"({ratios[0]:.2f} to {ratios[-1]:.2f}, {len(ratios)} turns), "
-        f"{memory[1] / memory[0]:.2f} times the memory",
-        flush=True,
-    )
+        wall, used = map(statistics.median, zip(*rates, strict=True))
+        print(
+            f"  {way.name:32s} {wall:6.0f} tokens/s  {used:6.0f} a processor's second  "
+            f"{peak:5.0f} MB"
+        )
+    print(f"  ours / nanoGPT, {len(turns)} turns: {memory[1] / memory[0]:.2f} times the memory")
+    for which, what in enumerate(("tokens/s", "tokens a processor's second")):
+        ratios = sorted(ours[which] / theirs[which] for theirs, ours in turns)
+        print(
+            f"    {statistics.median(ratios):.2f} times the {what} "
+            f"({ratios[0]:.2f} to {ratios[-1]:.2f})",
+            flush=True,
+        )
     if not args.quick:
         tell("nanoGPT in large pages", shape, *best[0][1], args)
         for who in ("default", "recompute"):
@@ -252,7 +262,7 @@ def tell(who: str, shape: str, dtype: str, road: str, args: Any) -> float:
     began = time.perf_counter()
     with running(Way(who, shape, dtype, road, args)) as (way,):
         ready = time.perf_counter() - began
-        rate = max(way.step() for _ in range(1 if args.quick else 2))
+        rate = max(way.step()[0] for _ in range(1 if args.quick else 2))
         peak = way.end()
     print(
         f"    alone: {way.name:30s} {rate:6.0f} tokens/s best, {peak:5.0f} MB, "

@@ -132,8 +132,8 @@ class Tokenizer:
 class Model:
     """The decoder's shape."""
 
-    size: Literal["auto", "tiny", "small", "base"] = setting(
-        "auto", "A row of transformer/presets.py; auto goes by the amount of text."
+    size: Literal["auto", "tiny", "slim", "small", "base"] = setting(
+        "auto", "A row of transformer/presets.py; auto goes by the amount of text and of time."
     )
     layers: int | Auto = setting("auto", "Blocks; auto: the size's own.", low=1)
     width: int | Auto = setting("auto", "Channels of the residual stream.", low=8)

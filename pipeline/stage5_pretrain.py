@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -15,15 +16,16 @@ from pipeline.evaluation.bits import Loss, measure_text
 from pipeline.report.curves import draw_curves
 from pipeline.runner import Task
 from pipeline.stages import ENCODED, PRETRAINED, START, TOKENIZER
-from pipeline.training import auto
+from pipeline.training import auto, checkpoint
 from pipeline.training.arrays import ArrayFile
-from pipeline.training.device import prepare
+from pipeline.training.device import candidates, peak_flops, prepare
 from pipeline.training.fit import Parts, fit
 from pipeline.training.mixture import Mixture, blocks
 from pipeline.training.plan import FitSettings
 from pipeline.training.sample import sampler
+from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.io import load, save
+from transformer.io import load, load_config, save
 
 # Windows of validation text that an evaluation during training reads, evenly spread: the more,
 # the longer the training.
@@ -38,13 +40,14 @@ def run(task: Task) -> dict[str, Any]:
     device = prepare(task.settings.train, task.world)
     train, val = (ArrayFile(task.path(name)) for name in ENCODED[:2])
     with train, val:
-        decoder = _decoder(task, len(train), tokenizer).to(device)
+        decoder = _decoder(task, len(train), tokenizer, device).to(device)
         block = decoder.config.block
         count = sum(p.numel() for p in decoder.parameters())
         task.screen.note(
             f"{count / 1e6:.2f} M parameters, {len(train):,} tokens, block {block}, "
             f"dropout {decoder.config.dropout}"
         )
+        task.screen.note(f"expect {auto.expectation(train.info['bytes'])}")
 
         settings = task.settings.pretrain
         data = blocks(train, block, settings, task.settings.train.seed)
@@ -93,16 +96,29 @@ def _validation(val: ArrayFile, share: float | str) -> tuple[NDArray[Any], int]:
     return val.values[:chat], val.info["chat_bytes"]
 
 
-def _decoder(task: Task, tokens: int, tokenizer: Tokenizer) -> Decoder:
+def _decoder(task: Task, tokens: int, tokenizer: Tokenizer, device: torch.device) -> Decoder:
     start = task.path(START)
     if (start / "config.json").exists():
         task.screen.note("starting from the model that is retrained")
         return load(start)
-    config = auto.model_config(
-        task.settings.model, tokens, tokenizer.size, tokenizer.special["<|padding|>"]
-    )
     generator = torch.Generator().manual_seed(task.settings.train.seed)
-    return Decoder(config, generator)
+    return Decoder(_config(task, tokens, tokenizer, device), generator)
+
+
+def _config(task: Task, tokens: int, tokenizer: Tokenizer, device: torch.device) -> ModelConfig:
+    """What a run of this key began with, else what suits the text, the time and the machine."""
+    best = task.path(PRETRAINED)
+    if checkpoint.Folder(task.folder / "last").key() == task.key and best.exists():
+        return load_config(best)
+    peak = max(peak_flops(machine) for machine in candidates(task.settings.train, device))
+    operations = task.world.size * peak * 60 * task.budget["minutes"]
+    return auto.model_config(
+        task.settings.model,
+        tokens,
+        tokenizer.size,
+        tokenizer.special["<|padding|>"],
+        math.inf if task.budget["epochs"] else task.world.agreed(operations),
+    )
 
 
 def _prompt(task: Task, tokenizer: Tokenizer) -> list[int]:

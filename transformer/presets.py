@@ -14,6 +14,7 @@ from transformer.config import ConfigError, ModelConfig
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "tiny": {"block": 128, "width": 128},
+    "slim": {"width": 192, "heads": 6},
     "small": {},
     "base": {"width": 512, "layers": 6, "heads": 8},
     # Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".

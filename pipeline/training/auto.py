@@ -1,4 +1,4 @@
-"""What `auto` picks: vocabulary, decoder, batch and rates from the amount of text.
+"""What `auto` picks: vocabulary, decoder, batch and rates from the amount of text and of time.
 
 Figures behind each table are in docs/experiments.md.
 """
@@ -6,52 +6,102 @@ Figures behind each table are in docs/experiments.md.
 from __future__ import annotations
 
 import bisect
-from typing import Any
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from pipeline.config import Model
+from pipeline.training import flops
+from transformer.blank import blank
 from transformer.config import ModelConfig
-from transformer.presets import preset
+from transformer.presets import PRESETS, preset
+
+T = TypeVar("T")
 
 # Up to so many bytes of training text → merges and bytes in the vocabulary.
 VOCABULARY = ((50_000, 384), (300_000, 512), (2_000_000, 1024), (20_000_000, 4096))
 LARGEST_VOCABULARY = 16_384
 
-# Up to so many tokens of training text → (preset, dropout).
-DECODER = ((100_000, "tiny", 0.2), (5_000_000, "small", 0.15), (50_000_000, "base", 0.1))
-LARGEST_DECODER = ("base", 0.0)
+# Up to so many operations of training → preset. A short training teaches a narrow decoder more than
+# a wide one, which sees less text in that time.
+BY_BUDGET = ((1e13, "tiny"), (6e13, "slim"), (5e14, "small"))
+# Up to so many tokens of training text → the largest preset that it is enough for.
+BY_TEXT = ((100_000, "tiny"), (5_000_000, "small"))
+LARGEST_DECODER = "base"
+SHORT = 100_000  # tokens of text, up to which blocks are short
+BLOCK = 256
+
+# Up to so many passes over the text → dropout.
+DROPOUT = ((2.0, 0.0), (15.0, 0.1))
+LARGEST_DROPOUT = 0.2
+
+# Up to so many bytes of training text → what a model of nothing else learns from it.
+EXPECT = (
+    (200_000, "the manner of writing, no sense"),
+    (2_500_000, "real words, phrases and rhythm, but hardly any sense"),
+    (50_000_000, "whole sentences that sound right and hardly fit the question"),
+)
+EXPECT_OF_MUCH = "passages that hold together, if there is time to read it all"
+
+USED = 0.4  # of the operations that a machine could do, about
 
 # Up to so many tokens of training text → passes over it after which nothing more is learned.
 PASSES = ((100_000, 40.0), (5_000_000, 12.0), (50_000_000, 4.0))
 FEWEST_PASSES = 2.0
 FINETUNE_PASSES = 10.0
 
-TOKENS_PER_STEP = 2048
+TOKENS_PER_STEP = 1024
+TOKENS_PER_FINETUNE_STEP = 2048
 
 
 def vocab_size(text_bytes: int) -> int:
     """Vocabulary for an amount of training text."""
-    at = bisect.bisect_left([limit for limit, _ in VOCABULARY], text_bytes)
-    return VOCABULARY[at][1] if at < len(VOCABULARY) else LARGEST_VOCABULARY
+    return _row(VOCABULARY, text_bytes, LARGEST_VOCABULARY)
 
 
-def model_config(model: Model, tokens: int, vocabulary: int, padding_id: int) -> ModelConfig:
-    """The decoder for an amount of training text; what the settings name wins."""
-    at = bisect.bisect_left([limit for limit, *_ in DECODER], tokens)
-    size, dropout = DECODER[at][1:] if at < len(DECODER) else LARGEST_DECODER
+def model_config(
+    model: Model, tokens: int, vocabulary: int, padding_id: int, operations: float = math.inf
+) -> ModelConfig:
+    """The decoder for an amount of training text and of computing; what the settings name wins.
+
+    `operations` is what the machine could do in the time there is: see `peak_flops`.
+    """
     named = {
         field: value
         for field in ("layers", "width", "heads", "kv_heads", "block", "dropout")
         if (value := getattr(model, field)) != "auto"
     }
-    changes: dict[str, Any] = {"dropout": dropout, **named}
-    row = size if model.size == "auto" else model.size
-    return preset(row, vocab_size=vocabulary, padding_id=padding_id, **changes)
+    size = _size(tokens, USED * operations) if model.size == "auto" else model.size
+    if tokens > SHORT and model.size == "auto":
+        named = {"block": BLOCK, **named}
+    config = preset(size, vocab_size=vocabulary, padding_id=padding_id, **named)
+    if "dropout" in named:
+        return config
+    reached = USED * operations / flops.per_token(blank(config)) / tokens
+    return replace(config, dropout=_row(DROPOUT, min(reached, passes(tokens)), LARGEST_DROPOUT))
+
+
+def _size(tokens: int, operations: float) -> str:
+    """The smaller of what the text and the budget are enough for."""
+    enough = (_row(BY_TEXT, tokens, LARGEST_DECODER), _row(BY_BUDGET, operations, LARGEST_DECODER))
+    return min(enough, key=list(PRESETS).index)
+
+
+def _row(table: Sequence[tuple[float, T]], amount: float, beyond: T) -> T:
+    """The value of the first row whose limit an amount does not pass."""
+    at = bisect.bisect_left([limit for limit, _ in table], amount)
+    return table[at][1] if at < len(table) else beyond
 
 
 def passes(tokens: int) -> float:
     """Passes over an amount of training text that are enough."""
-    at = bisect.bisect_left([limit for limit, _ in PASSES], tokens)
-    return PASSES[at][1] if at < len(PASSES) else FEWEST_PASSES
+    return _row(PASSES, tokens, FEWEST_PASSES)
+
+
+def expectation(text_bytes: int) -> str:
+    """What to expect of a decoder that begins with nothing, in words."""
+    return _row(EXPECT, text_bytes, EXPECT_OF_MUCH)
 
 
 def batch(setting: int | str, block: int) -> int:
@@ -61,16 +111,16 @@ def batch(setting: int | str, block: int) -> int:
 
 def learning_rate(setting: float | str, width: int) -> float:
     """Peak rate of pretraining: smaller for wider models."""
-    return 4e-3 * (256 / width) ** 0.5 if setting == "auto" else float(setting)
+    return 6e-3 * (256 / width) ** 0.5 if setting == "auto" else float(setting)
 
 
 def finetune_batch(setting: int | str, block: int) -> int:
     """Windows of one forward pass."""
-    return max(1, TOKENS_PER_STEP // block) if setting == "auto" else int(setting)
+    return max(1, TOKENS_PER_FINETUNE_STEP // block) if setting == "auto" else int(setting)
 
 
 def finetune_rate(setting: float | str, method: str, width: int) -> float:
     """Peak rate of fine-tuning: gentle when all weights move."""
     if setting != "auto":
         return float(setting)
-    return {"full": 0.025, "lora": 0.25, "qlora": 0.25}[method] * learning_rate("auto", width)
+    return {"full": 1 / 60, "lora": 1 / 6, "qlora": 1 / 6}[method] * learning_rate("auto", width)

@@ -45,6 +45,16 @@ class Folder:
         for file in [*(f for f in self.files() if f > path), *older[self.keep - 1 :]]:
             file.unlink()
 
+    def key(self) -> str | None:
+        """The key of the run whose newest checkpoint this is, as far as it can be read."""
+        for path in self.files():
+            try:
+                with safe_open(path, framework="pt") as file:
+                    return str(json.loads(file.metadata()["state"])["key"])
+            except DAMAGED:
+                continue
+        return None
+
     def read(self, tell: Callable[[str], None], skip: int = 0) -> Saved | None:
         """The newest checkpoint that is whole, but for the `skip` newest while there are older.
 

@@ -15,6 +15,10 @@ from pipeline.training.muon import Muon
 
 Optimizers = list[torch.optim.Optimizer]
 
+MOMENTUM = 0.95  # of Muon
+BETAS = (0.9, 0.95)  # of AdamW
+ROWS = 2.0  # rate of the embedding and the head, beside that of the matrices
+
 
 def optimizers(model: nn.Module, weight_decay: float) -> Optimizers:
     """The optimizers over what learns; `fit` sets their rate at every step.
@@ -26,15 +30,16 @@ def optimizers(model: nn.Module, weight_decay: float) -> Optimizers:
     matrices = [p for n, p in named if whole and p.ndim == 2 and n.startswith("blocks.")]
     taken = {id(p) for p in matrices}
     rest = [p for _, p in named if id(p) not in taken]
+    share = ROWS if whole else 1.0
     groups = [
-        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": weight_decay, "share": share},
     ]
     found: Optimizers = [
-        torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, betas=(0.9, 0.95), fused=True)
+        torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, betas=BETAS, fused=True)
     ]
     if matrices:
-        found.append(Muon(matrices, lr=0.0, weight_decay=weight_decay, momentum=0.95))
+        found.append(Muon(matrices, lr=0.0, weight_decay=weight_decay, momentum=MOMENTUM))
     return found
 
 
@@ -42,7 +47,7 @@ def set_rate(found: Optimizers, rate: float) -> None:
     """Set the learning rate of the coming step."""
     for optimizer in found:
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
 
 
 def state_tensors(found: Optimizers) -> dict[str, torch.Tensor]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-DECAY_SHARE = 0.3
+DECAY_SHARE = 0.5
 WARMUP_SHARE = 0.02
 WARMUP_MOST = 200
 

@@ -58,6 +58,7 @@ class Stepper:
         machine.use()
         self.optimizers = optimizers(self.model, self.settings.weight_decay)
         self.scaler = machine.scaler()
+        self._rate = 0.0
 
     def take(self, samples: Samples, seed: int, rate: float, stop: bool = False) -> Taken:
         """Learn from some samples; raises Diverged and leaves the weights when that cannot be."""
@@ -109,7 +110,7 @@ class Stepper:
     @property
     def rate(self) -> float:
         """The learning rate of the last step."""
-        return float(self.optimizers[0].param_groups[0]["lr"])
+        return self._rate
 
     def clip(self) -> float:
         """Shorten the gradients at hand if need be; returns how long they were."""
@@ -120,6 +121,7 @@ class Stepper:
 
     def update(self, rate: float) -> None:
         """Change the weights by the gradients at hand."""
+        self._rate = rate
         set_rate(self.optimizers, rate)
         for optimizer in self.optimizers:
             self.scaler.step(optimizer)
