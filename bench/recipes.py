@@ -4,11 +4,11 @@
     python bench/recipes.py run TEXT TRIAL… --seconds 60   or --steps 200
     python bench/recipes.py table                          what was found, for docs/experiments.md
 
-A trial is `default`, or differences joined by commas: settings (`pretrain.batch=4`), fields of
-`ModelConfig` (`width=192`) and constants of the training (`optimizer.MOMENTUM=0.9`). All share the
-text's first `--bytes`, whose last tenth is validation, and the parts that `fit` is made of. With
-`--seconds` a trial takes as many steps as `time` says fit in, so that trials compare on a busy
-machine; each adds one line to `--out`.
+A trial is `default`, which is what auto picks when time does not matter, or differences joined by
+commas: settings (`pretrain.batch=4`), fields of `ModelConfig` (`width=192`) and constants of the
+training (`optimizer.MOMENTUM=0.9`). All share the text's first `--bytes`, whose last tenth is
+validation, and the parts that `fit` is made of. With `--seconds` a trial takes as many steps as
+`time` says fit in, so that trials compare on a busy machine; each adds one line to `--out`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import math
 import subprocess
 import time
 from collections.abc import Iterator
@@ -94,8 +93,7 @@ def _value(text: str) -> Any:
 
 
 def _module(name: str) -> ModuleType:
-    inside = "pipeline.training" if name != "decoder" else "transformer"
-    return import_module(f"{inside}.{name}")
+    return import_module(f"pipeline.training.{name}")
 
 
 class Laboratory:
@@ -181,7 +179,7 @@ class Laboratory:
 
 def _shape(config: ModelConfig, changes: dict[str, Any]) -> dict[str, Any]:
     """The settings of a shape with some changed, and what follows from those worked out anew."""
-    derived = {"hidden": 0, "head_size": 0, "kv_heads": 0} if changes.keys() else {}
+    derived = {"hidden": 0, "head_size": 0, "kv_heads": 0} if changes else {}
     return config.to_dict() | derived | changes
 
 
@@ -205,19 +203,21 @@ def main() -> None:
             found = laboratory.time(trial, given.threads)
         else:
             step = _step(_lines(given.out), about | ({"trial": given.like} if given.like else {}))
+            if not (given.steps or step):
+                raise SystemExit(f"no time of {name} is known: run the verb `time` first")
             steps = given.steps or max(1, round(given.seconds / step))
             found = laboratory.run(trial, given.threads, steps)
-            found["computed"] = round(steps * step, 1)
+            found["computed"] = round(steps * step, 1) if step else None
         line = {**about, **found, "seed": given.seed, "threads": given.threads, "commit": commit}
         print(json.dumps(line), flush=True)
         with given.out.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(line) + "\n")
 
 
-def _step(lines: list[dict[str, Any]], about: dict[str, Any]) -> float:
+def _step(lines: list[dict[str, Any]], about: dict[str, Any]) -> float | None:
     """The seconds of a step that `time` found for a trial on this text."""
     found = [line["step"] for line in lines if "step" in line and about.items() <= line.items()]
-    return float(found[-1]) if found else math.nan
+    return float(found[-1]) if found else None
 
 
 def _table(lines: list[dict[str, Any]]) -> None:

@@ -33,7 +33,7 @@ SHORT = 100_000  # tokens of text, up to which blocks are short
 BLOCK = 256
 
 # Up to so many passes over the text → dropout.
-DROPOUT = ((2.0, 0.0), (15.0, 0.1))
+DROPOUT = ((4.0, 0.0), (15.0, 0.1))
 LARGEST_DROPOUT = 0.2
 
 # Up to so many bytes of training text → what a model of nothing else learns from it.
