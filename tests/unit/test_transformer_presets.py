@@ -76,7 +76,7 @@ def test_what_is_named_wins_over_the_row():
 
 
 def test_an_unknown_name_is_refused_with_near_ones():
-    with pytest.raises(ConfigError, match="pick one of tiny, small, base"):
+    with pytest.raises(ConfigError, match="pick one of tiny, slim, small, base"):
         preset("zzz", vocab_size=300)
     with pytest.raises(ConfigError, match="'gpt2-larg' is unknown: did you mean gpt2-large or"):
         preset("gpt2-larg")
