@@ -27,10 +27,7 @@ from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.io import load, load_config, save
 
-# Windows of validation text that an evaluation during training reads, evenly spread: the more,
-# the longer the training.
-WINDOWS_A_MINUTE = 60
-FEWEST_WINDOWS, MOST_WINDOWS = 64, 1024
+WINDOWS = 128  # of validation text that an evaluation reads, evenly spread, whatever the budget
 LEAST_TOKENS = 500  # of a chat's validation text, to choose a model by
 
 
@@ -54,11 +51,9 @@ def run(task: Task) -> dict[str, Any]:
         if isinstance(data, Mixture):
             task.screen.note(str(data))
         ids, text_bytes = _validation(val, settings.chat_share)
-        most = round(WINDOWS_A_MINUTE * task.budget["minutes"])
-        most = min(max(most, FEWEST_WINDOWS), MOST_WINDOWS)
 
         def evaluate(model: nn.Module) -> Loss:
-            return measure_text(model, ids, block, text_bytes, task.world, most)
+            return measure_text(model, ids, block, text_bytes, task.world, WINDOWS)
 
         parts = Parts(
             model=decoder,

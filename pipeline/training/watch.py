@@ -122,7 +122,7 @@ class Watch:
             if value:
                 table.add_row(f"    [dim]{name}[/]", escape(value))
         bar = ProgressBar(at.schedule.total, at.step, width=60)
-        return Group(Text(""), Table.grid(padding=(0, 4)), _indented(bar), table)
+        return Group(Text(""), _indented(bar), table)
 
     def _memory(self) -> str:
         held, most = memory.used(self.device) / GIB, memory.total(self.device) / GIB
