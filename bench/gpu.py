@@ -29,9 +29,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.config import Finetune
 from pipeline.errors import SettingsError
 from pipeline.training import lora, quantized
+from pipeline.training.auto import Tuning
 from pipeline.training.device import Machine, peak_flops, timed
 from pipeline.training.flops import per_token
 from pipeline.training.loss import Objective
@@ -205,7 +205,7 @@ def adapting(sizes: Sizes, method: str) -> None:
     if method == "qlora":
         quantized.pack(decoder)
         free()
-    lora.adapted(decoder, Finetune(rank=16, dropout=0.0))
+    lora.adapted(decoder, Tuning(rank=16, dropout=0.0))
     learning = [weight for weight in decoder.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=1e-4, fused=True)
     objective = Objective(decoder).train()

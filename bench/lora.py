@@ -33,8 +33,8 @@ import transformers
 from measuring import watched
 from torch import nn
 
-from pipeline.config import Finetune
 from pipeline.training import lora, quantized
+from pipeline.training.auto import Tuning
 from pipeline.training.device import Machine, peak_flops
 from pipeline.training.loss import summed
 from pipeline.training.optimizer import optimizers, set_rate
@@ -68,7 +68,7 @@ def ours(folder: Path, method: str, dropout: float) -> Step:
     decoder = pretrained.load(folder)
     if method == "qlora":
         quantized.pack(decoder)
-    lora.adapted(decoder, Finetune(rank=RANK, dropout=dropout))
+    lora.adapted(decoder, Tuning(rank=RANK, dropout=dropout))
     found = optimizers(decoder, 0.0)
     set_rate(found, RATE)
     x, y = tokens()

@@ -75,6 +75,11 @@ def options(*wanted: str) -> Callable[[Callable[..., None]], Callable[..., None]
         "corpus_column": click.option(
             "--corpus-column", metavar="NAME", help="Which column of its rows holds the text."
         ),
+        "base": click.option(
+            "--base",
+            metavar="BASE",
+            help="A pretrained model to start from: smollm2, or a folder or GGUF file.",
+        ),
         "minutes": click.option("--minutes", type=float, metavar="M", help="Training time in all."),
         "epochs": click.option("--epochs", type=float, metavar="E", help="Passes over the data."),
         "set": click.option(
@@ -94,7 +99,17 @@ def options(*wanted: str) -> Callable[[Callable[..., None]], Callable[..., None]
     return decorate
 
 
-SOURCES = ("workspace", "export", "persona", "corpus", "corpus_column", "minutes", "epochs", "set")
+SOURCES = (
+    "workspace",
+    "export",
+    "persona",
+    "corpus",
+    "corpus_column",
+    "base",
+    "minutes",
+    "epochs",
+    "set",
+)
 
 
 @click.group(

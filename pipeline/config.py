@@ -43,6 +43,11 @@ class Source:
         "", "Which column of .jsonl and .parquet rows holds the text; empty: text, or the only one."
     )
     persona: str = setting("", "Who is imitated, as the chat writes the name.", private=True)
+    base: str = setting(
+        "",
+        "A pretrained model to start from: smollm2, or the path of a Hugging Face folder or GGUF "
+        "file; empty: the language is learned from the text alone.",
+    )
 
 
 @dataclass(frozen=True)
@@ -105,8 +110,15 @@ class Clean:
     countries: tuple[str, ...] = setting(
         (), "Codes such as GB, whose telephone numbers are known as dialled at home.", private=True
     )
-    silence: int = setting(
-        240, "Minutes without a message after which a new conversation begins.", low=1
+    silence: int | Auto = setting(
+        "auto",
+        "Minutes without a message after which a new conversation begins; auto: where the gaps of "
+        "this chat have their elbow.",
+        low=1,
+    )
+    names: Literal["keep", "placeholders"] = setting(
+        "keep",
+        "placeholders: everybody but the persona is called Person 1, Person 2, … as a speaker.",
     )
 
 
@@ -189,6 +201,9 @@ class Train:
 class Pretrain:
     """Stage 5."""
 
+    base: bool = setting(
+        False, "With source.base: go on pretraining it on the chat before the fine-tuning."
+    )
     loader: Literal["random", "overlapping", "blocks"] = setting(
         "random",
         "random: blocks from anywhere; overlapping: every possible block once an epoch; "
@@ -221,6 +236,9 @@ class Dialogues:
         "multi", "multi: as many turns of a conversation as fit; single: one message, one reply."
     )
     padding: Literal["right", "left"] = setting("right", "Which side is filled with -1.")
+    block: int | Auto = setting(
+        "auto", "Tokens in one window; auto: the model's block, 512 at most.", low=16
+    )
     source: str = setting(
         "", "A JSON file of ready-made dialogues to use instead of the chat's own.", private=True
     )
@@ -230,15 +248,22 @@ class Dialogues:
 class Finetune:
     """Stage 7."""
 
-    method: Literal["full", "lora", "qlora"] = setting(
-        "full",
-        "full: every weight learns; lora: small matrices beside frozen ones; "
-        "qlora: the frozen ones in four bits (needs bitsandbytes).",
+    method: Literal["auto", "full", "lora", "qlora"] = setting(
+        "auto",
+        "auto: lora with a base, else full; full: every weight learns; lora: small matrices beside "
+        "frozen ones; qlora: the frozen ones in four bits (needs bitsandbytes).",
     )
-    rank: int = setting(16, "LoRA: rank of the added matrices.", low=1)
-    alpha: float = setting(32.0, "LoRA: their weight is alpha / rank.", low=0)
-    dropout: float = setting(0.05, "LoRA: dropout before the added matrices.", low=0, high=1)
+    rank: int | Auto = setting(
+        "auto", "LoRA: rank of the added matrices; auto: low for a small chat.", low=1
+    )
+    alpha: float | Auto = setting(
+        "auto", "LoRA: their weight is alpha / rank; auto: twice the rank.", low=0
+    )
+    dropout: float = setting(0.0, "LoRA: dropout before the added matrices.", low=0, high=1)
     layers: tuple[int, ...] = setting((), "LoRA: numbers of the blocks to adapt; empty: all.")
+    tune: bool = setting(
+        False, "Spend two fifths of the minutes on trying several ranks and rates first."
+    )
     batch: int | Auto = setting("auto", "Windows in one forward pass.", low=1)
     accumulation: int = setting(1, "Forward passes before one update.", low=1)
     learning_rate: float | Auto = setting("auto", "Peak rate; auto: by the method.", low=0)

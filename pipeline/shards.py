@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.corpus import Piece
-from pipeline.dialogue.template import END, Encoder, render
+from pipeline.dialogue.template import Encoder, document_end, render
 from pipeline.dialogue.turns import Turn
 
 PIECE = 1 << 20  # bytes of text in a shard of the chat, about
@@ -49,7 +49,8 @@ def of_chat(conversations: Iterator[list[Turn]]) -> Iterator[Shard]:
 def encode(tokenizer: Encoder, dtype: str, shard: Shard) -> Encoded:
     """A chat's conversations as the template renders them, or plain text as it is."""
     if isinstance(shard, Piece):
-        ids = [i for text in shard.texts for i in (*tokenizer.encode(text), tokenizer.special[END])]
+        end = document_end(tokenizer)
+        ids = [i for text in shard.texts for i in (*tokenizer.encode(text), end)]
         if not shard.ends_document:
             ids.pop()
         return Encoded(np.array(ids, dtype), sum(len(t.encode()) for t in shard.texts), False)

@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from pipeline.cleaning.clean import Tally, check_rules, clean
+from pipeline.cleaning.names import without_names
 from pipeline.cleaning.personal import FINDERS
 from pipeline.cleaning.presets import build
 from pipeline.cleaning.rules import Rule
 from pipeline.config import Clean
 from pipeline.dialogue.conversations import find, split
+from pipeline.dialogue.silence import fitting
 from pipeline.dialogue.turns import turns
 from pipeline.errors import DataError
 from pipeline.files import read_jsonl, write_json, write_jsonl
@@ -36,8 +38,12 @@ def run(task: Task) -> dict[str, Any]:
         raise DataError("After cleaning no message is left; see clean.rules in workspace.toml.")
     speakers = Counter(m.sender for m in kept if m.sender is not None)
     persona = find_speaker(settings.source.persona, speakers)
+    if settings.clean.names == "placeholders":
+        kept = without_names(kept, persona)
     pinned = [Message.from_dict(row) for row in _rows(task)]
-    placed = split(find(kept, timedelta(minutes=settings.clean.silence), pinned), persona)
+    wanted = settings.clean.silence
+    silence = fitting(kept) if wanted == "auto" else wanted
+    placed = split(find(kept, timedelta(minutes=silence), pinned), persona)
     counts = {s: _turns_of(persona, placed, s) for s in ("train", "val", "test")}
     _check(task, counts)
     write_jsonl(task.path(CLEAN), (m.to_dict() for m in placed))
@@ -47,6 +53,7 @@ def run(task: Task) -> dict[str, Any]:
     report = {r: {"count": n, "examples": examples[r]} for r, n in counts_by_rule.items()}
     write_json(task.path(RULES_REPORT), report)
     task.screen.note(", ".join(f"{rule} {count:,}" for rule, count in counts_by_rule.items()))
+    task.screen.note(f"a new conversation begins after {silence:,} minutes of silence")
     return {
         "messages": len(placed),
         "dropped": len(messages) - len(placed),

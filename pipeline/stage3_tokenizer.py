@@ -1,4 +1,4 @@
-"""Stage 3: learn a vocabulary from the training text, and from nothing else."""
+"""Stage 3: learn a vocabulary from the training text alone, or adopt that of a pretrained base."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import minbpe
 from minbpe.base import Tokenizer
-from pipeline import texts
+from pipeline import base, texts
 from pipeline.dialogue.template import SPECIAL
 from pipeline.errors import DataError
 from pipeline.runner import Task
@@ -27,6 +27,10 @@ def run(task: Task) -> dict[str, Any]:
         shutil.copyfile(kept, path)
         tokenizer: Tokenizer = minbpe.load(path)
         task.screen.note("kept from the model that is retrained")
+    elif task.settings.source.base:
+        tokenizer = base.tokenizer(task.settings.source.base)
+        tokenizer.save(path)
+        task.screen.note("adopted from the base")
     else:
         tokenizer = _train(task)
         tokenizer.save(path)

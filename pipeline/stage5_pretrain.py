@@ -1,4 +1,7 @@
-"""Stage 5: a decoder learns the language of the text, from nothing or from an earlier model."""
+"""Stage 5: a decoder learns the language of the text, from nothing or from an earlier model.
+
+With a pretrained base, which knows its language, the stage only takes it over.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from torch import nn
 
 import minbpe
 from minbpe.base import Tokenizer
-from pipeline.dialogue.template import END, opening
+from pipeline import base
+from pipeline.dialogue.template import document_end, opening
 from pipeline.evaluation.bits import Loss, measure_text
 from pipeline.report.curves import draw_curves
 from pipeline.runner import Task
@@ -34,6 +38,8 @@ LEAST_TOKENS = 500  # of a chat's validation text, to choose a model by
 def run(task: Task) -> dict[str, Any]:
     """Write the best model by validation to `best/`, the log and its picture."""
     tokenizer = minbpe.load(task.path(TOKENIZER))
+    if task.workspace.adopts(task.stage):
+        return _adopt(task, tokenizer)
     device = prepare(task.settings.train, task.world)
     train, val = (ArrayFile(task.path(name)) for name in ENCODED[:2])
     with train, val:
@@ -83,6 +89,28 @@ def run(task: Task) -> dict[str, Any]:
     return {"parameters": count, "steps": end.step, "bits_per_byte": round(end.best, 4)}
 
 
+def _adopt(task: Task, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Save the base, or the model that is retrained, as it is."""
+    decoder = _begun(task, tokenizer)
+    assert decoder is not None
+    if task.world.leads:
+        save(decoder, task.path(PRETRAINED))
+        (task.folder / "log.jsonl").write_text("", encoding="utf-8")
+    count = sum(p.numel() for p in decoder.parameters())
+    task.screen.note(f"{count / 1e6:.1f} M parameters, taken over as they are")
+    return {"parameters": count}
+
+
+def _begun(task: Task, tokenizer: Tokenizer) -> Decoder | None:
+    """The model to go on from: the one that is retrained, else the base; or none."""
+    start = task.path(START)
+    if (start / "config.json").exists():
+        task.screen.note("starting from the model that is retrained")
+        return load(start)
+    named = task.settings.source.base
+    return base.decoder(named, tokenizer) if named else None
+
+
 def _validation(val: ArrayFile, share: float | str) -> tuple[NDArray[Any], int]:
     """What the best model is chosen by, and its bytes: the chat where enough of it is learned."""
     chat = val.info.get("chat_tokens", 0)
@@ -92,10 +120,9 @@ def _validation(val: ArrayFile, share: float | str) -> tuple[NDArray[Any], int]:
 
 
 def _decoder(task: Task, tokens: int, tokenizer: Tokenizer, device: torch.device) -> Decoder:
-    start = task.path(START)
-    if (start / "config.json").exists():
-        task.screen.note("starting from the model that is retrained")
-        return load(start)
+    begun = _begun(task, tokenizer)
+    if begun is not None:
+        return begun.float()
     generator = torch.Generator().manual_seed(task.settings.train.seed)
     return Decoder(_config(task, tokens, tokenizer, device), generator)
 
@@ -118,4 +145,4 @@ def _config(task: Task, tokens: int, tokenizer: Tokenizer, device: torch.device)
 
 def _prompt(task: Task, tokenizer: Tokenizer) -> list[int]:
     persona = task.settings.source.persona
-    return opening(persona, tokenizer) if persona else [tokenizer.special[END]]
+    return opening(persona, tokenizer) if persona else [document_end(tokenizer)]

@@ -18,13 +18,16 @@ from pipeline.runner import Task
 from pipeline.stages import DIALOGUES, PRETRAINED, TOKENIZER
 from pipeline.training.arrays import writing
 
+BLOCK = 512  # tokens in a window, where the model takes more
+
 
 def run(task: Task) -> dict[str, Any]:
     """Write the examples of each part; returns how many, and how many turns they teach."""
     tokenizer = minbpe.load(task.path(TOKENIZER))
-    block = int(read_json(task.path(f"{PRETRAINED}/config.json"))["block"])
+    most = int(read_json(task.path(f"{PRETRAINED}/config.json"))["block"])
     persona = persona_of(task.workspace)
     settings = task.settings.dialogues
+    block = min(most, BLOCK if settings.block == "auto" else settings.block)
     parts = _parts(task, persona)
     counts: dict[str, Any] = {}
     for name in DIALOGUES:

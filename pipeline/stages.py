@@ -91,7 +91,7 @@ STAGES = (
         "train the tokenizer",
         needs=(CLEAN, f"{START}/tokenizer.json"),
         makes=(TOKENIZER, "3_tokenizer/vocab.txt"),
-        settings=("tokenizer.*", "source.corpus_column"),
+        settings=("tokenizer.*", "source.corpus_column", "source.base"),
         sources=("source.corpus",),
     ),
     Stage(
@@ -113,7 +113,7 @@ STAGES = (
         needs=(*ENCODED, TOKENIZER, f"{START}/model.safetensors"),
         makes=(PRETRAINED, "5_pretrained/log.jsonl"),
         version=2,
-        settings=("model.*", "pretrain.*", "train.precision", "train.seed"),
+        settings=("model.*", "pretrain.*", "train.precision", "train.seed", "source.base"),
         trains=True,
     ),
     Stage(
@@ -135,7 +135,7 @@ STAGES = (
         needs=(PRETRAINED, *DIALOGUES, TOKENIZER),
         makes=(FINETUNED, MODEL, "7_finetuned/log.jsonl"),
         version=2,
-        settings=("finetune.*", "train.precision", "train.seed", "source.persona"),
+        settings=("finetune.*", "train.precision", "train.seed", "source.persona", "source.base"),
         finish=("chat.*",),
         trains=True,
         wants=("source.export", "dialogues.source"),

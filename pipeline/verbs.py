@@ -32,6 +32,7 @@ class Given:
     persona: str | None = None
     corpus: tuple[Path, ...] = ()
     corpus_column: str | None = None
+    base: str | None = None
     minutes: float | None = None
     epochs: float | None = None
     changes: tuple[str, ...] = ()
@@ -43,6 +44,7 @@ class Given:
             "source.corpus": [str(p.absolute()) for p in self.corpus],
             "source.corpus_column": self.corpus_column,
             "source.persona": self.persona,
+            "source.base": _base(self.base),
             "budget.minutes": self.minutes,
             "budget.epochs": self.epochs,
         }
@@ -61,6 +63,16 @@ class Given:
             section, _, key = name.partition(".")
             tree.setdefault(section, {})[key] = value
         return settings.from_dict(tree, "--set")
+
+
+def _base(named: str | None) -> str | None:
+    """What `--base` names, checked: a model that lies here, its path absolute."""
+    if not named:
+        return named
+    from pipeline import base
+
+    path = base.find(named)
+    return named if named == base.SMOLLM2 else str(path.absolute())
 
 
 def run_stages(given: Given, stages: list[Stage], screen: Screen) -> None:

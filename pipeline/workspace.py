@@ -59,6 +59,13 @@ class Workspace:
         """Whether the stage has anything to do: some need an export."""
         return not stage.wants or any(self.settings.get(name) for name in stage.wants)
 
+    def adopts(self, stage: Stage) -> bool:
+        """Whether the stage takes over a pretrained base, and trains nothing."""
+        settings = self.settings
+        return (
+            stage.name == "pretrain" and bool(settings.source.base) and not settings.pretrain.base
+        )
+
     def folder(self, stage: Stage) -> Path:
         return self.path / stage.folder
 
@@ -92,7 +99,9 @@ class Workspace:
 
     def budget(self, stage: Stage, alone: bool = False) -> dict[str, float]:
         """The stage's share of the budget. `alone`: it is the only one asked for."""
-        rivals = [s for s in STAGES if s.trains and self.applies(s)]
+        if self.adopts(stage):
+            return {"minutes": 0.0, "epochs": 0.0}
+        rivals = [s for s in STAGES if s.trains and self.applies(s) and not self.adopts(s)]
         share = 1.0 if alone or len(rivals) == 1 else BUDGET_SHARE[stage.name]
         budget = self.settings.budget
         minutes = AUTO_MINUTES if budget.minutes == "auto" else budget.minutes

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from transformer.blank import blank
-from transformer.config import ConfigError
+from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
 
 
@@ -33,10 +34,45 @@ def to_grouped(decoder: Decoder, kv_heads: int) -> Decoder:
         name: _pooled(tensor, old.heads, kv_heads, old.head_size) if ".qkv." in name else tensor
         for name, tensor in decoder.state_dict().items()
     }
-    grouped = blank(replace(old, kv_heads=kv_heads))
+    return _filled(decoder, replace(old, kv_heads=kv_heads), weights)
+
+
+def with_vocabulary(decoder: Decoder, size: int) -> Decoder:
+    """A copy of `decoder` for `size` tokens, at least as many as it has.
+
+    New rows of the embedding, and of the head where it has its own, are the mean of the old ones,
+    so that a new token is neither likelier nor stranger than the average (Hewitt 2021,
+    "Initializing New Word Embeddings for Pretrained Language Models").
+    """
+    old = decoder.config
+    if size < old.vocab_size:
+        raise ConfigError(f"vocab_size {old.vocab_size} cannot become {size}: pick no fewer")
+    tables = ("tokens.weight", "unembed.weight")
+    weights = {
+        name: _lengthened(tensor, size) if name in tables else tensor
+        for name, tensor in decoder.state_dict().items()
+    }
+    return _filled(decoder, replace(old, vocab_size=size), weights)
+
+
+def with_block(decoder: Decoder, block: int) -> Decoder:
+    """A copy of `decoder` that looks at no more than `block` tokens; positions must be rotary."""
+    if decoder.config.position != "rope":
+        raise ConfigError(f"position {decoder.config.position} cannot change its block: only rope")
+    return _filled(decoder, replace(decoder.config, block=block), decoder.state_dict())
+
+
+def _filled(decoder: Decoder, config: ModelConfig, weights: Mapping[str, Tensor]) -> Decoder:
+    """A decoder of `config` with copies of the weights, otherwise as `decoder`."""
+    made = blank(config)
     copies = {name: tensor.detach().clone() for name, tensor in weights.items()}
-    grouped.load_state_dict(copies, assign=True)
-    return grouped.to(decoder.tokens.weight).train(decoder.training)
+    made.load_state_dict(copies, assign=True)
+    return made.to(decoder.tokens.weight).train(decoder.training)
+
+
+def _lengthened(table: Tensor, size: int) -> Tensor:
+    mean = table.float().mean(dim=0, keepdim=True).to(table.dtype)
+    return torch.cat((table, mean.expand(size - len(table), -1)))
 
 
 def _pooled(qkv: Tensor, heads: int, kv_heads: int, size: int) -> Tensor:

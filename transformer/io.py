@@ -31,9 +31,10 @@ from transformer.files import (
 __all__ = ["CONFIG", "WEIGHTS", "WeightsError", "load", "load_config", "save"]
 
 
-def save(decoder: Decoder, folder: Path) -> None:
-    """Write config and weights into `folder`, which is made if need be."""
-    weights = as_safetensors(decoder.state_dict())
+def save(decoder: Decoder, folder: Path, dtype: torch.dtype | None = None) -> None:
+    """Write config and weights, as they are or as `dtype`, into `folder`, made if need be."""
+    state = decoder.state_dict()
+    weights = as_safetensors({name: tensor.to(dtype=dtype) for name, tensor in state.items()})
     replace(folder, {WEIGHTS: weights, CONFIG: as_json(decoder.config.to_dict())})
 
 

@@ -77,6 +77,8 @@ def examples(
     for start, end, taught in WINDOWS[kind](units, wanted, block + 1):
         fresh = [wanted[n] and n >= taught for n in range(start, end)]
         if any(fresh):
+            end = start + len(fresh) - fresh[::-1].index(True)  # nothing is learned after it
+            fresh = fresh[: end - start]
             x, y = _row(units[start:end], fresh, block)
             yield Example(list(turns[start:end]), fresh, x, y)
 

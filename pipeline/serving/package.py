@@ -6,13 +6,14 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+import minbpe
+from pipeline.dialogue.template import template_of
 from pipeline.files import atomic, write_json
 from pipeline.persona import partners, persona_of
 from pipeline.stages import MODEL, TOKENIZER
 from pipeline.workspace import Workspace, make_private
 
 CHAT = "chat.json"
-TEMPLATE = "turns-1"
 
 README_TEXT = """\
 # A model that writes like {persona}
@@ -44,7 +45,7 @@ def package(workspace: Workspace, weights: Path, bits: float) -> None:
         new / CHAT,
         {
             "version": 1,
-            "template": TEMPLATE,
+            "template": template_of(minbpe.load(new / "tokenizer.json")),
             "persona": persona,
             "partners": partners(workspace, persona),
             "sampling": asdict(workspace.settings.chat),

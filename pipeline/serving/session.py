@@ -16,11 +16,11 @@ import torch
 
 import minbpe
 from pipeline.config import Chat
-from pipeline.dialogue.template import END, opening, render_turn
+from pipeline.dialogue.template import TEMPLATES, closing, end_id, opening, render_turn
 from pipeline.dialogue.turns import Turn
 from pipeline.errors import SettingsError, SoundalikeError, WorkspaceError
 from pipeline.files import read_json
-from pipeline.serving.package import CHAT, TEMPLATE
+from pipeline.serving.package import CHAT
 from pipeline.settings import from_dict as checked_settings
 from pipeline.whatsapp.names import find_speaker
 from transformer.generate import generate
@@ -106,13 +106,12 @@ class Session:
                 said.append(rest)
                 yield rest
         finally:
-            end = self.tokenizer.special[END]
             turn = Turn(self.persona, tuple("".join(said).split("\n")))
-            self.spoken.append(Spoken(turn, [*open_ids, *ids, end]))
+            self.spoken.append(Spoken(turn, [*open_ids, *ids, *closing(self.tokenizer)]))
 
     def _draw(self, open_ids: list[int]) -> Iterator[int]:
-        special = self.tokenizer.special
-        chat = self.chat
+        chat, end = self.chat, end_id(self.tokenizer)
+        beyond = range(self.tokenizer.size, self.decoder.config.vocab_size)
         context = [i for spoken in self.spoken for i in spoken.ids] + open_ids
         longest = min(chat.max_tokens, self.decoder.config.block - len(context))
         return generate(
@@ -126,8 +125,8 @@ class Session:
                 min_p=chat.min_p,
                 repetition_penalty=chat.repetition_penalty,
             ),
-            stop_ids=[special[END]],
-            forbidden_ids=[i for name, i in special.items() if name != END],
+            stop_ids=[end],
+            forbidden_ids=[*(i for i in self.tokenizer.special.values() if i != end), *beyond],
             generator=self.generator,
             cache=self.cache,
         )
@@ -162,7 +161,7 @@ def _facts(folder: Path) -> Mapping[str, Any]:
         )
     try:
         facts: Mapping[str, Any] = read_json(path)
-        known = facts["version"] == 1 and facts["template"] == TEMPLATE
+        known = facts["version"] == 1 and facts["template"] in TEMPLATES
         facts["persona"], facts["partners"], facts["sampling"]
     except (ValueError, KeyError, TypeError):
         raise WorkspaceError(

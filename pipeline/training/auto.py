@@ -8,10 +8,10 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from pipeline.config import Model
+from pipeline.config import Finetune, Model
 from pipeline.training import flops
 from transformer.blank import blank
 from transformer.config import ModelConfig
@@ -50,6 +50,9 @@ USED = 0.4  # of the operations that a machine could do, about
 PASSES = ((100_000, 40.0), (5_000_000, 12.0), (50_000_000, 4.0))
 FEWEST_PASSES = 2.0
 FINETUNE_PASSES = 10.0
+
+SMALL_ARCHIVE = 2_000  # messages, under which an adapter gets less room to learn by heart
+RANK, LOW_RANK = 16, 4
 
 TOKENS_PER_STEP = 1024
 TOKENS_PER_FINETUNE_STEP = 2048
@@ -112,6 +115,45 @@ def batch(setting: int | str, block: int) -> int:
 def learning_rate(setting: float | str, width: int) -> float:
     """Peak rate of pretraining: smaller for wider models."""
     return 6e-3 * (256 / width) ** 0.5 if setting == "auto" else float(setting)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a model is fine-tuned, with nothing left to decide."""
+
+    method: str = "lora"
+    rank: int = RANK
+    alpha: float = 2.0 * RANK
+    dropout: float = 0.0
+    layers: tuple[int, ...] = ()
+    learning_rate: float = 1e-4
+    batch: int = 4
+
+    def __str__(self) -> str:
+        rank = "" if self.method == "full" else f" of rank {self.rank}"
+        return f"{self.method}{rank}, rate {self.learning_rate:.2g}"
+
+
+def tuning(settings: Finetune, base: bool, messages: int, width: int, block: int) -> Tuning:
+    """How to fine-tune a model of some width, from a pretrained `base` or not, on so many messages.
+
+    `block` is the length of a window in tokens.
+    """
+    method = settings.method
+    if method == "auto":
+        method = "lora" if base else "full"
+    rank = settings.rank
+    if rank == "auto":
+        rank = LOW_RANK if messages < SMALL_ARCHIVE else RANK
+    return Tuning(
+        method=method,
+        rank=rank,
+        alpha=2.0 * rank if settings.alpha == "auto" else settings.alpha,
+        dropout=settings.dropout,
+        layers=settings.layers,
+        learning_rate=finetune_rate(settings.learning_rate, method, width),
+        batch=finetune_batch(settings.batch, block),
+    )
 
 
 def finetune_batch(setting: int | str, block: int) -> int:

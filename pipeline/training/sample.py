@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from minbpe.base import Tokenizer
-from pipeline.dialogue.template import END
+from pipeline.dialogue.template import end_id
 from transformer.decoder import Decoder
 from transformer.generate import generate
 from transformer.sampling import Sampling
@@ -24,7 +24,7 @@ def sampler(decoder: Decoder, tokenizer: Tokenizer, prompt: Sequence[int]) -> Ca
             prompt,
             LENGTH,
             Sampling(temperature=0.8, top_k=50),
-            stop_ids=[tokenizer.special[END]],
+            stop_ids=[end_id(tokenizer)],
             generator=torch.Generator(next(decoder.parameters()).device).manual_seed(0),
         )
         return tokenizer.decode([i for i in ids if i not in tokenizer.special.values()]).strip()

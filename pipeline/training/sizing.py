@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import count
 
 from pipeline.errors import DataError
 from pipeline.training import compiled, distributed, memory
@@ -13,6 +12,7 @@ from pipeline.training.step import Stepper
 
 WORTH = 1.6  # times the tokens a second that a doubled pass must come near: 2 is perfect
 UPDATES = 1000  # in a pass over the data, that a larger batch leaves at least
+LOOKED_AT = 64  # batches, to know how long they are
 WORTH_COMPILING = 15 * compiled.TYPICAL_SECONDS  # of training, before it is even tried
 
 
@@ -93,8 +93,17 @@ def out_of_memory(stepper: Stepper) -> str:
 
 def _timed(stepper: Stepper, machine: Machine, rows: int) -> float:
     stepper.use(machine)
-    firsts = count(rows * stepper.world.size, rows * stepper.world.size)  # other rows each time
-    return seconds(lambda: stepper.rehearse(rows, next(firsts)), stepper.world)
+    first = _typical(stepper, rows)
+    return seconds(lambda: stepper.rehearse(rows, first), stepper.world)
+
+
+def _typical(stepper: Stepper, rows: int) -> int:
+    """The first sample of a batch that is as long as batches are on the average."""
+    data = stepper.data
+    firsts = range(0, max(data.epoch, 1), max(rows, data.epoch // LOOKED_AT // rows * rows))
+    sizes = {first: data.batch(first, rows)[0].numel() for first in firsts}
+    mean = sum(sizes.values()) / len(sizes)
+    return min(sizes, key=lambda first: abs(sizes[first] - mean))
 
 
 def _grown(stepper: Stepper, size: Size, epoch: int) -> Size:

@@ -112,7 +112,7 @@ def test_a_changed_setting_is_a_reason_in_a_sentence(home, capsys):
     space = Workspace.make(Path("workspaces/ben"), {"finetune.rank": 4})
     assert space.settings.finetune.rank == 4
     main(["why", "finetune"])
-    assert "finetune.rank 16 → 4" in capsys.readouterr().out
+    assert "finetune.rank auto → 4" in capsys.readouterr().out
     main(["why", "evaluate"])
     assert "stage 7 (finetune) is not fresh: finetune.rank" in capsys.readouterr().out
 
@@ -132,7 +132,7 @@ def test_a_stage_refuses_to_run_on_stale_input(home, capsys):
     assert main(["5", "--set", "clean.silence=30"]) == 2
     error = capsys.readouterr().err
     assert "builds on stage 2 (clean)" in error
-    assert "clean.silence 240 → 30" in error
+    assert "clean.silence auto → 30" in error
     assert "python -m pipeline 2-5" in error
     assert error.count("\n") == 1
 

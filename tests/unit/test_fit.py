@@ -20,7 +20,7 @@ from pipeline.errors import DataError, SettingsError, WorkspaceError
 from pipeline.evaluation.bits import Loss, measure, windows
 from pipeline.screen import Screen
 from pipeline.training import checkpoint, compiled, sizing
-from pipeline.training.batches import Batch, Blocks, Data
+from pipeline.training.batches import Blocks, Data
 from pipeline.training.fit import Parts, fit
 from pipeline.training.plan import FitSettings, Progress
 from pipeline.training.step import Stepper
@@ -257,20 +257,19 @@ def test_a_run_that_goes_astray_goes_back_with_a_lower_rate(trial, number, reaso
     assert reason in run.screen.console.file.getvalue()
 
 
-class Greedy(Blocks):
-    """Data whose large batches need more memory than there is, from some sample on."""
+def test_when_memory_runs_out_passes_become_smaller_and_updates_stay(trial, monkeypatch):
+    take = Stepper.take
 
-    def batch(self, number: int, size: int, late: bool = False) -> Batch:
-        if number >= 40 and size > 1:
+    def tight(self, samples, seed, rate, stop=False):
+        if samples.first >= 40 and samples.rows > 1:
             raise MemoryError
-        return super().batch(number, size, late)
+        return take(self, samples, seed, rate, stop)
 
-
-def test_when_memory_runs_out_passes_become_smaller_and_updates_stay(trial):
     losses = []
-    for name, data in (("enough", Blocks), ("little", Greedy)):
+    for name in ("enough", "little"):
         run = trial(name)
-        run.data = data(IDS, 8, "random", 1)
+        if name == "little":
+            monkeypatch.setattr(Stepper, "take", tight)
         for module in run.decoder.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0  # which units it drops depends on the shape of the batch

@@ -8,10 +8,10 @@ from peft import LoraConfig
 from peft.tuners.lora import Linear as Peers
 from torch import nn
 
-from pipeline.config import Finetune
 from pipeline.errors import SettingsError
 from pipeline.training import lora
 from pipeline.training.adapted import Adapted
+from pipeline.training.auto import Tuning
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
@@ -63,7 +63,7 @@ def test_the_arithmetic_is_pefts_under_autocast():
 
 def test_only_adapters_learn_and_the_first_gives_no_gradient_below():
     decoder = Decoder(TINY)
-    lora.adapted(decoder, Finetune(rank=2, layers=(1,)))
+    lora.adapted(decoder, Tuning(rank=2, layers=(1,)))
     learning = [name for name, p in decoder.named_parameters() if p.requires_grad]
     assert learning
     assert all(name.startswith("blocks.1.") and ".lora_" in name for name in learning)
@@ -77,13 +77,13 @@ def test_only_adapters_learn_and_the_first_gives_no_gradient_below():
 
 def test_a_block_that_is_not_there_is_refused():
     with pytest.raises(SettingsError, match="blocks from 0 to 2"):
-        lora.adapted(Decoder(TINY), Finetune(layers=(3,)))
+        lora.adapted(Decoder(TINY), Tuning(layers=(3,)))
 
 
 def test_the_saved_adapter_merges_into_the_same_logits(tmp_path):
     decoder, plain = Decoder(TINY), Decoder(TINY)
     plain.load_state_dict(decoder.state_dict())
-    model = lora.adapted(decoder, Finetune(rank=2))
+    model = lora.adapted(decoder, Tuning(rank=2))
     for name, weight in decoder.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(weight, std=0.1)

@@ -14,11 +14,12 @@ from torch import nn
 
 pytest.importorskip("bitsandbytes", reason="needs `pip install bitsandbytes==0.50.2`")
 
-from pipeline.config import Finetune, Train
+from pipeline.config import Train
 from pipeline.errors import SettingsError
 from pipeline.evaluation.bits import Loss, measure, windows
 from pipeline.screen import Screen
 from pipeline.training import lora, quantized
+from pipeline.training.auto import Tuning
 from pipeline.training.batches import Blocks
 from pipeline.training.fit import Parts, fit
 from pipeline.training.flops import per_token
@@ -27,7 +28,7 @@ from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
 TINY = ModelConfig(vocab_size=20, block=8, width=64, layers=2, heads=2, dropout=0.0)
-QLORA = Finetune(method="qlora", rank=4, dropout=0.0)
+QLORA = Tuning(method="qlora", rank=4, dropout=0.0)
 IDS = np.tile(np.arange(20), 40).astype(np.uint16)
 
 
@@ -79,7 +80,7 @@ def test_gradients_are_those_of_the_unpacked_weights():
     found = []
     for decoder in (packed, plain):
         torch.manual_seed(3)
-        lora.adapted(decoder, Finetune(rank=4, layers=(0,)))
+        lora.adapted(decoder, Tuning(rank=4, layers=(0,)))
         for name, weight in decoder.named_parameters():
             if "lora_B" in name:
                 nn.init.normal_(weight)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from transformer.config import ConfigError, ModelConfig
-from transformer.convert import to_grouped
+from transformer.convert import to_grouped, with_block, with_vocabulary
 from transformer.decoder import Decoder
 
 TINY = {"vocab_size": 50, "block": 32, "width": 32, "layers": 2, "heads": 8, "dropout": 0.0}
@@ -75,3 +75,25 @@ def test_the_copy_is_its_own_and_trains():
 def test_a_number_that_does_not_divide_is_refused(kv_heads):
     with pytest.raises(ConfigError, match=rf"kv_heads 8 .* into {kv_heads}: .* 1, 2, 4, 8"):
         to_grouped(tiny(), kv_heads)
+
+
+def test_more_vocabulary_leaves_the_old_logits_and_adds_the_mean():
+    decoder = tiny()
+    grown = with_vocabulary(decoder, 50 + 3)
+    ids = torch.randint(0, 50, (2, 9))
+    torch.testing.assert_close(grown(ids)[..., :50], decoder(ids))
+    mean = decoder.tokens.weight.mean(dim=0)
+    torch.testing.assert_close(grown.tokens.weight[-1], mean)
+    with pytest.raises(ConfigError, match="cannot become"):
+        with_vocabulary(decoder, 50 - 1)
+
+
+def test_a_shorter_block_gives_the_same_logits_where_it_reaches():
+    decoder = tiny(position="rope")
+    short = with_block(decoder, 8)
+    ids = torch.randint(0, 50, (2, 8))
+    torch.testing.assert_close(short(ids), decoder(ids))
+    with pytest.raises(ValueError, match="do not fit"):
+        short(torch.zeros(1, 9, dtype=torch.long))
+    with pytest.raises(ConfigError, match="only rope"):
+        with_block(tiny(position="learned"), 8)

