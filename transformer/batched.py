@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from transformer.cache import Cache
 from transformer.decoder import Decoder
 from transformer.generate import fitting, last_logits, marked
 from transformer.sampling import Sampling, choose
@@ -47,8 +48,9 @@ def generate_batch(
     """For each of `prompts` up to `max_new` ids that follow it, ending before a stop id.
 
     Every row is treated as `generate` treats it alone, so with temperature 0 it gets the same ids;
-    drawn ones differ, since the rows share the generator. A row that outgrows the block makes all
-    of them start anew from their ids: of prompts that long, give few at once.
+    drawn ones differ, since the rows share the generator. A prompt given several times is read
+    once, and gets as many answers. A row that outgrows the block makes all of them start anew from
+    their ids: of prompts that long, give few at once.
     """
     if not all(prompts):
         raise ValueError("a prompt is empty: give each at least one id")
@@ -71,32 +73,44 @@ def generate_batch(
 def _go_on(
     decoder: Decoder, rows: Sequence[Row], pick: partial[Tensor], stops: frozenset[int]
 ) -> None:
-    """Continue `rows` from an empty cache until none goes on, or starting anew is better.
+    """Continue `rows` from an empty cache until none goes on, or the cache is full.
 
-    It is when the cache is full, and when the rows that have ended have cost as many tokens as
-    those that go on would cost to be read again.
+    Rows that have ended are dropped from it once they are half of all.
     """
     block = decoder.config.block
     for row in rows:
         row.context = fitting(row.context, block)
-    cache = decoder.new_cache()
+    logits, cache = _read(decoder, [row.context for row in rows])
     seen = torch.stack([marked(decoder, row.seen) for row in rows])  # (B, V)
-    ids = _left_padded([row.context for row in rows]).to(seen.device)
-    width, idle = ids.size(1), 0
-    while width <= block:
-        chosen = pick(last_logits(decoder, ids, cache), seen=seen)
+    while True:
+        chosen = pick(logits, seen=seen)
         for row, new in zip(rows, chosen.tolist(), strict=True):
             row.say(new, stops)
-        going = [row for row in rows if row.left]
-        idle += len(rows) - len(going)
-        if idle >= sum(len(row.context) for row in going):
+        going = [n for n, row in enumerate(rows) if row.left]
+        if not going or len(cache) >= block:
             return
         ids = chosen[:, None]
         seen.scatter_(1, ids, True)
-        width += 1
+        if 2 * len(going) <= len(rows):
+            left = torch.tensor(going, device=ids.device)
+            rows, ids, seen = [rows[n] for n in going], ids[left], seen[left]
+            cache = cache.picked(left)
+        logits = last_logits(decoder, ids, cache)
 
 
-def _left_padded(rows: Sequence[Sequence[int]]) -> Tensor:
+def _read(decoder: Decoder, contexts: Sequence[Sequence[int]]) -> tuple[Tensor, Cache]:
+    """Logits (B, V) after each context, and the cache; equal contexts are read once."""
+    places = {context: place for place, context in enumerate(dict.fromkeys(map(tuple, contexts)))}
+    device = decoder.tokens.weight.device
+    cache = decoder.new_cache()
+    logits = last_logits(decoder, left_padded(list(places)).to(device), cache)
+    if len(places) == len(contexts):
+        return logits, cache
+    rows = torch.tensor([places[tuple(context)] for context in contexts], device=device)
+    return logits[rows], cache.picked(rows)
+
+
+def left_padded(rows: Sequence[Sequence[int]]) -> Tensor:
     """Rows of equal length, (B, T), so that all of them end where the next id comes."""
     longest = max(map(len, rows))
     return torch.tensor([[-1] * (longest - len(row)) + list(row) for row in rows])

@@ -68,6 +68,14 @@ class Cache:
         self.held = Held().then(kept, (kept >= 0).sum(dim=1))
         return length
 
+    def picked(self, rows: Tensor) -> Cache:
+        """A cache of its own that holds these `rows` (n,) of this one, some perhaps repeatedly."""
+        found, held = Cache([layer.picked(rows) for layer in self.layers]), self.held
+        if held.ids is not None:
+            lengths = held.lengths[rows] if isinstance(held.lengths, Tensor) else held.lengths
+            found.held = Held(held.ids[rows], lengths, held.longest)
+        return found
+
     def reuse(self, ids: Sequence[int]) -> int:
         """Go back to what one row of `ids` begins with, as far as `truncate` can; gives its length.
 

@@ -13,7 +13,8 @@ what no later query sees, or else replaces the tensors and leaves the old ones t
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from copy import copy
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -45,6 +46,13 @@ class Kept:
         """Keep something else from now on, in a pass that began with so many slots."""
         self._replaced = (held, self.tensors)
         self.tensors = tensors
+
+    def picked(self, rows: Tensor) -> Self:
+        """These rows (n,), copied, as the present pass has left them."""
+        found = copy(self)
+        found.tensors = tuple(tensor[rows] for tensor in self.tensors)
+        found._replaced = None
+        return found
 
     def room(self, held: int, wanted: int, new: Tensors) -> Tensors:
         """`when`, with at least `wanted` slots; room is made by doubling."""

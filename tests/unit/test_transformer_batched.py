@@ -65,7 +65,7 @@ def test_a_step_is_one_pass_for_all_rows():
     assert shapes == [(3, 10), (3, 1), (3, 1), (3, 1)]
 
 
-def test_rows_that_ended_leave_when_they_have_cost_what_a_new_start_does(monkeypatch):
+def test_rows_that_ended_leave_once_they_are_half_of_all(monkeypatch):
     decoder = tiny(block=64)
     falling = torch.arange(30.0, 0.0, -1.0)
     monkeypatch.setattr(decoder, "head", lambda hidden: falling.expand(len(hidden), -1))
@@ -77,9 +77,7 @@ def test_rows_that_ended_leave_when_they_have_cost_what_a_new_start_does(monkeyp
         [],
         [],
     ]
-    # Two rows are idle from the first step on: after four steps they have cost 8 tokens, and 8 are
-    # what the first row holds by then.
-    assert shapes == [(3, 4), (3, 1), (3, 1), (3, 1), (1, 8)]
+    assert shapes == [(2, 4), (1, 1), (1, 1), (1, 1), (1, 1)]  # two prompts are the same
 
 
 def test_a_seed_gives_the_same_ids_and_another_others():
@@ -122,3 +120,33 @@ def test_the_mode_is_left_as_it_was():
 def test_an_empty_prompt_is_refused():
     with pytest.raises(ValueError, match="at least one id"):
         generate_batch(tiny(), [[1], []], 3)
+
+
+@pytest.mark.parametrize("attention", ["grouped", "linear", "latent"])
+def test_a_prompt_given_several_times_is_read_once(attention):
+    decoder = tiny(attention=attention)
+    prompts = [PROMPTS[2], PROMPTS[0], PROMPTS[2], PROMPTS[2]]
+    alone = one_by_one(decoder, prompts, 5, GREEDY)
+    shapes = passes(decoder)
+    assert generate_batch(decoder, prompts, 5, GREEDY) == alone
+    assert shapes[0] == (2, len(PROMPTS[2]))
+    drawn = generate_batch(decoder, [[1, 2]] * 8, 5, generator=torch.Generator().manual_seed(0))
+    assert len(set(map(tuple, drawn))) > 1
+
+
+def test_picked_rows_of_a_cache_go_on_as_they_would_have():
+    decoder = tiny()
+    ids = torch.tensor([[-1, -1, 3], [4, 5, 6]])
+    cache = decoder.new_cache()
+    with torch.no_grad():
+        decoder(ids, cache)
+        picked = cache.picked(torch.tensor([1, 0, 1]))
+        more = torch.tensor([[7], [8], [9]])
+        together = decoder(more, picked)
+        for row, (first, new) in enumerate([(1, 7), (0, 8), (1, 9)]):
+            alone = decoder.new_cache()
+            decoder(ids[first : first + 1], alone)
+            torch.testing.assert_close(
+                together[row : row + 1], decoder(torch.tensor([[new]]), alone)
+            )
+    assert len(cache) == 3
