@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.scores import RESAMPLES
+from pipeline.evaluation.scores import RESAMPLES, score
 
 Numbers = NDArray[np.int64]
 
@@ -21,7 +22,7 @@ Numbers = NDArray[np.int64]
 class Reply:
     """What was answered to a prompt, with a newline between messages.
 
-    `kind` tells sets of prompts apart that must not be mixed.
+    `prompt` is the number of the prompt; `kind` tells sets of prompts apart that must not be mixed.
     """
 
     text: str
@@ -65,8 +66,37 @@ def _by_prompt(replies: Sequence[Reply], part: Numbers) -> list[Numbers]:
 
 def weights(replies: Sequence[Reply], seed: int) -> NDArray[np.float64]:
     """How often each reply is in each of the `RESAMPLES` draws: (RESAMPLES, replies)."""
+    if not replies:
+        return np.zeros((RESAMPLES, 0))
     counted = [
         np.bincount(np.concatenate(parts), minlength=len(replies))
         for parts in redrawn(replies, seed)
     ]
     return np.array(counted, dtype=np.float64)
+
+
+def share(
+    replies: Sequence[Reply],
+    top: Sequence[float],
+    bottom: Sequence[float] | None = None,
+    *,
+    ceiling: float | None = None,
+    seed: int,
+    note: str = "",
+) -> dict[str, Any]:
+    """A score of sum(top) / sum(bottom), with a number for each reply; `bottom` is 1 by default.
+
+    Where none or all were found the interval still has a width: as far as is probable at 2.5 % with
+    so many prompts (Clopper and Pearson, 1934).
+    """
+    under = np.ones(len(replies)) if bottom is None else np.array(bottom, dtype=np.float64)
+    over = np.array(top, dtype=np.float64)
+    if not under.sum():
+        return score(None, note="no replies to count in")
+    value = float(over.sum() / under.sum())
+    drawn = weights(replies, seed)
+    ratios = (drawn @ over) / np.maximum(drawn @ under, 1e-12)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    unseen = 1 - 0.025 ** (1 / len({reply.prompt for reply in replies}))
+    low, high = min(low, 1 - unseen), max(high, unseen)
+    return score(value, low=low, high=high, ceiling=ceiling, n=len(replies), note=note)

@@ -19,7 +19,21 @@ from pipeline.evaluation.attribution import (
 )
 from pipeline.evaluation.replies import Reply
 
-WORDS = "the soup is ready come home now we wait for you at the old bridge by nine".split(" ")
+WORDS = [
+    "soup",
+    "is",
+    "ready",
+    "come",
+    "home",
+    "now",
+    "we",
+    "wait",
+    "at",
+    "the",
+    "bridge",
+    "by",
+    "nine",
+]
 HABITS = {
     "Ana": lambda words: " ".join(words).capitalize() + ".",
     "Ben": lambda words: "ok " + " ".join(words) + " haha",
