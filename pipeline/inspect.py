@@ -40,7 +40,7 @@ _WIDE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400
 _WIDE_PER_WORD = 2  # characters of scripts that put no space between words
 _PICTURE = "[\U0001f300-\U0001faff\u2600-\u27bf\u2b50\u2b55\u231a\u231b\u23e9-\u23fa\u3030]"
 _TONE = "[\ufe0f\U0001f3fb-\U0001f3ff]*"
-_EMOJI = re.compile(
+EMOJI = re.compile(
     rf"[\U0001f1e6-\U0001f1ff]{{2}}|[0-9#*]\ufe0f?\u20e3|{_PICTURE}{_TONE}(?:\u200d{_PICTURE}{_TONE})*"
 )
 
@@ -131,7 +131,7 @@ def count_speakers(messages: Iterable[Message]) -> list[Speaker]:
         day = message.time.date()
         speaker.messages += 1
         speaker.words += count_words(message.text)
-        speaker.emoji += sum(1 for _ in _EMOJI.finditer(message.text))
+        speaker.emoji += sum(1 for _ in EMOJI.finditer(message.text))
         goes_on = last is not None and last[0] == message.sender
         speaker.bursts += not (goes_on and message.time - last[1] <= PAUSE) if last else 1
         speaker.first = min(speaker.first or day, day)

@@ -35,3 +35,8 @@ def ratio_interval(
     ratios = top[draws].sum(axis=1) / np.maximum(bottom[draws].sum(axis=1), 1)
     low, high = np.quantile(ratios, [0.025, 0.975])
     return float(low), float(high)
+
+
+def way(value: float, floor: float, ceiling: float) -> float:
+    """How far `value` has got from `floor` (0) to `ceiling` (1)."""
+    return (value - floor) / (ceiling - floor) if ceiling != floor else float("nan")

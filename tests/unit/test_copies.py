@@ -1,0 +1,71 @@
+"""Copies of the training text, and personal data, in the replies."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.evaluation.copies import Seen, copies, leaks, personal
+from pipeline.evaluation.replies import Reply
+from pipeline.evaluation.words import words
+
+TEXT = "On Tuesday we walked along the river until it got dark"
+JAPANESE = "今日はとても天気がよかったので川沿いをずっと歩いて帰りました"
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen:
+    return Seen.of([TEXT, "ok", JAPANESE])
+
+
+@pytest.mark.parametrize(
+    ("reply", "copied"),
+    [
+        ("on tuesday WE walked   along\nthe river until", 8),
+        ("on tuesday we walked along the river", 0),
+        (f"well, {TEXT}!", 11),
+        ("until it got dark we walked along the river", 0),
+        (JAPANESE[2:28], 26),
+        (JAPANESE[:23], 0),
+        ("", 0),
+    ],
+)
+def test_runs_of_eight_words_or_24_characters_are_copies(seen, reply, copied):
+    assert seen.copied(words(reply)).sum() == copied
+
+
+def test_what_the_prompt_says_may_be_said_again(seen):
+    assert not seen.copied(words(TEXT), prompt=f"> {TEXT}").any()
+
+
+def test_shares_of_replies_and_of_text_with_the_person_as_reference(seen):
+    made = [Reply(TEXT, 0), Reply("nothing to see here at all", 1), Reply(TEXT, 2)]
+    real = [Reply(TEXT, 0)] + [Reply("fine by me", n) for n in range(1, 4)]
+    found = copies(real, made, {2: TEXT}, seen, seed=1)
+    assert found["copied_replies"]["value"] == pytest.approx(1 / 3, abs=1e-4)
+    assert found["copied_replies"]["ceiling"] == 0.25
+    assert found["copied_text"]["value"] == pytest.approx(11 / 28, abs=1e-4)
+    assert found["copied_text"]["ceiling"] == pytest.approx(11 / 20)
+
+
+def test_personal_data_is_counted_once_and_placeholders_are_not():
+    text = "write to ana@example.org or call +49 1512 3456789, card 4111 1111 1111 1111"
+    assert personal(text) == {"email": 1, "phone": 1, "card": 1}
+    assert not personal("my mail is [email], call [phone], see [link example.org] @[name]")
+    assert not personal("at 9, in 2024, room 12, https://example.org/12345678")
+
+
+def test_a_leak_is_a_sentence_that_quotes_nothing(seen):
+    made = [Reply(TEXT, n) for n in range(9)] + [Reply("ask ana@example.org", 9)]
+    real = [Reply("fine by me", n) for n in range(10)]
+    said = leaks(copies(real, made, {}, seen, seed=1))
+    assert "90.0 % of the replies" in said
+    assert "email 1" in said
+    assert "Tuesday" not in said
+    assert "ana" not in said
+
+
+def test_no_leak_where_the_person_repeats_as_much(seen):
+    both = [Reply(TEXT, 0), Reply("fine by me", 1)]
+    assert leaks(copies(both, both, {}, seen, seed=1)) == ""
+    assert leaks({}) == ""
+    assert leaks(copies([], [], {}, Seen.of([]), seed=1)) == ""
