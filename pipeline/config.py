@@ -278,6 +278,8 @@ class Evaluate:
     """Stage 8."""
 
     prompts: int = setting(20, "Test prompts answered in samples.md.", low=1)
+    minutes: float = setting(10.0, "Time for stage 8 at most, about.", low=0.1)
+    replies: int = setting(1000, "Replies to draw for its figures, while there is time.", low=20)
 
 
 @dataclass(frozen=True)

@@ -1,45 +1,71 @@
-"""Stage 8: how well the model predicts, and how it sounds, on what it was never trained on."""
+"""Stage 8: the proof. How well the model predicts, and how it sounds, on what it never saw."""
 
 from __future__ import annotations
 
-import math
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 
-from pipeline.evaluation.bits import measure, row_losses, windows
-from pipeline.evaluation.samples import Exchange, prompts, write_samples
-from pipeline.evaluation.scores import FEW, ratio_interval, score
-from pipeline.files import read_jsonl, write_json
+import minbpe
+from pipeline import texts
+from pipeline.config import Chat
+from pipeline.dialogue import source
+from pipeline.dialogue.turns import Turn
+from pipeline.evaluation.bits import measure_text
+from pipeline.evaluation.copies import leaks
+from pipeline.evaluation.moments import moments
+from pipeline.evaluation.proof import Clock, Evidence, Proof
+from pipeline.evaluation.samples import exchanges, write_samples
+from pipeline.evaluation.scores import score
+from pipeline.evaluation.voice import Voice
+from pipeline.files import read_json, read_jsonl, write_json
 from pipeline.runner import Task
-from pipeline.serving.session import Session
-from pipeline.stages import DIALOGUE_TEXTS, DIALOGUES, ENCODED, MODEL, PRETRAINED
+from pipeline.serving.package import CHAT
+from pipeline.stages import DIALOGUE_TEXTS, ENCODED, MODEL, PRETRAINED, TOKENIZER
 from pipeline.training.arrays import ArrayFile
-from pipeline.training.device import prepare
+from pipeline.training.device import Machine, fastest, prepare
 from transformer.decoder import Decoder
 from transformer.io import load
 
-SCORES, SAMPLES = "8_evaluation/scores.json", "8_evaluation/samples.md"
+SCORES, SAMPLES, REPORT = (
+    f"8_evaluation/{n}" for n in ("scores.json", "samples.md", "report.html")
+)
+TOLD = ("bits_per_byte", "language_bits_per_byte", "attribution")  # in the stage's last line
+LARGE = 50_000_000  # parameters of a model for which a full pass over everybody's text is too long
+WINDOWS, WINDOW = 32, 512  # of that text are read then
 
 
 def run(task: Task) -> dict[str, Any]:
-    """Write `scores.json` and `samples.md`."""
-    device = prepare(task.settings.train, task.world)
-    base = load(task.path(PRETRAINED)).to(device)
+    """Write `scores.json`, `samples.md` and `report.html`."""
+    clock = Clock(task.settings.evaluate.minutes * 60)
+    machine = fastest(task.settings.train, prepare(task.settings.train, task.world))
+    machine.use()
+    base = _loaded(task.path(PRETRAINED), machine)
     scores = {"language_bits_per_byte": _language(task, base)}
-    exchanges: list[Exchange] = []
-    persona = "The corpus"
-    if task.path(MODEL).exists():
-        session = Session(task.path(MODEL), seed=task.settings.train.seed)
-        persona = session.persona
-        scores |= _replies(task, session.decoder.to(device), base)
-        session.decoder.to("cpu")
-        exchanges = _exchanges(task, session)
+    proof = _proof(task, base, machine, clock) if task.path(MODEL).exists() else None
+    found: list[Any] = []
+    if proof is not None:
+        proof.run(task.settings.evaluate.replies)
+        scores |= proof.scores
+        found = exchanges(proof.evidence.moments, proof.made, task.settings.evaluate.prompts)
+        if warning := leaks(scores):
+            task.screen.warn(warning)
     write_json(task.path(SCORES), scores)
-    write_samples(task.path(SAMPLES), persona, exchanges)
-    found = {name: s["value"] for name, s in scores.items() if s["value"] is not None}
-    return {**found, "samples": len(exchanges)}
+    write_samples(task.path(SAMPLES), proof.own.speaker if proof else "The corpus", found)
+    told = {name: scores[name]["value"] for name in TOLD if scores.get(name, {}).get("value")}
+    return {**told, "replies": len(proof.made) if proof else 0}
+
+
+def _loaded(folder: Path, machine: Machine) -> Decoder:
+    """A model in float32, or a large one in what the machine is faster in."""
+    decoder = load(folder)
+    large = _is_large(decoder)
+    return decoder.to(machine.device, machine.dtype if large else torch.float32)
+
+
+def _is_large(decoder: Decoder) -> bool:
+    return sum(p.numel() for p in decoder.parameters()) > LARGE
 
 
 def _language(task: Task, base: Decoder) -> dict[str, Any]:
@@ -49,43 +75,45 @@ def _language(task: Task, base: Decoder) -> dict[str, Any]:
     with ArrayFile(task.path(name)) as part:
         if len(part) < 2:
             return score(None, note=f"{name} is empty")
-        loss = measure(base, windows(part.values, base.config.block), part.info["bytes"])
-    return score(loss.bits_per_byte, n=loss.targets, note=f"stage 5's model on {name}")
+        block, most = (WINDOW, WINDOWS) if _is_large(base) else (base.config.block, 0)
+        block = min(block, base.config.block)
+        loss = measure_text(base, part.values, block, part.info["bytes"], most=most)
+    note = f"stage 5's model on {name}{', evenly spread windows of it' if most else ''}"
+    return score(loss.bits_per_byte, n=loss.targets, note=note)
 
 
-def _replies(task: Task, model: Decoder, base: Decoder) -> dict[str, Any]:
-    """The persona's own test replies under the fine-tuned model; floor: before fine-tuning."""
-    with ArrayFile(task.path(DIALOGUES[2])) as part:
-        if not len(part):
-            why = "the test part holds no reply of the persona"
-            return {name: score(None, note=why) for name in ("bits_per_byte", "loss")}
-        nats, targets = row_losses(model, part.values)
-        before, _ = row_losses(base, part.values)
+def _proof(task: Task, base: Decoder, machine: Machine, clock: Clock) -> Proof:
+    facts = read_json(task.path(f"{MODEL}/{CHAT}"))
+    persona = facts["persona"]
+    tokenizer = minbpe.load(task.path(TOKENIZER))
+    chat = Chat(**facts["sampling"])
+    model = _loaded(task.path(MODEL), machine)
     rows = list(read_jsonl(task.path(DIALOGUE_TEXTS[2])))
-    sizes = np.array([row["bytes"] for row in rows], dtype=np.float64)
-    turns = sum(t["learned"] for row in rows for t in row["turns"])
-    rough = f"only {turns} replies: rough; " if turns < FEW else ""
+    held_out, trained = _conversations(task, persona)
+    evidence = Evidence(persona, moments(rows), held_out, trained)
+    own = Voice(model, tokenizer, chat, persona)
+    floor, name = Voice(base, tokenizer, chat, persona), "the untuned base"
+    if not task.settings.source.base:
+        other = evidence.other
+        floor, name = Voice(model, tokenizer, chat, other, persona), "the same model as another"
+    return Proof(
+        own,
+        floor if floor.speaker else None,
+        name,
+        evidence,
+        task.settings.train.seed,
+        task.screen,
+        clock,
+    )
 
-    def figure(top: NDArray[np.float64], bottom: NDArray[np.float64], note: str) -> dict[str, Any]:
-        low, high = ratio_interval(top, bottom, task.settings.train.seed)
-        floor = before.sum() * (top.sum() / nats.sum()) / bottom.sum()
-        value = top.sum() / bottom.sum()
-        return score(value, low=low, high=high, floor=floor, n=turns, note=rough + note)
 
-    return {
-        "bits_per_byte": figure(nats / math.log(2), sizes, "floor: before fine-tuning"),
-        "loss": figure(nats, targets, "nats per token; floor: before fine-tuning"),
-    }
-
-
-def _exchanges(task: Task, session: Session) -> list[Exchange]:
-    found = prompts(read_jsonl(task.path(DIALOGUE_TEXTS[2])), task.settings.evaluate.prompts)
-    exchanges = []
-    with task.screen.bar("answering", len(found), count=True) as bar:
-        for number, (before, real) in enumerate(found, 1):
-            session.reset()
-            for turn in before:
-                session.hear(turn)
-            exchanges.append(Exchange(before, real, "".join(session.answer())))
-            bar.to(number)
-    return exchanges
+def _conversations(task: Task, persona: str) -> tuple[list[list[Turn]], list[list[Turn]]]:
+    """The test and the training conversations: the chat's, or ready-made ones."""
+    ready = task.workspace.paths("dialogues.source")
+    if ready:
+        found = source.read(ready[0], persona)
+        return found["test"], found["train"]
+    return (
+        list(texts.conversations(task.workspace, "test")),
+        list(texts.conversations(task.workspace, "train")),
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.dialogue.turns import Turn
+from pipeline.evaluation.moments import Moment
+from pipeline.evaluation.replies import Reply
 from pipeline.files import atomic
 
 SHOWN = 3  # turns of context above each reply
@@ -22,18 +23,15 @@ class Exchange:
     made: str
 
 
-def prompts(rows: Iterable[dict[str, Any]], count: int) -> list[tuple[list[Turn], str]]:
-    """Up to `count` moments in which the persona answered, evenly spread: context and reply."""
-    moments = []
-    for row in rows:
-        turns = [Turn(t["speaker"], tuple(t["text"].split("\n"))) for t in row["turns"]]
-        moments += [
-            (turns[:n], turns[n].text)
-            for n, t in enumerate(row["turns"])
-            if n and t["learned"] and turns[n - 1].speaker != turns[n].speaker
-        ]
-    step = max(1.0, len(moments) / count)
-    return [moments[int(n * step)] for n in range(min(count, len(moments)))]
+def exchanges(asked: Sequence[Moment], made: Sequence[Reply], count: int) -> list[Exchange]:
+    """Up to `count` moments that were answered, evenly spread, each with the first reply to it."""
+    first: dict[int, str] = {}
+    for reply in made:
+        first.setdefault(reply.prompt, reply.text)
+    answered = [moment for moment in asked if moment.number in first]
+    size = min(count, len(answered))
+    chosen = [answered[n * len(answered) // size] for n in range(size)]
+    return [Exchange(m.before, m.real, first[m.number]) for m in chosen]
 
 
 def write_samples(path: Path, persona: str, exchanges: Sequence[Exchange]) -> None:

@@ -95,6 +95,11 @@ def candidates(settings: Train, device: torch.device) -> list[Machine]:
     ]
 
 
+def fastest(settings: Train, device: torch.device) -> Machine:
+    """The way to compute with the fastest large products: enough for work without training."""
+    return max(candidates(settings, device), key=peak_flops)
+
+
 def _formats(device: torch.device) -> list[str]:
     """Number formats worth timing: float32, and the half of it whose products are faster."""
     half = "bfloat16"

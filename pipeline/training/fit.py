@@ -34,6 +34,7 @@ from pipeline.training.plan import (
     Progress,
     grown,
     pace,
+    spread,
     steps_of_epochs,
     steps_of_minutes,
 )
@@ -113,6 +114,7 @@ class _Run:
                 epochs=self.settings.epochs,
                 planned=steps,
                 schedule=Schedule.of(steps),
+                every=spread(self.settings, steps, at.every),
                 waiting=0,
             )
             self.screen.note(f"continuing from step {at.step:,} of now {steps:,}")

@@ -107,6 +107,13 @@ def pace(settings: FitSettings, total: int, step: float, evaluation: float) -> i
     return max(1, min(every, total))
 
 
+def spread(settings: FitSettings, total: int, every: int) -> int:
+    """Steps between evaluations in a run that has become longer."""
+    if settings.train.evaluate_every != "auto":
+        return every
+    return max(every, math.ceil(total / EVALUATIONS))
+
+
 def grown(settings: FitSettings, at: Progress, epoch: int) -> int:
     """The steps of the present budget, for a run that was planned with an earlier one."""
     if settings.epochs:

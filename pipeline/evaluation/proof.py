@@ -1,0 +1,248 @@
+"""The proof: how much the model is like the person, on conversations that nothing was trained on.
+
+Every figure stands between a floor and a ceiling. The floor is the untuned base at the same
+moments; a model that learned its language here has none, so there it is the same model as somebody
+else of the chat. The ceiling is the real person.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.dialogue.turns import Turn
+from pipeline.dialogue.windows import examples, padded
+from pipeline.errors import DataError
+from pipeline.evaluation import attribution, ranking
+from pipeline.evaluation.bits import row_losses
+from pipeline.evaluation.copies import Seen, copies
+from pipeline.evaluation.diversity import diversity
+from pipeline.evaluation.habits import Table, habits
+from pipeline.evaluation.moments import Moment
+from pipeline.evaluation.replies import Reply
+from pipeline.evaluation.scores import FEW, ratio_interval, score
+from pipeline.evaluation.voice import Voice
+from pipeline.screen import Screen
+
+Scores = dict[str, dict[str, Any]]
+Conversations = Sequence[Sequence[Turn]]
+
+RANKED, CANDIDATES = 60, 20  # moments, and replies to choose from at each
+EACH = 4  # replies to a moment
+AT_ONCE = 8  # moments
+FIGURING = 0.15  # of the time is kept for the figures after the last reply
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How much of the time for the proof is left."""
+
+    seconds: float
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def spent(self) -> float:
+        """The share of the time that has passed."""
+        return (time.monotonic() - self.began) / self.seconds
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of the chat: the held-out part, and what was trained on."""
+
+    persona: str
+    moments: Sequence[Moment]
+    held_out: Conversations
+    trained: Conversations
+
+    @property
+    def real(self) -> list[Reply]:
+        return [Reply(moment.real, moment.number) for moment in self.moments]
+
+    @cached_property
+    def turns(self) -> Mapping[str, list[str]]:
+        """What everybody said in the training part."""
+        found: dict[str, list[str]] = {}
+        for conversation in self.trained:
+            for turn in conversation:
+                found.setdefault(turn.speaker, []).append(turn.text)
+        return found
+
+    @cached_property
+    def other(self) -> str:
+        """Whoever else has most turns among the training and the held-out ones; "" if nobody."""
+        heard = {turn.speaker for conversation in self.held_out for turn in conversation}
+        others = {who: len(said) for who, said in self.turns.items() if who != self.persona}
+        return max(others, key=lambda who: (who in heard, others[who]), default="")
+
+
+@dataclass
+class Proof:
+    """The figures of one model as one persona; `floor` is what it must be better than."""
+
+    own: Voice
+    floor: Voice | None
+    floor_name: str
+    evidence: Evidence
+    seed: int
+    screen: Screen
+    clock: Clock
+    scores: Scores = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
+    made: list[Reply] = field(default_factory=list)
+    beneath: list[Reply] = field(default_factory=list)
+
+    def run(self, replies: int) -> None:
+        """Fill `scores`, `tables`, and the replies `made` and those `beneath` (the floor's)."""
+        self._bits()
+        self._ranks()
+        self._answer(replies)
+        self._figures()
+
+    # --- how well it predicts ----------------------------------------------------------------
+
+    def _bits(self) -> None:
+        """Bits per byte of the real replies, and the gap to the same model as somebody else."""
+        rows, sizes = self._rows(self.own)
+        if not len(rows):
+            why = "the test part holds no reply of the persona"
+            self.scores |= {
+                n: score(None, note=why) for n in ("bits_per_byte", "wrong_persona_gap")
+            }
+            return
+        nats, _ = row_losses(self.own.decoder, rows)
+        bits = nats / math.log(2)
+        floor = None
+        if self.floor is not None and not self.floor.instead_of:
+            floor = self._per_byte(self.floor, rows) / sizes.sum()
+        self._ratio("bits_per_byte", bits, sizes, floor, f"floor: {self.floor_name}" * bool(floor))
+        if self.evidence.other:
+            wrong = Voice(
+                self.own.decoder,
+                self.own.tokenizer,
+                self.own.chat,
+                self.evidence.other,
+                self.evidence.persona,
+            )
+            swapped, _ = self._rows(wrong)
+            if len(swapped) == len(rows):
+                gap = row_losses(wrong.decoder, swapped)[0] / math.log(2) - bits
+                note = "bits per byte more when the names of two speakers are swapped; floor: none"
+                self._ratio("wrong_persona_gap", gap, sizes, 0.0, note)
+
+    def _per_byte(self, voice: Voice, rows: NDArray[Any]) -> float:
+        return float(row_losses(voice.decoder, rows)[0].sum() / math.log(2))
+
+    def _rows(self, voice: Voice) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """The held-out windows as rows (N, 2, T), and the bytes to predict in each."""
+        block = min(voice.decoder.config.block, 512)
+        found = [
+            example
+            for conversation in self.evidence.held_out
+            for example in examples(
+                [voice.renamed(turn) for turn in conversation],
+                voice.tokenizer,
+                lambda turn: turn.speaker == voice.speaker,
+                block,
+                "multi",
+            )
+        ]
+        rows = [[padded(e.x, block, "right"), padded(e.y, block, "right")] for e in found]
+        return np.array(rows, dtype=np.int32), np.array([e.bytes for e in found], dtype=np.float64)
+
+    def _ratio(
+        self,
+        name: str,
+        top: NDArray[np.float64],
+        bottom: NDArray[np.float64],
+        floor: float | None,
+        note: str,
+    ) -> None:
+        low, high = ratio_interval(top, bottom, self.seed)
+        count = len(self.evidence.moments)
+        rough = f"only {count} replies: rough; " if count < FEW else ""
+        value = float(top.sum() / bottom.sum())
+        self.scores[name] = score(
+            value, low=low, high=high, floor=floor, n=count, note=rough + note
+        )
+
+    # --- how well it listens -----------------------------------------------------------------
+
+    def _ranks(self) -> None:
+        """Among the person's own replies to other moments, is the right one the likeliest?
+
+        A reply's score is what the context adds to its log-probability, so that a reply that is
+        likely anywhere does not win everywhere (Li et al. 2016, arXiv 1510.03055).
+        """
+        asked = [m for m in self.evidence.moments if m.before]
+        rng = np.random.default_rng(self.seed)
+        asked = [asked[n] for n in rng.permutation(len(asked))[:RANKED]]
+        texts = list(dict.fromkeys(moment.real for moment in asked))
+        if len(texts) < CANDIDATES:
+            self.scores |= ranking.ranking(np.zeros((0, 0)), self.seed)
+            return
+        alone = dict(zip(texts, self._alone(texts), strict=True))
+        rows = []
+        with self.screen.bar("ranking replies", len(asked), count=True) as bar:
+            for number, moment in enumerate(asked, 1):
+                others = [text for text in texts if text != moment.real]
+                chosen = rng.permutation(len(others))[: CANDIDATES - 1]
+                candidates = [moment.real, *(others[n] for n in chosen)]
+                found = self.own.chances(self.own.context(moment), candidates)
+                rows.append(found - np.array([alone[text] for text in candidates]))
+                bar.to(number)
+        self.scores |= ranking.ranking(np.array(rows), self.seed)
+
+    def _alone(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        opened = self.own.context(Moment(0, (), ""))
+        parts = [texts[n : n + CANDIDATES] for n in range(0, len(texts), CANDIDATES)]
+        return np.concatenate([self.own.chances(opened, part) for part in parts])
+
+    # --- how it sounds -----------------------------------------------------------------------
+
+    def _answer(self, wanted: int) -> None:
+        """Replies of the model and of the floor to the same moments, while there is time."""
+        asked = list(self.evidence.moments)
+        order = np.random.default_rng(self.seed).permutation(len(asked))
+        groups = [order[n : n + AT_ONCE] for n in range(0, len(order), AT_ONCE)]
+        rounds = [(turn, group) for turn in range(wanted) for group in groups]
+        with self.screen.bar("answering", min(wanted, 1 << 30), count=True) as bar:
+            for turn, group in rounds:
+                if len(self.made) >= wanted or (self.made and self.clock.spent > 1 - FIGURING):
+                    return
+                moments = [asked[n] for n in group]
+                seed = self.seed + 1000 * turn + int(group[0])
+                self.made += self.own.replies(moments, EACH, seed)
+                if self.floor is not None:
+                    self.beneath += self.floor.replies(moments, EACH, seed)
+                bar.to(min(len(self.made), wanted))
+
+    def _figures(self) -> None:
+        evidence, real = self.evidence, self.evidence.real
+        if not self.made:
+            return
+        usual = evidence.turns.get(evidence.persona, [])
+        self.scores["attribution"] = self._attribution(real)
+        found, self.tables = habits(real, self.made, self.beneath, usual, self.seed)
+        self.scores |= found
+        self.scores |= diversity(real, self.made, self.seed)
+        seen = Seen.of(text for said in evidence.turns.values() for text in said)
+        prompts = {m.number: "\n".join(t.text for t in m.before) for m in evidence.moments}
+        self.scores |= copies(real, self.made, prompts, seen, self.seed)
+
+    def _attribution(self, real: list[Reply]) -> dict[str, Any]:
+        try:
+            model = attribution.Attribution.fit(
+                self.evidence.turns, self.evidence.persona, self.seed
+            )
+        except DataError as error:
+            return score(None, note=f"not measurable here: {error}")
+        found = attribution.measure(model, self.made, self.beneath, real, self.seed)
+        return {**found, "note": f"{found['note']}; floor: {self.floor_name}"}

@@ -1,0 +1,97 @@
+"""A voice: a model, and the speaker it is to be. What it answers, and how likely it finds answers.
+
+Everything is done for many moments at once: that is what makes a thousand replies affordable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from minbpe.base import Tokenizer
+from pipeline.config import Chat
+from pipeline.dialogue.template import closing, end_id, opening, render
+from pipeline.dialogue.turns import Turn
+from pipeline.evaluation.moments import Moment
+from pipeline.evaluation.replies import Reply
+from pipeline.serving.rules import forbidden, sampling, tidy
+from transformer.batched import generate_batch
+from transformer.decoder import Decoder
+
+CONTEXT = 384  # tokens of the conversation at most
+
+
+@dataclass(frozen=True)
+class Voice:
+    """`decoder` as `speaker`. With `instead_of`, the two have changed names in what was said."""
+
+    decoder: Decoder
+    tokenizer: Tokenizer
+    chat: Chat
+    speaker: str
+    instead_of: str = ""
+
+    def context(self, moment: Moment) -> list[int]:
+        """The newest whole turns that fit, and the opening of the speaker's own."""
+        room = min(CONTEXT, self.decoder.config.block // 2)
+        found = opening(self.speaker, self.tokenizer)
+        for turn in reversed(moment.before):
+            ids, _ = render([self.renamed(turn)], self.tokenizer)
+            if len(ids) + len(found) > room:
+                break
+            found = ids + found
+        return found
+
+    def renamed(self, turn: Turn) -> Turn:
+        swapped = {self.instead_of: self.speaker, self.speaker: self.instead_of}
+        return replace(turn, speaker=swapped[turn.speaker]) if self._renames(turn) else turn
+
+    def _renames(self, turn: Turn) -> bool:
+        return bool(self.instead_of) and turn.speaker in (self.instead_of, self.speaker)
+
+    def replies(self, moments: Sequence[Moment], each: int, seed: int) -> list[Reply]:
+        """`each` replies to every moment, drawn as the chat draws them."""
+        device = self.decoder.tokens.weight.device
+        contexts = [self.context(moment) for moment in moments]
+        ids = generate_batch(
+            self.decoder,
+            [context for context in contexts for _ in range(each)],
+            min(self.chat.max_tokens, self.decoder.config.block // 2),
+            sampling(self.chat),
+            stop_ids=[end_id(self.tokenizer)],
+            forbidden_ids=forbidden(self.tokenizer, self.decoder),
+            generator=torch.Generator(device).manual_seed(seed),
+        )
+        asked = [moment.number for moment in moments for _ in range(each)]
+        return [
+            Reply(tidy(self.tokenizer.decode(said)), number)
+            for said, number in zip(ids, asked, strict=True)
+        ]
+
+    @torch.no_grad()
+    def chances(self, context: Sequence[int], texts: Sequence[str]) -> NDArray[np.float64]:
+        """The log-probability of each of some texts as the whole turn after a context."""
+        decoder, device = self.decoder, self.decoder.tokens.weight.device
+        ends = closing(self.tokenizer)[:1]
+        turns = [[*self.tokenizer.encode(text), *ends] for text in texts]
+        cache = decoder.new_cache()
+        if len(context) > 1:
+            decoder.hidden(torch.tensor([context[:-1]], device=device), cache)
+        longest = max(map(len, turns))
+        rows = [[context[-1], *turn[:-1]] + [-1] * (longest - len(turn)) for turn in turns]
+        wanted = [turn + [-1] * (longest - len(turn)) for turn in turns]
+        x, y = (torch.tensor(part, device=device) for part in (rows, wanted))
+        cache = cache.picked(torch.zeros(len(texts), dtype=torch.long, device=device))
+        hidden = decoder.hidden(x, cache)
+        found = torch.zeros(y.shape, device=device)
+        for row in range(len(texts)):  # logits of one text at a time: they are wide
+            there = y[row] >= 0
+            logits = decoder.head(hidden[row, there]).float()
+            found[row, there] = -F.cross_entropy(logits, y[row, there], reduction="none")
+        total: NDArray[np.float64] = found.sum(dim=1).double().cpu().numpy()
+        return total
