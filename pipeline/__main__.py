@@ -171,6 +171,22 @@ def demo(minutes: float | None) -> None:
     show(minutes, Screen())
 
 
+@cli.command("blind-test")
+@options("workspace")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="MODEL",
+    help="Compare with another model of this person instead of the real replies.",
+)
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, metavar="N")
+def blind_test(workspace: Path | None, against: Path | None, rounds: int) -> None:
+    """Which reply is the real one? You judge, and see how often the model passes."""
+    from pipeline.blind_test import blind_test as ask
+
+    ask(verbs.existing(workspace), against, rounds, Screen())
+
+
 @cli.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="For another program.")
