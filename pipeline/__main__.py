@@ -171,6 +171,27 @@ def demo(minutes: float | None) -> None:
     show(minutes, Screen())
 
 
+@cli.command()
+@click.argument("words", nargs=-1, metavar="[STAGES]…")
+@options(*SOURCES)
+@click.option("--judge", metavar="URL", help="A server that speaks OpenAI's protocol judges too.")
+@click.option("--model", metavar="NAME", help="The judge's name on that server.")
+@click.option("--allow-remote", is_flag=True, help="Let parts of the chat leave this network.")
+def evaluate(
+    words: tuple[str, ...], judge: str | None, model: str | None, allow_remote: bool, **given: Any
+) -> None:
+    """Stage 8; with --judge a language model then judges the samples."""
+    from pipeline import judging
+
+    if (judge is None) != (model is None):
+        raise click.UsageError("--judge URL and --model NAME go together.")
+    server = judging.connect(judge, model, allow_remote) if judge and model else None
+    stages = select(("evaluate", *words))
+    workspace = verbs.run_stages(verbs.Given(**given), stages, Screen())
+    if server is not None:
+        judging.judge(workspace, server, Screen())
+
+
 @cli.command("blind-test")
 @options("workspace")
 @click.option(
