@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from pipeline import runner, verbs, world
-from pipeline.errors import SoundalikeError
+from pipeline.errors import SoundalikeError, one_line
 from pipeline.screen import Screen, use_utf8
 from pipeline.stages import STAGES, select
 
@@ -206,6 +206,22 @@ def blind_test(workspace: Path | None, against: Path | None, rounds: int) -> Non
     from pipeline.blind_test import blind_test as ask
 
     ask(verbs.existing(workspace), against, rounds, Screen())
+
+
+@cli.command("save-hf")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@options("workspace")
+def save_hf(folder: Path, model: Path | None, workspace: Path | None) -> None:
+    """Write the model, or the one named, as a folder that transformers opens."""
+    from pipeline.serving.find import find_model
+    from pipeline.serving.huggingface import convert
+
+    if model is not None and workspace is not None:
+        raise click.UsageError("Name a model or a workspace, not both.")
+    with one_line():
+        convert(find_model(model or workspace), folder)
+    click.echo(f"{folder} is written; transformers opens it.")
 
 
 @cli.command()
