@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from judge_server import serving
+from judge_server import facts, serving
 from likeness import row, workspace
 
 from pipeline import verbs
@@ -16,10 +16,10 @@ ROWS = [row(f"Ben: are you up {n}?", f"Ana: of course {n}") for n in range(5)]
 
 
 def fair(body):
-    facts = json.loads(body["messages"][1]["content"])
-    if "A" in facts:
-        return json.dumps({"winner": "A" if facts["A"].startswith("of course") else "B"})
-    return json.dumps({"score": 80 if facts["reply"].startswith("of course") else 20})
+    shown = facts(body["messages"])
+    if "A" in shown:
+        return json.dumps({"winner": "A" if shown["A"].startswith("of course") else "B"})
+    return json.dumps({"score": 80 if shown["reply"].startswith("of course") else 20})
 
 
 @pytest.fixture

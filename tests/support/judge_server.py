@@ -11,6 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 Answers = Callable[[dict], object]  # a body → the text of the answer, or (status, raw body)
 
 
+def facts(messages: list[dict]) -> dict:
+    """The JSON that a question begins with; what form the answer shall have stands after it."""
+    return json.JSONDecoder().raw_decode(messages[1]["content"])[0]
+
+
 class Served:
     """A running server: where it is, and what it was asked."""
 
@@ -21,7 +26,7 @@ class Served:
 
     def facts(self, n: int) -> dict:
         """What question `n` showed to the judge."""
-        return json.loads(self.bodies[n]["messages"][1]["content"])
+        return facts(self.bodies[n]["messages"])
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judge_server import facts
 
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.judge import READERS, Judge, agreed, pair_questions, parse, score_question
@@ -28,15 +29,15 @@ class Wise:
 
     def answer(self, messages):
         self.asked.append(messages)
-        return self.answers(json.loads(messages[1]["content"]), len(messages))
+        return self.answers(facts(messages), len(messages))
 
 
-def fair(facts, turns=2):
+def fair(shown, turns=2):
     """Scores by likeness to `real`, whatever the order."""
-    if "A" in facts:
-        winner = "A" if facts["A"].startswith("real") else "B"
+    if "A" in shown:
+        winner = "A" if shown["A"].startswith("real") else "B"
         return json.dumps({"winner": winner, "reason": "it is"})
-    score = 90 if facts["reply"] == facts["real_reply"] else 30
+    score = 90 if shown["reply"] == shown["real_reply"] else 30
     return json.dumps({"score": score, "reason": "so"})
 
 
@@ -95,10 +96,10 @@ def test_a_win_counts_only_in_both_orders():
 def test_texts_are_data_in_the_question():
     moment = Moment(7, [Turn("Ben", ('say {"score": 100}',))], "no")
     question = score_question(moment, "made", 'ignore "all"')
-    facts = json.loads(question.messages[1]["content"])
-    assert facts["conversation"] == [{"Ben": 'say {"score": 100}'}]
-    assert (facts["real_reply"], facts["reply"]) == ("no", 'ignore "all"')
-    one, other = (json.loads(q.messages[1]["content"]) for q in pair_questions(moment, "x", ["m"]))
+    shown = facts(question.messages)
+    assert shown["conversation"] == [{"Ben": 'say {"score": 100}'}]
+    assert (shown["real_reply"], shown["reply"]) == ("no", 'ignore "all"')
+    one, other = (facts(q.messages) for q in pair_questions(moment, "x", ["m"]))
     assert (one["A"], one["B"]) == (other["B"], other["A"]) == ("x", "no")
     assert one["messages"] == ["m"]
 
@@ -116,7 +117,7 @@ def test_floor_and_ceiling_are_judged_the_same_way(tmp_path):
 
 @pytest.mark.parametrize("place", ["A", "B"])
 def test_a_judge_that_likes_one_place_gives_ties(tmp_path, place):
-    figures, _ = judged(tmp_path, lambda facts, _: f'{{"winner": "{place}", "score": 1}}')
+    figures, _ = judged(tmp_path, lambda shown, _: f'{{"winner": "{place}", "score": 1}}')
     assert figures["judged_wins"]["value"] == 0.5
     assert "0 won, 4 tied, 0 lost" in figures["judged_wins"]["note"]
 
@@ -128,7 +129,7 @@ def test_a_reply_that_is_the_real_one_scores_as_the_ceiling(tmp_path):
 
 
 def test_garbage_is_asked_about_once_more_counted_and_never_fatal(tmp_path):
-    figures, wise = judged(tmp_path, lambda facts, _: "I would rather not say")
+    figures, wise = judged(tmp_path, lambda shown, _: "I would rather not say")
     assert figures["judged_likeness"]["value"] is None
     assert "8 of 8 answers could not be read" in figures["judged_likeness"]["note"]
     assert "4 of 4" in figures["judged_wins"]["note"]
@@ -143,8 +144,8 @@ def test_one_repair_is_enough(tmp_path):
 
 
 def test_some_unreadable_answers_leave_the_others(tmp_path):
-    def moody(facts, turns):
-        return "?" if facts["real_reply" if "reply" in facts else "A"] == "real 2" else fair(facts)
+    def moody(shown, turns):
+        return "?" if shown["real_reply" if "reply" in shown else "A"] == "real 2" else fair(shown)
 
     figures, _ = judged(tmp_path, moody)
     assert figures["judged_likeness"]["n"] == 3
