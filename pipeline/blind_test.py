@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pipeline.errors import DataError, WorkspaceError
 from pipeline.evaluation.blind import MODEL, OTHER, REAL, Round, pairs, result, shuffled
-from pipeline.evaluation.replies import FOLDER, Moment, Replies, moments_of, replies_of
+from pipeline.evaluation.kept import FOLDER, Moment, Replies, moments_of, replies_of
 from pipeline.files import read_json, read_jsonl, write_jsonl
 from pipeline.screen import Screen
 from pipeline.serving.find import find_model

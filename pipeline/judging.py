@@ -17,7 +17,7 @@ from pipeline.evaluation.judge import (
     pair_questions,
     score_question,
 )
-from pipeline.evaluation.replies import FOLDER, Moment, moments_of, replies_of
+from pipeline.evaluation.kept import FOLDER, Moment, moments_of, replies_of
 from pipeline.files import read_jsonl, write_json
 from pipeline.screen import Screen
 from pipeline.serving.find import find_model

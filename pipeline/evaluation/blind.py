@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.dialogue.turns import Turn
-from pipeline.evaluation.replies import Moment
+from pipeline.evaluation.kept import Moment
 
 MODEL, REAL, OTHER, SKIPPED = "model", "real", "other", "skipped"
 Z = 1.959964  # 95 % of a normal distribution lie within so many deviations

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.evaluation.chat_server import Messages
-from pipeline.evaluation.replies import Moment
+from pipeline.evaluation.kept import Moment
 from pipeline.files import read_jsonl, write_jsonl
 
 CONTEXT = 8  # turns of the conversation that a question shows

@@ -12,7 +12,7 @@ from likeness import babbler, row, workspace
 from pipeline.__main__ import main
 from pipeline.blind_test import blind_test
 from pipeline.errors import DataError, WorkspaceError
-from pipeline.evaluation.replies import Replies
+from pipeline.evaluation.kept import Replies
 from pipeline.screen import Screen
 
 ROWS = [

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation.blind import MODEL, REAL, SKIPPED, Result, pairs, result, shuffled, wilson
-from pipeline.evaluation.replies import Moment, moments
+from pipeline.evaluation.kept import Moment, moments
 
 MOMENTS = [Moment(n, [], f"real {n}") for n in range(1, 201)]
 

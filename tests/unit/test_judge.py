@@ -11,7 +11,7 @@ from judge_server import facts
 
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.judge import READERS, Judge, agreed, pair_questions, parse, score_question
-from pipeline.evaluation.replies import Moment
+from pipeline.evaluation.kept import Moment
 from pipeline.files import read_jsonl
 from pipeline.judging import Judging, in_words
 
