@@ -2,5 +2,6 @@
 
 Read `stages.py` first: it lists the stages in order. Each `stageN_*.py` reads files, calls the
 parts beside it (`whatsapp`, `cleaning`, `dialogue`, `training`, `evaluation`, `serving`) and
-writes files. Nothing here opens a network connection.
+writes files. Nothing here opens a network connection, but for `evaluation/chat_server.py` to an
+address that the user names.
 """

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from pipeline import runner, verbs, world
-from pipeline.errors import SoundalikeError
+from pipeline.errors import SoundalikeError, one_line
 from pipeline.screen import Screen, use_utf8
 from pipeline.stages import STAGES, select
 
@@ -184,6 +184,59 @@ def demo(minutes: float | None) -> None:
     from pipeline.demo import demo as show
 
     show(minutes, Screen())
+
+
+@cli.command()
+@click.argument("words", nargs=-1, metavar="[STAGES]…")
+@options(*SOURCES)
+@click.option("--judge", metavar="URL", help="A server that speaks OpenAI's protocol judges too.")
+@click.option("--model", metavar="NAME", help="The judge's name on that server.")
+@click.option("--allow-remote", is_flag=True, help="Let parts of the chat leave this network.")
+def evaluate(
+    words: tuple[str, ...], judge: str | None, model: str | None, allow_remote: bool, **given: Any
+) -> None:
+    """Stage 8; with --judge a language model then judges the samples."""
+    from pipeline import judging
+
+    if (judge is None) != (model is None):
+        raise click.UsageError("--judge URL and --model NAME go together.")
+    server = judging.connect(judge, model, allow_remote) if judge and model else None
+    stages = select(("evaluate", *words))
+    workspace = verbs.run_stages(verbs.Given(**given), stages, Screen())
+    if server is not None:
+        judging.judge(workspace, server, Screen())
+
+
+@cli.command("blind-test")
+@options("workspace")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="MODEL",
+    help="Compare with another model of this person instead of the real replies.",
+)
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, metavar="N")
+def blind_test(workspace: Path | None, against: Path | None, rounds: int) -> None:
+    """Which reply is the real one? You judge, and see how often the model passes."""
+    from pipeline.blind_test import blind_test as ask
+
+    ask(verbs.existing(workspace), against, rounds, Screen())
+
+
+@cli.command("save-hf")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@options("workspace")
+def save_hf(folder: Path, model: Path | None, workspace: Path | None) -> None:
+    """Write the model, or the one named, as a folder that transformers opens."""
+    from pipeline.serving.find import find_model
+    from pipeline.serving.huggingface import convert
+
+    if model is not None and workspace is not None:
+        raise click.UsageError("Name a model or a workspace, not both.")
+    with one_line():
+        convert(find_model(model or workspace), folder)
+    click.echo(f"{folder} is written; transformers opens it.")
 
 
 @cli.command()

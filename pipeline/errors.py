@@ -30,6 +30,10 @@ class DataError(SoundalikeError):
     """There is too little of something to go on."""
 
 
+class ServerError(SoundalikeError):
+    """A server that the user named cannot be reached, or refuses."""
+
+
 @contextmanager
 def one_line() -> Iterator[None]:
     """Around work of `minbpe` and `transformer`: their words for what a user can mend are ours."""

@@ -75,12 +75,13 @@ def _base(named: str | None) -> str | None:
     return named if named == base.SMOLLM2 else str(path.absolute())
 
 
-def run_stages(given: Given, stages: list[Stage], screen: Screen) -> None:
+def run_stages(given: Given, stages: list[Stage], screen: Screen) -> Workspace:
     """Open (or make) the workspace, and run the stages that are not fresh."""
     workspace = opened(given, screen)
     timed = given.minutes is not None or given.epochs is not None
     training = [s for s in stages if s.trains and workspace.applies(s)]
     runner.run(workspace, stages, screen, alone=timed and len(training) == 1)
+    return workspace
 
 
 def look_at_tokens(given: Given, sizes: str | None, text: str | None, screen: Screen) -> None:

@@ -117,12 +117,13 @@ class Proof:
                 n: score(None, note=why) for n in ("bits_per_byte", "wrong_persona_gap")
             }
             return
-        nats, _ = row_losses(self.own.decoder, rows)
+        nats, targets = row_losses(self.own.decoder, rows)
         bits = nats / math.log(2)
         floor = None
         if self.floor is not None and not self.floor.instead_of:
             floor = self._per_byte(self.floor, rows) / sizes.sum()
         self._ratio("bits_per_byte", bits, sizes, floor, f"floor: {self.floor_name}" * bool(floor))
+        self._ratio("loss", nats, targets, None, "nats a token: for the same tokenizer alone")
         if self.evidence.other:
             wrong = Voice(
                 self.own.decoder,
