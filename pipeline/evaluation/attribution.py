@@ -184,12 +184,12 @@ def measure(
     value, low_end, high_end = levels
     if why := _unmeasurable(value, low_end, high_end):
         return score(None, n=value.count, note=f"not measurable here: {why}")
-    low, high = np.quantile(value.draws, [0.025, 0.975])
+    low, high = np.quantile(value.draws, [0.025, 0.975]).tolist()
     share = way(value.mean, low_end.mean, high_end.mean)
     return score(
         value.mean,
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
         floor=low_end.mean,
         ceiling=high_end.mean,
         n=value.count,

@@ -96,7 +96,7 @@ def share(
     value = float(over.sum() / under.sum())
     drawn = weights(replies, seed)
     ratios = (drawn @ over) / np.maximum(drawn @ under, 1e-12)
-    low, high = np.quantile(ratios, [0.025, 0.975])
+    low, high = np.quantile(ratios, [0.025, 0.975]).tolist()
     unseen = 1 - 0.025 ** (1 / len({reply.prompt for reply in replies}))
     low, high = min(low, 1 - unseen), max(high, unseen)
     return score(value, low=low, high=high, ceiling=ceiling, n=len(replies), note=note)

@@ -27,12 +27,12 @@ def replies(texts: list[str]) -> list[Reply]:
         ("burst", "ab\nc", [2]),
         ("emoji", "ha 😂😂\nno\n👨‍👩‍👧 👍🏽", [2, 0, 2]),
         ("punctuation", 'Yes.\nno!\nwhat?!\nwell...\nwell…\nok\n"so."\n好。', [
-            ".", "!", "!", "…", "…", "none", ".", "."
+            ".", "!", "!", "…", "…", "(none)", ".", "."
         ]),
         ("capitals", "Yes sir\nNO\nno\n😂\nI\n¿Qué?\nשלום", [
-            "first", "all", "none", "none", "first", "first", "none"
+            "first", "all", "(none)", "(none)", "first", "first", "(none)"
         ]),
-        ("openings", "Well, no\n😂\n你好", ["well", "none", "你"]),
+        ("openings", "Well, no\n😂\n你好", ["well", "(none)", "你"]),
         ("scripts", "aб1!漢😂", ["LATIN", "CYRILLIC", "CJK"]),
     ],
 )  # fmt: skip
