@@ -22,7 +22,8 @@ Numbers = NDArray[np.int64]
 class Reply:
     """What was answered to a prompt, with a newline between messages.
 
-    `prompt` is the number of the prompt; `kind` tells sets of prompts apart that must not be mixed.
+    `prompt` is the number of the prompt, one of its own over all kinds; `kind` tells sets of
+    prompts apart that must not be mixed.
     """
 
     text: str

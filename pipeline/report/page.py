@@ -10,7 +10,8 @@ from pipeline.evaluation.copies import leaks
 from pipeline.evaluation.samples import SHOWN, Exchange
 from pipeline.files import atomic
 from pipeline.report.habits import PLOTS, Table, draw_habit
-from pipeline.report.likeness import Group, Metric, Score, Scores, groups, progress, verdict
+from pipeline.report.likeness import Scores, groups, progress, verdict
+from pipeline.report.metrics import Group, Metric, Score
 
 PRIVATE = (
     "This page quotes the chat. It is as private as the chat itself: do not pass it on without "

@@ -11,7 +11,8 @@ import pytest
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.samples import Exchange
 from pipeline.evaluation.scores import score
-from pipeline.report.likeness import GROUPS, Metric, groups, progress, table, verdict
+from pipeline.report.likeness import groups, progress, table, verdict
+from pipeline.report.metrics import GROUPS, Metric
 from pipeline.report.page import PRIVATE, write_page
 
 HIGH, LOW, NEAR = (Metric("x", "x", good) for good in ("high", "low", "near"))
@@ -33,15 +34,16 @@ SCORES = {
 @pytest.mark.parametrize(
     ("metric", "value", "low", "high", "floor", "ceiling", "words"),
     [
-        (HIGH, 0.5, 0.4, 0.6, 0.0, 1.0, "better than the floor, 50 % of the way"),
+        (HIGH, 0.5, 0.4, 0.6, 0.0, 1.0, "better than the floor"),
         (HIGH, 0.9, 0.8, 1.1, 0.0, 1.0, "like the person"),
         (HIGH, 1.5, 1.4, 1.6, 0.0, 1.0, "like the person"),
         (HIGH, 0.1, -0.1, 0.3, 0.0, 1.0, "not told from the floor"),
         (HIGH, -0.5, -0.6, -0.4, 0.0, 1.0, "worse than the floor"),
-        (LOW, 0.5, 0.4, 0.6, 1.0, 0.0, "better than the floor, 50 % of the way"),
+        (LOW, 0.5, 0.4, 0.6, 1.0, 0.0, "better than the floor"),
         (LOW, 0.02, 0.0, 0.1, 1.0, 0.05, "like the person"),
         (LOW, 0.5, 0.4, 0.6, 0.1, 0.12, "worse than the floor"),
-        (LOW, 0.1, 0.05, 0.2, 0.12, 0.1, "cannot be told: floor and ceiling are too close"),
+        (LOW, 0.1, 0.05, 0.2, 0.12, 0.1, "like the person, and so is the floor"),
+        (LOW, 0.1, 0.05, 0.2, 0.12, 0.04, "cannot be told: floor and ceiling are too close"),
         (LOW, 2.0, 1.9, 2.1, 3.0, None, "better than the floor"),
         (LOW, 2.0, 1.9, 2.1, None, 1.0, "worse than the ceiling"),
         (NEAR, 0.3, 0.2, 0.4, None, 0.35, "like the person"),
@@ -66,6 +68,7 @@ def test_progress_needs_both_ends():
 def test_the_table_shows_every_score_and_why_one_is_missing():
     text = table(SCORES)
     assert "| 0.2 [0.1–0.3]" in text
+    assert "| 80 % |" in text
     assert "| 20.0 % [18.0–22.0 %]" in text
     assert "no test replies" in text
     assert "something new" in text
