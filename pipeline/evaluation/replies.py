@@ -30,10 +30,6 @@ class Reply:
     prompt: int
     kind: str = ""
 
-    @property
-    def messages(self) -> list[str]:
-        return self.text.split("\n")
-
 
 def by_kind(replies: Sequence[Reply]) -> list[Numbers]:
     """The numbers of the replies of each kind, in order."""
