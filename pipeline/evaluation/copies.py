@@ -39,12 +39,16 @@ class Seen:
 
     def copied(self, tokens: list[str], prompt: str = "") -> NDArray[np.bool_]:
         """Which words of a reply stand in a run that was seen, and is not in the prompt as well."""
-        runs = np.array(_runs(tokens), dtype=np.int64)
-        seen = np.isin(runs, self.hashes) & ~np.isin(runs, _runs(words(prompt)))
+        said = set(_runs(words(prompt)))
         found = np.zeros(len(tokens), dtype=np.bool_)
-        for start in np.flatnonzero(seen):
-            found[start : start + _length(tokens)] = True
+        for start, run in enumerate(_runs(tokens)):
+            if run not in said and self._holds(run):
+                found[start : start + _length(tokens)] = True
         return found
+
+    def _holds(self, run: int) -> bool:
+        place = int(np.searchsorted(self.hashes, run))
+        return place < len(self.hashes) and int(self.hashes[place]) == run
 
 
 def _length(tokens: list[str]) -> int:

@@ -26,7 +26,7 @@ from pipeline.inspect import EMOJI
 OPENINGS = 50
 USUAL = 5_000  # real training replies that are looked at
 CHANCES = 20  # draws of as many of them as were made
-REST, NONE = "…", "none"
+REST, NONE = "…", "(none)"
 _ENDINGS = {
     ".": ".",
     "!": "!",

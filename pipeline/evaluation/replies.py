@@ -22,16 +22,13 @@ Numbers = NDArray[np.int64]
 class Reply:
     """What was answered to a prompt, with a newline between messages.
 
-    `prompt` is the number of the prompt; `kind` tells sets of prompts apart that must not be mixed.
+    `prompt` is the number of the prompt, one of its own over all kinds; `kind` tells sets of
+    prompts apart that must not be mixed.
     """
 
     text: str
     prompt: int
     kind: str = ""
-
-    @property
-    def messages(self) -> list[str]:
-        return self.text.split("\n")
 
 
 def by_kind(replies: Sequence[Reply]) -> list[Numbers]:
@@ -96,7 +93,7 @@ def share(
     value = float(over.sum() / under.sum())
     drawn = weights(replies, seed)
     ratios = (drawn @ over) / np.maximum(drawn @ under, 1e-12)
-    low, high = np.quantile(ratios, [0.025, 0.975])
+    low, high = np.quantile(ratios, [0.025, 0.975]).tolist()
     unseen = 1 - 0.025 ** (1 / len({reply.prompt for reply in replies}))
     low, high = min(low, 1 - unseen), max(high, unseen)
     return score(value, low=low, high=high, ceiling=ceiling, n=len(replies), note=note)
