@@ -236,6 +236,12 @@ class Dialogues:
         "multi", "multi: as many turns of a conversation as fit; single: one message, one reply."
     )
     padding: Literal["right", "left"] = setting("right", "Which side is filled with -1.")
+    repeats: int | Auto = setting(
+        "auto",
+        "How often one short thing, however it is written, is learned; auto: a hundredth of all "
+        "turns to learn; 0: as often as it was said.",
+        low=0,
+    )
     block: int | Auto = setting(
         "auto", "Tokens in one window; auto: the model's block, 512 at most.", low=16
     )

@@ -9,6 +9,7 @@ from typing import Any
 import minbpe
 from pipeline import texts
 from pipeline.dialogue import source
+from pipeline.dialogue.thinning import thinned
 from pipeline.dialogue.turns import Turn
 from pipeline.dialogue.windows import Example, examples, padded
 from pipeline.errors import DataError
@@ -32,14 +33,16 @@ def run(task: Task) -> dict[str, Any]:
     counts: dict[str, Any] = {}
     for name in DIALOGUES:
         part = task.path(name).stem
-
-        def learned(turn: Turn, everybody: bool = settings.targets == "all") -> bool:
-            return everybody or turn.speaker == persona
-
+        conversations = list(parts[part])
+        everybody = settings.targets == "all"
+        wanted = [[everybody or turn.speaker == persona for turn in c] for c in conversations]
+        if part == "train" and settings.repeats:
+            limit = None if settings.repeats == "auto" else settings.repeats
+            wanted = thinned(conversations, wanted, limit)
         found = [
             example
-            for conversation in parts[part]
-            for example in examples(conversation, tokenizer, learned, block, settings.windows)
+            for turns, learned in zip(conversations, wanted, strict=True)
+            for example in examples(turns, tokenizer, learned, block, settings.windows)
         ]
         _write(task.path(name), found, block, settings.padding)
         counts[f"{part}_examples"] = len(found)

@@ -9,24 +9,35 @@ import torch
 
 import minbpe
 from pipeline import texts
+from pipeline.base import SMOLLM2
 from pipeline.config import Chat
 from pipeline.dialogue import source
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.bits import measure_text
 from pipeline.evaluation.copies import leaks
+from pipeline.evaluation.habits import Table
 from pipeline.evaluation.moments import moments
 from pipeline.evaluation.proof import Clock, Evidence, Proof
-from pipeline.evaluation.samples import exchanges, write_samples
+from pipeline.evaluation.samples import Exchange, exchanges, write_samples
 from pipeline.evaluation.scores import score
 from pipeline.evaluation.voice import Voice
 from pipeline.files import read_json, read_jsonl, write_json
+from pipeline.report.likeness import table
+from pipeline.report.page import write_page
 from pipeline.runner import Task
 from pipeline.serving.package import CHAT
-from pipeline.stages import DIALOGUE_TEXTS, ENCODED, MODEL, PRETRAINED, TOKENIZER
+from pipeline.stages import (
+    DIALOGUE_TEXTS,
+    ENCODED,
+    MODEL,
+    PRETRAINED,
+    TOKENIZER,
+    by_name,
+)
 from pipeline.training.arrays import ArrayFile
 from pipeline.training.device import Machine, fastest, prepare
 from transformer.decoder import Decoder
-from transformer.io import load
+from transformer.io import load, load_config
 
 SCORES, SAMPLES, REPORT = (
     f"8_evaluation/{n}" for n in ("scores.json", "samples.md", "report.html")
@@ -43,18 +54,36 @@ def run(task: Task) -> dict[str, Any]:
     machine.use()
     base = _loaded(task.path(PRETRAINED), machine)
     scores = {"language_bits_per_byte": _language(task, base)}
-    proof = _proof(task, base, machine, clock) if task.path(MODEL).exists() else None
-    found: list[Any] = []
-    if proof is not None:
+    persona, found, tables, made = "the corpus", list[Exchange](), dict[str, Table](), 0
+    if task.path(MODEL).exists():
+        proof = _proof(task, base, machine, clock)
         proof.run(task.settings.evaluate.replies)
         scores |= proof.scores
+        persona, tables, made = proof.own.speaker, proof.tables, len(proof.made)
         found = exchanges(proof.evidence.moments, proof.made, task.settings.evaluate.prompts)
+        task.screen.say(table(scores))
         if warning := leaks(scores):
             task.screen.warn(warning)
     write_json(task.path(SCORES), scores)
-    write_samples(task.path(SAMPLES), proof.own.speaker if proof else "The corpus", found)
+    write_samples(task.path(SAMPLES), persona, found)
+    write_page(task.path(REPORT), persona, _facts(task, made), scores, tables, found)
     told = {name: scores[name]["value"] for name in TOLD if scores.get(name, {}).get("value")}
-    return {**told, "replies": len(proof.made) if proof else 0}
+    return {**told, "replies": made}
+
+
+def _facts(task: Task, made: int) -> dict[str, object]:
+    """What the page says of the model and of what it learned from."""
+    config = load_config(task.path(MODEL if task.path(MODEL).exists() else PRETRAINED))
+    counts = (task.workspace.record(by_name("clean")) or {}).get("counts", {})
+    base = task.settings.source.base
+    return {
+        "Started from": (base if base == SMOLLM2 else Path(base).name) or "nothing",
+        "Decoder": f"{config.layers} layers of width {config.width}",
+        "Messages of the chat": f"{counts.get('messages', 0):,}",
+        "The person's turns, trained on": f"{counts.get('persona_turns_train', 0):,}",
+        "The person's turns, tested on": f"{counts.get('persona_turns_test', 0):,}",
+        "Replies drawn": f"{made:,}",
+    }
 
 
 def _loaded(folder: Path, machine: Machine) -> Decoder:

@@ -29,6 +29,7 @@ DIALOGUE_TEXTS = (
 )
 FINETUNED = "7_finetuned/best"
 MODEL = "model"
+EVALUATION = ("8_evaluation/scores.json", "8_evaluation/samples.md", "8_evaluation/report.html")
 START = "start"  # a copy of the model that retraining begins from
 
 
@@ -146,8 +147,9 @@ STAGES = (
         "8_evaluation",
         "measure the likeness",
         needs=(MODEL, *DIALOGUES, *DIALOGUE_TEXTS, *ENCODED),
-        makes=("8_evaluation/scores.json", "8_evaluation/samples.md"),
-        settings=("evaluate.*", "train.seed"),
+        makes=EVALUATION,
+        settings=("evaluate.*", "train.seed", "source.base"),
+        version=2,
     ),
 )
 

@@ -67,12 +67,14 @@ WINDOWS: dict[str, Callable[[Sequence[Rendered], Sequence[bool], int], Spans]] =
 def examples(
     turns: Sequence[Turn],
     tokenizer: Encoder,
-    learned: Callable[[Turn], bool],
+    wanted: Sequence[bool],
     block: int,
     kind: str,
 ) -> Iterator[Example]:
-    """The examples of one conversation. A turn longer than the block is cut at its end."""
-    wanted = [learned(turn) for turn in turns]
+    """The examples of one conversation, of whose turns the `wanted` are learned.
+
+    A turn longer than the block is cut at its end.
+    """
     units = [render_turn(t, tokenizer, w) for t, w in zip(turns, wanted, strict=True)]
     for start, end, taught in WINDOWS[kind](units, wanted, block + 1):
         fresh = [wanted[n] and n >= taught for n in range(start, end)]

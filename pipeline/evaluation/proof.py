@@ -147,10 +147,11 @@ class Proof:
         found = [
             example
             for conversation in self.evidence.held_out
+            for turns in [[voice.renamed(turn) for turn in conversation]]
             for example in examples(
-                [voice.renamed(turn) for turn in conversation],
+                turns,
                 voice.tokenizer,
-                lambda turn: turn.speaker == voice.speaker,
+                [turn.speaker == voice.speaker for turn in turns],
                 block,
                 "multi",
             )

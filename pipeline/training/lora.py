@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from transformer.decoder import Decoder
 
 def adapted(decoder: Decoder, settings: Tuning) -> Any:
     """The decoder inside a peft model, in which only the adapters learn."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # tells of kernels nobody asked for
     from peft import LoraConfig, get_peft_model
 
     from pipeline.training.adapted import Adapted

@@ -28,7 +28,7 @@ def is_ana(turn: Turn) -> bool:
 
 @given(conversation, st.sampled_from(list(WINDOWS)))
 def test_rows_fit_and_y_is_x_moved_by_one(turns, kind):
-    for example in examples(turns, TOKENIZER, is_ana, BLOCK, kind):
+    for example in examples(turns, TOKENIZER, list(map(is_ana, turns)), BLOCK, kind):
         assert len(example.x) == len(example.y) <= BLOCK
         following = [*example.x[1:], None]
         assert all(y in (-1, x) for x, y in zip(following[:-1], example.y[:-1], strict=True))
@@ -39,7 +39,7 @@ def test_every_turn_of_the_persona_is_learned_once_and_no_other(turns):
     # Turns are told apart by their place, so that equal ones count separately.
     found = Counter(
         id(turn)
-        for example in examples(turns, TOKENIZER, is_ana, BLOCK, "multi")
+        for example in examples(turns, TOKENIZER, list(map(is_ana, turns)), BLOCK, "multi")
         for turn, learned in zip(example.turns, example.learned, strict=True)
         if learned
     )
@@ -52,7 +52,10 @@ def test_every_turn_of_the_persona_is_learned_once_and_no_other(turns):
 @given(conversation)
 def test_targets_are_the_persona_s_text_and_end(turns):
     targets = [
-        y for e in examples(turns, TOKENIZER, is_ana, BLOCK, "multi") for y in e.y if y != -1
+        y
+        for e in examples(turns, TOKENIZER, list(map(is_ana, turns)), BLOCK, "multi")
+        for y in e.y
+        if y != -1
     ]
     whole = []
     for turn in filter(is_ana, turns):
@@ -64,7 +67,7 @@ def test_targets_are_the_persona_s_text_and_end(turns):
 
 @given(conversation)
 def test_single_windows_are_a_message_and_its_reply(turns):
-    for example in examples(turns, TOKENIZER, is_ana, BLOCK, "single"):
+    for example in examples(turns, TOKENIZER, list(map(is_ana, turns)), BLOCK, "single"):
         assert len(example.turns) == 2
         assert example.learned == [False, True]
 

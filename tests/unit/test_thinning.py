@@ -1,0 +1,57 @@
+"""Near-duplicates among the turns to learn: what counts as one, and how many stay."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.dialogue.thinning import FEWEST, essence, thinned
+from pipeline.dialogue.turns import Turn
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        ["ok", "OK", "Ok!", "okk", " ok... "],
+        ["haha", "hahahaha", "HAHA!!", "ha ha ha"],
+        ["jaja", "jajajá"],
+        ["😂", "😂😂😂", "😂 😂"],
+        ["no", "Nooo", "no."],
+    ],
+)
+def test_ways_of_writing_the_same_have_one_essence(same):
+    assert len(set(map(essence, same))) == 1
+
+
+def test_different_things_stay_different():
+    said = ["ok", "no", "😂", "❤", "?", "hmm", "on my way", "of course", "да", "نعم"]
+    assert len(set(map(essence, said))) == len(said)
+
+
+def test_only_what_is_said_too_often_is_taken_out_evenly():
+    turns = [
+        Turn("Ana", ("ok" if n % 2 else f"this is message number {n} of many",)) for n in range(200)
+    ]
+    (found,) = thinned([turns], [[True] * 200], 10)
+    kept = [n for n, learned in enumerate(found) if learned and n % 2]
+    assert len(kept) == 10
+    assert kept[0] < 20
+    assert kept[-1] > 170
+    assert all(learned for n, learned in enumerate(found) if not n % 2)
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from(["ok", "ha", "hm hm"]), st.booleans()), max_size=40),
+        max_size=5,
+    )
+)
+def test_nothing_becomes_learned_and_few_repeats_stay_as_they_are(said):
+    turns = [[Turn("Ana", (text,)) for text, _ in conversation] for conversation in said]
+    wanted = [[w for _, w in conversation] for conversation in said]
+    found = thinned(turns, wanted, None)
+    for before, after in zip(wanted, found, strict=True):
+        assert all(b or not a for b, a in zip(before, after, strict=True))
+    if sum(map(sum, wanted)) <= FEWEST:
+        assert found == wanted
