@@ -191,9 +191,15 @@ def demo(minutes: float | None) -> None:
 @options(*SOURCES)
 @click.option("--judge", metavar="URL", help="A server that speaks OpenAI's protocol judges too.")
 @click.option("--model", metavar="NAME", help="The judge's name on that server.")
+@click.option("--canaries", is_flag=True, help="Plant secrets in a short copy, and look for them.")
 @click.option("--allow-remote", is_flag=True, help="Let parts of the chat leave this network.")
 def evaluate(
-    words: tuple[str, ...], judge: str | None, model: str | None, allow_remote: bool, **given: Any
+    words: tuple[str, ...],
+    judge: str | None,
+    model: str | None,
+    canaries: bool,
+    allow_remote: bool,
+    **given: Any,
 ) -> None:
     """Stage 8; with --judge a language model then judges the samples."""
     from pipeline import judging
@@ -205,6 +211,11 @@ def evaluate(
     workspace = verbs.run_stages(verbs.Given(**given), stages, Screen())
     if server is not None:
         judging.judge(workspace, server, Screen())
+    if canaries:
+        from pipeline.canaries import canaries as look_for
+
+        with one_line():
+            look_for(workspace, Screen())
 
 
 @cli.command("blind-test")

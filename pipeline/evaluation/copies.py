@@ -64,20 +64,23 @@ def copies(
     real: Sequence[Reply],
     made: Sequence[Reply],
     prompts: Mapping[int, str],
-    seen: Seen,
+    texts: Sequence[str],
     seed: int,
     countries: Sequence[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """`copied_replies`, `copied_text` and `personal_data`; the first two are shares.
 
-    `prompts` is the text that each reply answers. The ceiling is how much the person repeats, in
-    the real test replies. `personal_data` is a count; `countries` are those whose telephone numbers
-    are known as dialled at home.
+    `prompts` is the text that each reply answers, `texts` all turns that were trained on. The
+    ceiling is how much the person repeats, in the real test replies. `personal_data` counts what
+    stands in `texts` too, and not what the model made up; `countries` are those whose telephone
+    numbers are known as dialled at home.
     """
+    seen = Seen.of(texts)
     (whole, parts, sizes), theirs = (_found(seen, r, prompts) for r in (made, real))
     reference = theirs if real else None
     note = "ceiling: what the person repeats"
-    found = sum((personal(reply.text, countries) for reply in made), Counter[str]())
+    found = [piece for reply in made for piece in personal(reply.text, countries)]
+    told, invented = _told_apart(found, texts)
     return {
         "copied_replies": share(
             made, whole, ceiling=reference and _ratio(reference[0]), seed=seed, note=note
@@ -86,9 +89,9 @@ def copies(
             made, parts, sizes, ceiling=reference and _ratio(*reference[1:]), seed=seed, note=note
         ),
         "personal_data": score(
-            float(found.total()),
+            float(told.total()),
             n=len(made),
-            note=", ".join(f"{kind} {count}" for kind, count in found.most_common()),
+            note=", ".join([*(f"{k} {n}" for k, n in told.most_common()), f"{invented} made up"]),
         ),
     }
 
@@ -109,16 +112,23 @@ def _ratio(top: list[float], bottom: list[float] | None = None) -> float:
     return sum(top) / max(1.0, len(top) if bottom is None else sum(bottom))
 
 
-def personal(text: str, countries: Sequence[str] = ()) -> Counter[str]:
-    """How many addresses, numbers, … of each kind stand in a text, each counted once."""
-    found: Counter[str] = Counter()
+def _told_apart(found: Sequence[tuple[str, str]], texts: Sequence[str]) -> tuple[Counter[str], int]:
+    """How much of each kind stands in the training text, and how much in all does not."""
+    known = "\n".join(texts).casefold() if found else ""
+    told = Counter(kind for kind, piece in found if piece.casefold() in known)
+    return told, len(found) - told.total()
+
+
+def personal(text: str, countries: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """The addresses, numbers, … that stand in a text, with their kinds, each once."""
+    found = []
     for kind in FINDERS:
         find = finder(kind, countries)
         if kind not in NOT_COUNTED:
-            found[kind] += len(list(find(text)))
+            found += [(kind, text[start:end]) for start, end in find(text)]
         if kind != "mention":
             text = mask(text, kind, find)
-    return +found
+    return found
 
 
 def leaks(scores: Mapping[str, Mapping[str, Any]]) -> str:

@@ -22,7 +22,7 @@ from pipeline.dialogue.windows import examples, padded
 from pipeline.errors import DataError
 from pipeline.evaluation import attribution, ranking
 from pipeline.evaluation.bits import row_losses
-from pipeline.evaluation.copies import Seen, copies
+from pipeline.evaluation.copies import copies
 from pipeline.evaluation.diversity import diversity
 from pipeline.evaluation.habits import Table, habits
 from pipeline.evaluation.moments import Moment
@@ -235,9 +235,9 @@ class Proof:
         found, self.tables = habits(real, self.made, self.beneath, usual, self.seed)
         self.scores |= found
         self.scores |= diversity(real, self.made, self.seed)
-        seen = Seen.of(text for said in evidence.turns.values() for text in said)
+        texts = [text for said in evidence.turns.values() for text in said]
         prompts = {m.number: "\n".join(t.text for t in m.before) for m in evidence.moments}
-        self.scores |= copies(real, self.made, prompts, seen, self.seed)
+        self.scores |= copies(real, self.made, prompts, texts, self.seed)
 
     def _attribution(self, real: list[Reply]) -> dict[str, Any]:
         try:

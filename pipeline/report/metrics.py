@@ -54,6 +54,7 @@ GROUPS = (
         (
             Metric("bits_per_byte", "bits per byte"),
             Metric("loss", "loss, nats per token"),
+            Metric("wrong_persona_gap", "more bits under another name", "high"),
             Metric("language_bits_per_byte", "everybody's text, bits per byte"),
         ),
     ),
@@ -99,7 +100,7 @@ GROUPS = (
         (
             Metric("copied_replies", "replies with a copy", percent=True),
             Metric("copied_text", "text that is copied", percent=True),
-            Metric("personal_data", "pieces of personal data"),
+            Metric("personal_data", "personal data of the chat"),
         ),
     ),
 )

@@ -37,10 +37,10 @@ def test_what_the_prompt_says_may_be_said_again(seen):
     assert not seen.copied(words(TEXT), prompt=f"> {TEXT}").any()
 
 
-def test_shares_of_replies_and_of_text_with_the_person_as_reference(seen):
+def test_shares_of_replies_and_of_text_with_the_person_as_reference():
     made = [Reply(TEXT, 0), Reply("nothing to see here at all", 1), Reply(TEXT, 2)]
     real = [Reply(TEXT, 0)] + [Reply("fine by me", n) for n in range(1, 4)]
-    found = copies(real, made, {2: TEXT}, seen, seed=1)
+    found = copies(real, made, {2: TEXT}, [TEXT], seed=1)
     assert found["copied_replies"]["value"] == pytest.approx(1 / 3, abs=1e-4)
     assert found["copied_replies"]["ceiling"] == 0.25
     assert found["copied_text"]["value"] == pytest.approx(11 / 28, abs=1e-4)
@@ -49,23 +49,31 @@ def test_shares_of_replies_and_of_text_with_the_person_as_reference(seen):
 
 def test_personal_data_is_counted_once_and_placeholders_are_not():
     text = "write to ana@example.org or call +49 1512 3456789, card 4111 1111 1111 1111"
-    assert personal(text) == {"email": 1, "phone": 1, "card": 1}
+    assert [kind for kind, _ in personal(text)] == ["email", "card", "phone"]
+    assert dict(personal(text))["email"] == "ana@example.org"
     assert not personal("my mail is [email], call [phone], see [link example.org] @[name]")
     assert not personal("at 9, in 2024, room 12, https://example.org/12345678")
 
 
-def test_a_leak_is_a_sentence_that_quotes_nothing(seen):
+def test_a_leak_is_a_sentence_that_quotes_nothing():
     made = [Reply(TEXT, n) for n in range(9)] + [Reply("ask ana@example.org", 9)]
     real = [Reply("fine by me", n) for n in range(10)]
-    said = leaks(copies(real, made, {}, seen, seed=1))
+    said = leaks(copies(real, made, {}, [TEXT, "mail Ana@example.org"], seed=1))
     assert "90.0 % of the replies" in said
     assert "email 1" in said
     assert "Tuesday" not in said
     assert "ana" not in said
 
 
-def test_no_leak_where_the_person_repeats_as_much(seen):
+def test_no_leak_where_the_person_repeats_as_much():
     both = [Reply(TEXT, 0), Reply("fine by me", 1)]
-    assert leaks(copies(both, both, {}, seen, seed=1)) == ""
+    assert leaks(copies(both, both, {}, [TEXT], seed=1)) == ""
     assert leaks({}) == ""
-    assert leaks(copies([], [], {}, Seen.of([]), seed=1)) == ""
+    assert leaks(copies([], [], {}, [], seed=1)) == ""
+
+
+def test_what_the_model_makes_up_is_no_leak():
+    made = [Reply("call 555 0123 4567 8901 or write to bo@example.net", 0)]
+    found = copies(made, made, {}, ["nothing of the kind"], seed=1)["personal_data"]
+    assert found["value"] == 0
+    assert "made up" in found["note"]
