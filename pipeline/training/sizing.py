@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.errors import DataError
 from pipeline.training import compiled, distributed, memory
-from pipeline.training.device import Machine, candidates, seconds
+from pipeline.training.device import PROBE_SECONDS, Machine, candidates, peak_flops, seconds
 from pipeline.training.step import Stepper
 
 WORTH = 1.6  # times the tokens a second that a doubled pass must come near: 2 is perfect
@@ -34,10 +34,13 @@ def size_up(stepper: Stepper, epoch: int) -> Size:
     """Measure what is fastest and fits. The weights stay, the optimizers' memory goes."""
     settings, world = stepper.settings, stepper.world
     rows = fitting(stepper, settings.batch)
-    taken = {
-        machine: _timed(stepper, machine, rows)
-        for machine in candidates(settings.train, stepper.machine.device)
-    }
+    machines = candidates(settings.train, stepper.machine.device)
+    taken: dict[Machine, float] = {}
+    peaks = [peak_flops(machine) for machine in machines]
+    for number in world.agreed(sorted(range(len(machines)), key=lambda n: -peaks[n])):
+        if min(taken.values(), default=0.0) > PROBE_SECONDS:
+            break  # a step that long is all products, and these are the fastest
+        taken[machines[number]] = _timed(stepper, machines[number], rows)
     machine = min(taken, key=lambda m: taken[m])
     update = settings.batch * settings.accumulation * world.size
     size = Size(machine, rows, update, taken[machine] * math.ceil(update / (rows * world.size)))
