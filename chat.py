@@ -2,6 +2,7 @@
 
 python chat.py                              the newest workspace's model
 python chat.py workspaces/ana/model         this one
+python chat.py --as Ben                     somebody else of the chat
 python chat.py --once "are you up?"         one reply, then exit
 """
 
@@ -19,13 +20,16 @@ from pipeline.screen import use_utf8
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.option("--me", metavar="NAME", help="Who you are: a speaker of the chat, or anybody.")
+@click.option("--as", "voice", metavar="NAME", help="Who is imitated, if not the persona.")
 @click.option("--once", metavar="TEXT", help="Print one reply to TEXT and exit.")
 @click.option("--seed", type=int, help="Draw the same replies again.")
-def main(model: Path | None, me: str | None, once: str | None, seed: int | None) -> None:
+def main(
+    model: Path | None, me: str | None, voice: str | None, once: str | None, seed: int | None
+) -> None:
     """Talk with a model made by `python -m pipeline run`."""
     use_utf8()
     try:
-        _talk(model, me, once, seed)
+        _talk(model, me, voice, once, seed)
     except SoundalikeError as error:
         click.echo(str(error), err=True)
         sys.exit(2)
@@ -33,14 +37,16 @@ def main(model: Path | None, me: str | None, once: str | None, seed: int | None)
         sys.exit(130)
 
 
-def _talk(model: Path | None, me: str | None, once: str | None, seed: int | None) -> None:
+def _talk(
+    model: Path | None, me: str | None, voice: str | None, once: str | None, seed: int | None
+) -> None:
     from rich.console import Console  # late, so that --help answers at once
 
     from pipeline.serving import terminal
     from pipeline.serving.find import find_model
     from pipeline.serving.session import Session
 
-    session = Session(find_model(model), me, seed)
+    session = Session(find_model(model), me, seed, voice)
     console = Console(highlight=False)
     if once is not None:
         terminal.once(session, once, console)

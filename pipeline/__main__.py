@@ -326,4 +326,4 @@ def in_words(error: Exception) -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    world.end(main())

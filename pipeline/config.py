@@ -305,7 +305,20 @@ class Chat:
     repetition_penalty: float = setting(
         1.1, "Above 1 makes words just used less likely.", low=1, high=5
     )
-    max_tokens: int = setting(160, "The longest reply, in tokens.", low=1)
+    max_tokens: int | Auto = setting(
+        "auto",
+        "The longest reply, in tokens; auto: as long as hardly any turn of the person's.",
+        low=1,
+    )
+    avoid: tuple[str, ...] = setting(
+        (), "Words and phrases that are never said, in any case or accents.", private=True
+    )
+    opening: str = setting(
+        "", "A line of yours shown first, before the one that says what this is.", private=True
+    )
+    farewell: str = setting(
+        "", "What /stop says at the end; empty: a line on coming back and deleting.", private=True
+    )
 
 
 @dataclass(frozen=True)

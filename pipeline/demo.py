@@ -63,5 +63,5 @@ def _show(models: dict[str, Path], screen: Screen) -> None:
     for prompt in PROMPTS:
         for session in sessions:
             session.reset()
-        table.add_row(prompt, *("".join(session.reply(prompt)) for session in sessions))
+        table.add_row(prompt, *("".join(session.reply(prompt)).strip() for session in sessions))
     screen.console.print(table)

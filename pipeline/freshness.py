@@ -199,9 +199,9 @@ def _parts(workspace: Workspace, stage: Stage) -> str:
 
 
 def _maker_of(need: str) -> Stage | None:
-    """The stage that makes a file, by its folder; `model/` is made by the fine-tuning."""
+    """The stage that makes a file, by its folder, or by what it makes elsewhere, as in `model/`."""
     top = need.split("/")[0]
-    return next((s for s in STAGES if s.folder == top or top in s.makes), None)
+    return next((s for s in STAGES if s.folder == top or need in s.makes), None)
 
 
 def _short(value: Any) -> str:

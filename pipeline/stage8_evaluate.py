@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import torch
 import minbpe
 from pipeline import texts
 from pipeline.base import SMOLLM2
-from pipeline.config import Chat
 from pipeline.dialogue import source
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.bits import measure_text
@@ -21,11 +21,13 @@ from pipeline.evaluation.proof import Clock, Evidence, Proof
 from pipeline.evaluation.samples import Exchange, exchanges, write_samples
 from pipeline.evaluation.scores import score
 from pipeline.evaluation.voice import Voice
-from pipeline.files import read_json, read_jsonl, write_json
+from pipeline.files import read_jsonl, write_json
 from pipeline.report.likeness import table
 from pipeline.report.page import write_page
 from pipeline.runner import Task
-from pipeline.serving.package import CHAT
+from pipeline.serving.facts import read_facts
+from pipeline.serving.rules import endings, longest
+from pipeline.serving.warning import flag
 from pipeline.stages import (
     DIALOGUE_TEXTS,
     ENCODED,
@@ -62,7 +64,9 @@ def run(task: Task) -> dict[str, Any]:
         persona, tables, made = proof.own.speaker, proof.tables, len(proof.made)
         found = exchanges(proof.evidence.moments, proof.made, task.settings.evaluate.prompts)
         task.screen.say(table(scores))
-        if warning := leaks(scores):
+        warning = leaks(scores)
+        flag(task.path(MODEL), warning)
+        if warning:
             task.screen.warn(warning)
     write_json(task.path(SCORES), scores)
     write_samples(task.path(SAMPLES), persona, found)
@@ -112,19 +116,25 @@ def _language(task: Task, base: Decoder) -> dict[str, Any]:
 
 
 def _proof(task: Task, base: Decoder, machine: Machine, clock: Clock) -> Proof:
-    facts = read_json(task.path(f"{MODEL}/{CHAT}"))
-    persona = facts["persona"]
+    facts = read_facts(task.path(MODEL))
+    persona = facts.persona
     tokenizer = minbpe.load(task.path(TOKENIZER))
-    chat = Chat(**facts["sampling"])
     model = _loaded(task.path(MODEL), machine)
     rows = list(read_jsonl(task.path(DIALOGUE_TEXTS[2])))
     held_out, trained = _conversations(task, persona)
     evidence = Evidence(persona, moments(rows), held_out, trained)
-    own = Voice(model, tokenizer, chat, persona)
-    floor, name = Voice(base, tokenizer, chat, persona), "the untuned base"
+    own = Voice(
+        model,
+        tokenizer,
+        facts.chat,
+        persona,
+        longest=longest(facts, facts.chat, persona),
+        endings=endings(facts, persona),
+    )
+    floor, name = replace(own, decoder=base), "the untuned base"
     if not task.settings.source.base:
-        other = evidence.other
-        floor, name = Voice(model, tokenizer, chat, other, persona), "the same model as another"
+        floor = replace(own, speaker=evidence.other, instead_of=persona)
+        name = "the same model as another"
     return Proof(
         own,
         floor if floor.speaker else None,

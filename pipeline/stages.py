@@ -30,6 +30,11 @@ DIALOGUE_TEXTS = (
 FINETUNED = "7_finetuned/best"
 MODEL = "model"
 EVALUATION = ("8_evaluation/scores.json", "8_evaluation/samples.md", "8_evaluation/report.html")
+# What a model is; what else lies in its folder tells of it, and may be written anew.
+MODEL_FILES = tuple(
+    f"{MODEL}/{name}"
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "chat.json")
+)
 START = "start"  # a copy of the model that retraining begins from
 
 
@@ -134,7 +139,7 @@ STAGES = (
         "7_finetuned",
         "learn the persona's voice",
         needs=(PRETRAINED, *DIALOGUES, TOKENIZER),
-        makes=(FINETUNED, MODEL, "7_finetuned/log.jsonl"),
+        makes=(FINETUNED, *MODEL_FILES, "7_finetuned/log.jsonl"),
         version=2,
         settings=("finetune.*", "train.precision", "train.seed", "source.persona", "source.base"),
         finish=("chat.*",),
@@ -146,7 +151,7 @@ STAGES = (
         "evaluate",
         "8_evaluation",
         "measure the likeness",
-        needs=(MODEL, *DIALOGUES, *DIALOGUE_TEXTS, *ENCODED),
+        needs=(*MODEL_FILES, *DIALOGUES, *DIALOGUE_TEXTS, *ENCODED),
         makes=EVALUATION,
         settings=("evaluate.*", "train.seed", "source.base"),
         version=2,

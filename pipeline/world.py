@@ -7,10 +7,11 @@ call them to a stage that trains, and end when it has no more.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 PATIENCE = timedelta(days=7)  # others wait while the first one encodes a large corpus
 
@@ -80,3 +81,12 @@ def leave() -> None:
             join().agreed(None)
         distributed.barrier()
         distributed.destroy_process_group()
+
+
+def end(code: int) -> NoReturn:
+    """End this process; one of several at once, since threads of torch's may abort a slow exit."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        os._exit(code)
+    sys.exit(code)

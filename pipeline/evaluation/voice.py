@@ -19,7 +19,8 @@ from pipeline.dialogue.template import closing, end_id, opening, render
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.replies import Reply
-from pipeline.serving.rules import forbidden, sampling, tidy
+from pipeline.serving.endings import Ending
+from pipeline.serving.rules import ended, forbidden, sampling
 from transformer.batched import generate_batch
 from transformer.decoder import Decoder
 
@@ -35,6 +36,8 @@ class Voice:
     chat: Chat
     speaker: str
     instead_of: str = ""
+    longest: int = 160  # tokens of a reply
+    endings: Sequence[Ending] = ()
 
     def context(self, moment: Moment) -> list[int]:
         """The newest whole turns that fit, and the opening of the speaker's own."""
@@ -61,7 +64,7 @@ class Voice:
         ids = generate_batch(
             self.decoder,
             [context for context in contexts for _ in range(each)],
-            min(self.chat.max_tokens, self.decoder.config.block // 2),
+            min(self.longest, self.decoder.config.block // 2),
             sampling(self.chat),
             stop_ids=[end_id(self.tokenizer)],
             forbidden_ids=forbidden(self.tokenizer, self.decoder),
@@ -69,7 +72,7 @@ class Voice:
         )
         asked = [moment.number for moment in moments for _ in range(each)]
         return [
-            Reply(tidy(self.tokenizer.decode(said)), number)
+            Reply(ended(self.tokenizer.decode(said), self.endings), number)
             for said, number in zip(ids, asked, strict=True)
         ]
 

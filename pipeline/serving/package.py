@@ -5,12 +5,20 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import minbpe
+from minbpe.base import Tokenizer
+from pipeline import texts
+from pipeline.dialogue import source
 from pipeline.dialogue.template import template_of
-from pipeline.files import atomic, write_json
+from pipeline.dialogue.turns import Turn
+from pipeline.files import atomic, read_jsonl, write_json
 from pipeline.persona import partners, persona_of
-from pipeline.stages import MODEL, TOKENIZER
+from pipeline.serving.avoid import Avoid
+from pipeline.serving.habits import Habits, voices
+from pipeline.serving.warning import flag, warning_of
+from pipeline.stages import CLEAN, MODEL, TOKENIZER
 from pipeline.workspace import Workspace, make_private
 
 CHAT = "chat.json"
@@ -32,7 +40,11 @@ who speaks and how replies are drawn. Nothing else is needed, and nothing is eve
 
 
 def package(workspace: Workspace, weights: Path, bits: float) -> None:
-    """Build the folder beside the old one, then swap; the old one stays until the new is whole."""
+    """Build the folder beside the old one, then swap; the old one stays until the new is whole.
+
+    A warning about the old model stays too, until the new one is evaluated.
+    """
+    Avoid(workspace.settings.chat.avoid)  # refuses what cannot be avoided
     new, final, old = (workspace.path / (MODEL + end) for end in (".new", "", ".previous"))
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
@@ -41,20 +53,53 @@ def package(workspace: Workspace, weights: Path, bits: float) -> None:
     for name in ("config.json", "model.safetensors"):
         shutil.copyfile(weights / name, new / name)
     shutil.copyfile(workspace.path / TOKENIZER, new / "tokenizer.json")
-    write_json(
-        new / CHAT,
-        {
-            "version": 1,
-            "template": template_of(minbpe.load(new / "tokenizer.json")),
-            "persona": persona,
-            "partners": partners(workspace, persona),
-            "sampling": asdict(workspace.settings.chat),
-        },
-    )
+    write_json(new / CHAT, _facts(workspace, persona, minbpe.load(new / "tokenizer.json")))
     with atomic(new / "README.md") as file:
         file.write(README_TEXT.format(persona=persona, folder=final.as_posix(), bits=bits))
+    flag(new, warning_of(final))
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():
         final.rename(old)
     new.rename(final)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _facts(workspace: Workspace, persona: str, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What chat.json says."""
+    turns = _turns(workspace, persona)
+    found = voices(turns, persona)
+    habits = {
+        name: Habits.of((t for t in turns if t.speaker == name), lambda x: len(tokenizer.encode(x)))
+        for name in found
+    }
+    everybody = workspace.settings.dialogues.targets == "all"
+    return {
+        "version": 1,
+        "template": template_of(tokenizer),
+        "persona": persona,
+        "partners": partners(workspace, persona),
+        "voices": found,
+        "learned": list(found) if everybody else [persona],
+        "habits": {name: asdict(found) for name, found in habits.items() if found},
+        "last_message": _last_message(workspace),
+        "sampling": asdict(workspace.settings.chat),
+    }
+
+
+def _turns(workspace: Workspace, persona: str) -> list[Turn]:
+    """All turns of the training part."""
+    ready = workspace.settings.dialogues.source
+    found = (
+        source.read(Path(ready), persona)["train"]
+        if ready
+        else texts.conversations(workspace, "train")
+    )
+    return [turn for conversation in found for turn in conversation]
+
+
+def _last_message(workspace: Workspace) -> str | None:
+    """The day of the newest message, as 2024-03-31."""
+    path = workspace.path / CLEAN
+    known = path.exists() and workspace.settings.source.export
+    days = (row["time"][:10] for row in read_jsonl(path)) if known else iter(())
+    return max(days, default=None)

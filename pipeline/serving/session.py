@@ -7,7 +7,7 @@ between replies; when the context is full, the oldest whole turns go.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,21 @@ import torch
 
 import minbpe
 from pipeline.config import Chat
-from pipeline.dialogue.template import TEMPLATES, closing, end_id, opening, render_turn
+from pipeline.dialogue.template import closing, end_id, opening, render_turn
 from pipeline.dialogue.turns import Turn
-from pipeline.errors import SettingsError, SoundalikeError, WorkspaceError
-from pipeline.files import read_json
-from pipeline.serving.package import CHAT
+from pipeline.errors import DataError, SettingsError, SoundalikeError, WorkspaceError
+from pipeline.serving.avoid import Avoid
+from pipeline.serving.drawing import certain
+from pipeline.serving.facts import read_facts
+from pipeline.serving.group import opens_next
+from pipeline.serving.rules import endings, forbidden, longest, sampling
+from pipeline.serving.warning import warning_of
 from pipeline.settings import from_dict as checked_settings
 from pipeline.whatsapp.names import find_speaker
 from transformer.generate import generate
 from transformer.io import WeightsError, load
-from transformer.sampling import Sampling
+
+DRAWS = 4  # of a reply that comes out empty
 
 
 @dataclass
@@ -40,21 +45,32 @@ class Session:
     """An open model and the conversation so far.
 
     `reply(text)` yields pieces of the answer as they are drawn; newlines in it are borders between
-    bubbles. A caller that stops early leaves what was said so far in the context.
+    bubbles. A caller that stops early leaves what was said so far in the context. `voice` is who
+    answers, the persona unless `imitate` chose another; `me` is who is at the keyboard.
     """
 
-    def __init__(self, folder: Path, me: str | None = None, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        me: str | None = None,
+        seed: int | None = None,
+        voice: str | None = None,
+    ) -> None:
         self.folder = folder
-        facts = _facts(folder)
-        self.persona: str = facts["persona"]
-        self.partners: dict[str, int] = facts["partners"]
-        self.chat: Chat = checked_settings({"chat": facts["sampling"]}, str(folder / CHAT)).chat
+        self.facts = read_facts(folder)
+        self.persona = self.voice = self.facts.persona
+        self.partners, self.voices = self.facts.partners, self.facts.voices
+        self.chat: Chat = self.facts.chat
+        self.avoid = Avoid(self.chat.avoid)
+        self.warning = warning_of(folder)
         try:
             self.decoder = load(folder)
             self.tokenizer = minbpe.load(folder / "tokenizer.json")
         except (WeightsError, minbpe.TokenizerError) as error:
             raise WorkspaceError(str(error)) from None
         self.me = next(iter(self.partners), "user")
+        if voice:
+            self.imitate(voice)
         if me:
             self.speak_as(me)
         self.generator = torch.Generator()
@@ -73,63 +89,108 @@ class Session:
         except SoundalikeError:
             self.me = name.strip()
 
+    def imitate(self, name: str) -> None:
+        """Change who answers; whoever was at the keyboard under this name becomes somebody else."""
+        try:
+            self.voice = find_speaker(name, self.voices)
+        except DataError:
+            known = ", ".join(f"{name} ({count:,})" for name, count in self.voices.items())
+            raise DataError(
+                f"There is not enough of {name} to imitate; voices are {known}."
+            ) from None
+        if self.me == self.voice:
+            likely = (name for name in (*self.partners, self.persona) if name != self.voice)
+            self.me = next(likely, "user")
+
     def set(self, name: str, value: Any) -> None:
         """Change how replies are drawn; SettingsError when name or value is not possible."""
         if name not in {f.name for f in fields(Chat)}:
             known = ", ".join(f.name for f in fields(Chat))
             raise SettingsError(f"There is no {name}; settings are {known}.")
         changed = checked_settings({"chat": {name: value}}, "/set").chat
+        self.avoid = Avoid(changed.avoid) if name == "avoid" else self.avoid
         self.chat = replace(self.chat, **{name: getattr(changed, name)})
 
     def reply(self, text: str) -> Iterator[str]:
-        """Say something; yields the persona's answer piece by piece."""
+        """Say something; yields the answer piece by piece."""
         self.hear(Turn(self.me, (text,)))
         return self.answer()
 
     def answer(self) -> Iterator[str]:
-        """The persona's next turn after what was heard, piece by piece."""
-        open_ids = opening(self.persona, self.tokenizer)
-        self._make_room(len(open_ids))
+        """The voice's next turn after what was heard, piece by piece."""
+        speaker, said = self.voice, ""
+        open_ids = opening(speaker, self.tokenizer)
+        self._make_room(open_ids)
         ids: list[int] = []
-        said: list[str] = []
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         try:
-            for new in self._draw(open_ids):
-                ids.append(new)
-                piece = decoder.decode(self.tokenizer.decode_bytes([new]))
-                if not said:
-                    piece = piece.lstrip(" ")  # some bases write a space before every text
-                if piece:
-                    said.append(piece)
-                    yield piece
-            if rest := decoder.decode(b"", final=True):
-                said.append(rest)
-                yield rest
+            for _ in range(DRAWS):
+                ids.clear()
+                decoder = codecs.getincrementaldecoder("utf-8")("replace")
+                for new, data in self._drawn(open_ids):
+                    ids += new
+                    piece = decoder.decode(data)
+                    if not said:
+                        piece = piece.lstrip()  # some bases write a space before every text
+                    if piece:
+                        said += piece
+                        yield piece
+                if rest := decoder.decode(b"", final=True):
+                    said += rest
+                    yield rest
+                if said:
+                    return
         finally:
-            turn = Turn(self.persona, tuple("".join(said).split("\n")))
+            turn = Turn(speaker, tuple(said.rstrip("\n").split("\n")))
             self.spoken.append(Spoken(turn, [*open_ids, *ids, *closing(self.tokenizer)]))
 
-    def _draw(self, open_ids: list[int]) -> Iterator[int]:
-        chat, end = self.chat, end_id(self.tokenizer)
-        beyond = range(self.tokenizer.size, self.decoder.config.vocab_size)
-        context = [i for spoken in self.spoken for i in spoken.ids] + open_ids
-        longest = min(chat.max_tokens, self.decoder.config.block - len(context))
+    def next_speaker(self) -> dict[str, float]:
+        """How likely each voice, and whoever is at the keyboard, opens the next turn.
+
+        DataError where fewer than three speak: two take turns.
+        """
+        names = list(dict.fromkeys((*self.voices, self.me)))
+        if len(names) < 3:
+            raise DataError(f"Nobody but {' and '.join(names)} has enough to say here for a group.")
+        options = [opening(name, self.tokenizer) for name in names]
+        self._make_room(max(options, key=len))
+        context = [i for spoken in self.spoken for i in spoken.ids]
+        return dict(zip(names, opens_next(self.decoder, context, options, self.cache), strict=True))
+
+    def _drawn(self, open_ids: list[int]) -> Iterator[tuple[list[int], bytes]]:
+        """A reply's ids and bytes, each as soon as it is certain to stay."""
+        before = [i for spoken in self.spoken for i in spoken.ids] + open_ids
+        room = self.decoder.config.block - len(before)
+        most = min(self._longest(open_ids), room)
+
+        def draw(ids: list[int], banned: frozenset[int]) -> Generator[int]:
+            first = list(self._generate([*before, *ids], min(1, most - len(ids)), banned))
+            if first:
+                yield from first
+                ids = [*ids, *first]
+                yield from self._generate([*before, *ids], most - len(ids))
+
+        rules = endings(self.facts, self.voice, self.me)
+        return certain(draw, self.tokenizer.decode_bytes, self.avoid, rules)
+
+    def _generate(
+        self, context: list[int], most: int, banned: frozenset[int] = frozenset()
+    ) -> Iterator[int]:
         return generate(
             self.decoder,
             context,
-            longest,
-            Sampling(
-                temperature=chat.temperature,
-                top_k=chat.top_k,
-                top_p=chat.top_p,
-                min_p=chat.min_p,
-                repetition_penalty=chat.repetition_penalty,
-            ),
-            stop_ids=[end],
-            forbidden_ids=[*(i for i in self.tokenizer.special.values() if i != end), *beyond],
+            most,
+            sampling(self.chat),
+            stop_ids=[end_id(self.tokenizer)],
+            forbidden_ids=[*forbidden(self.tokenizer, self.decoder), *banned],
             generator=self.generator,
             cache=self.cache,
         )
+
+    def _longest(self, open_ids: list[int]) -> int:
+        """Tokens of a reply at most; with what stands around it, it fills no more than half."""
+        wanted = longest(self.facts, self.chat, self.voice)
+        around = len(open_ids) + len(closing(self.tokenizer))
+        return max(1, min(wanted, self.decoder.config.block // 2 - around))
 
     def hear(self, turn: Turn) -> None:
         """Add somebody's turn to the conversation; of a wall of text its end."""
@@ -140,35 +201,11 @@ class Session:
             ids = ids[:head] + ids[head + len(ids) - most :]
         self.spoken.append(Spoken(turn, ids))
 
-    def _make_room(self, opening_size: int) -> None:
+    def _make_room(self, open_ids: list[int]) -> None:
         """Drop the oldest whole turns until an answer fits; a few more, so it is not every time."""
-        block = self.decoder.config.block
-        answer = min(self.chat.max_tokens, block // 2 - opening_size)
+        free = self.decoder.config.block - len(open_ids) - self._longest(open_ids)
         used = sum(len(s.ids) for s in self.spoken)
-        if used + opening_size + answer <= block:
+        if used <= free:
             return
-        most = max(len(self.spoken[-1].ids), (block - opening_size - answer) * 3 // 4)
-        while len(self.spoken) > 1 and used > most:
+        while len(self.spoken) > 1 and used > free * 3 // 4:
             used -= len(self.spoken.pop(0).ids)
-
-
-def _facts(folder: Path) -> Mapping[str, Any]:
-    path = folder / CHAT
-    if not path.exists():
-        raise WorkspaceError(
-            f"There is no model in {folder}; make one with "
-            "`python -m pipeline run --export FILE --persona NAME`."
-        )
-    try:
-        facts: Mapping[str, Any] = read_json(path)
-        known = facts["version"] == 1 and facts["template"] in TEMPLATES
-        facts["persona"], facts["partners"], facts["sampling"]
-    except (ValueError, KeyError, TypeError):
-        raise WorkspaceError(
-            f"{path} is damaged; run `python -m pipeline finetune` again."
-        ) from None
-    if not known:
-        raise WorkspaceError(
-            f"{folder} was made by a newer version of this program; update the program."
-        )
-    return facts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -11,19 +11,33 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.dialogue.turns import Turn
 from pipeline.errors import SoundalikeError
 from pipeline.files import atomic
+from pipeline.serving.bubbles import print_bubbles
+from pipeline.serving.group import answers
 from pipeline.serving.session import Session
 from pipeline.settings import parse_value
 
 HELP = """\
 /help             this list
 /me NAME          who you are in this conversation
+/as [NAME]        who is imitated; alone it lists who can be
+/group on|off     the others answer too, as the model sees it
 /persona          who is imitated, and by what
 /set              how replies are drawn; /set temperature 0.5 changes it
 /reset            start a new conversation
 /save [FILE]      write the conversation to a text file
+/stop             end gently
 /quit             leave (Ctrl-D too); Ctrl-C cuts a reply short"""
+
+IMITATION = "This is a model's imitation of {0}, not {0}."
+FAREWELL = (
+    "Take care. You can pick this up again whenever you like, or end it for good by deleting the "
+    "folder {}."
+)
+COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+SWITCH = {"on": True, "off": False}
 
 
 class Terminal:
@@ -33,9 +47,12 @@ class Terminal:
         self, session: Session, console: Console, read: Callable[[str], str] = input
     ) -> None:
         self.session, self.console, self.read = session, console, read
+        self.group = False
         self.commands: dict[str, Callable[[str], None]] = {
             "help": lambda _: self.tell(HELP),
             "me": self.me,
+            "as": self.imitate,
+            "group": self.switch_group,
             "persona": lambda _: self.persona(),
             "set": self.set,
             "reset": lambda _: self.reset(),
@@ -43,7 +60,7 @@ class Terminal:
         }
 
     def run(self) -> None:
-        """Talk until /quit or Ctrl-D."""
+        """Talk until /stop, /quit or Ctrl-D."""
         self.greet()
         while True:
             try:
@@ -54,7 +71,9 @@ class Terminal:
             except KeyboardInterrupt:
                 self.tell("\n(Ctrl-D or /quit leaves)")
                 continue
-            if line == "/quit":
+            if line == "/stop":
+                self.tell(self.session.chat.farewell or FAREWELL.format(self.session.folder))
+            if line in ("/stop", "/quit"):
                 return
             if line.startswith("/"):
                 self.obey(line[1:])
@@ -62,18 +81,22 @@ class Terminal:
                 self.answer(line)
 
     def greet(self) -> None:
-        session = self.session
-        self.tell(
-            f"This is a model's imitation of {session.persona}, not {session.persona}. "
-            f"You are {session.me} (/me NAME changes it). /help lists the commands."
-        )
+        """The first lines; whatever else they say, that this is a model is among them."""
+        session, last = self.session, self.session.facts.last_message
+        known = [f"It knows the chat until {last:%B %Y}."] if last else []
+        me = f"You are {session.me} (/me NAME changes it). /help lists the commands."
+        if session.chat.opening:
+            self.tell(session.chat.opening)
+        self.tell(" ".join([IMITATION.format(session.voice), *known, me]))
+        if session.warning:
+            self.tell(f"Warning: {session.warning}")
 
     def obey(self, line: str) -> None:
         """Carry out one command."""
         name, _, rest = line.partition(" ")
         if name not in self.commands:
             known = ", ".join(f"/{known}" for known in self.commands)
-            self.tell(f"There is no /{name}; there are {known}, /quit.")
+            self.tell(f"There is no /{name}; there are {known}, /stop, /quit.")
             return
         try:
             self.commands[name](rest.strip())
@@ -81,28 +104,53 @@ class Terminal:
             self.tell(str(error))
 
     def answer(self, text: str) -> None:
-        """Print a reply as it is drawn, one bubble a line."""
-        name = Text(f"{self.session.persona}: ", style="bold cyan")
-        pieces = self.session.reply(text)
-        at_start = True
-        try:
-            for piece in pieces:
-                for n, part in enumerate(piece.split("\n")):
-                    if n and not at_start:
-                        self.console.print()
-                        at_start = True
-                    if part:
-                        if at_start:
-                            self.console.print(name, end="")
-                        self.console.print(Text(part), end="", soft_wrap=True)
-                        at_start = False
-        except KeyboardInterrupt:
-            pieces.close()  # type: ignore[attr-defined]  # it is a generator
-            self.console.print(" …", end="")
-        if not at_start:
-            self.console.print()
-        elif not self.session.spoken[-1].turn.text.strip():
-            self.tell(f"({self.session.persona} says nothing)")
+        """Print what is answered to a line, by one or in a group by several."""
+        session = self.session
+        if not self.group:
+            self.bubbles(session.voice, session.reply(text))
+            return
+        session.hear(Turn(session.me, (text,)))
+        for name, pieces in answers(session):
+            if not self.bubbles(name, pieces):
+                return
+
+    def bubbles(self, speaker: str, pieces: Iterator[str]) -> bool:
+        """Print a reply, and say so when there is none; False when it was cut short."""
+        colour = COLOURS[list(self.session.voices).index(speaker) % len(COLOURS)]
+        whole = print_bubbles(self.console, Text(f"{speaker}: ", style=f"bold {colour}"), pieces)
+        if whole and not self.session.spoken[-1].turn.text.strip():
+            self.tell(f"({speaker} says nothing)")
+        return whole
+
+    def imitate(self, name: str) -> None:
+        session = self.session
+        if not name:
+            listed = ", ".join(f"{name} ({count:,})" for name, count in session.voices.items())
+            self.tell(f"Voices, with the turns that were learned from: {listed}.")
+        else:
+            session.imitate(name)
+            self.tell(f"{IMITATION.format(session.voice)} You are {session.me}.")
+        shown = {session.voice} if name else set(session.voices)
+        learned = session.facts.learned
+        if shown - set(learned):
+            self.tell(
+                f"The model learned the voice of {', '.join(learned)}; of the others it has only "
+                "what it saw in passing."
+            )
+
+    def switch_group(self, word: str) -> None:
+        if word in SWITCH:
+            if SWITCH[word]:
+                self.session.next_speaker()  # says so where there is no group
+            self.group = SWITCH[word]
+        elif word:
+            self.tell("/group on, or /group off.")
+            return
+        self.tell(
+            "The others answer too, when the model would have it."
+            if self.group
+            else f"Only {self.session.voice} answers."
+        )
 
     def me(self, name: str) -> None:
         if name:
@@ -114,7 +162,7 @@ class Terminal:
         config = self.session.decoder.config
         count = sum(p.numel() for p in self.session.decoder.parameters())
         self.tell(
-            f"{self.session.persona}, imitated by a decoder of {count / 1e6:.1f} M parameters "
+            f"{self.session.voice}, imitated by a decoder of {count / 1e6:.1f} M parameters "
             f"({config.layers} layers, context {config.block} tokens) in {self.session.folder}."
         )
 

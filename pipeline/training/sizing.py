@@ -34,13 +34,14 @@ def size_up(stepper: Stepper, epoch: int) -> Size:
     """Measure what is fastest and fits. The weights stay, the optimizers' memory goes."""
     settings, world = stepper.settings, stepper.world
     rows = fitting(stepper, settings.batch)
-    machines = candidates(settings.train, stepper.machine.device)
+    device = stepper.machine.device
+    machines = sorted(candidates(settings.train, device), key=peak_flops, reverse=True)
     taken: dict[Machine, float] = {}
-    peaks = [peak_flops(machine) for machine in machines]
-    for number in world.agreed(sorted(range(len(machines)), key=lambda n: -peaks[n])):
+    for precision, threads in world.agreed([(m.precision, m.threads) for m in machines]):
         if min(taken.values(), default=0.0) > PROBE_SECONDS:
             break  # a step that long is all products, and these are the fastest
-        taken[machines[number]] = _timed(stepper, machines[number], rows)
+        machine = Machine(device, precision, threads)
+        taken[machine] = _timed(stepper, machine, rows)
     machine = min(taken, key=lambda m: taken[m])
     update = settings.batch * settings.accumulation * world.size
     size = Size(machine, rows, update, taken[machine] * math.ceil(update / (rows * world.size)))

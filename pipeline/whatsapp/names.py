@@ -17,9 +17,13 @@ def fold(name: str) -> str:
     Without regard to case, accents and other marks, direction marks, the `~` that WhatsApp puts
     before names outside the address book, and spaces at the ends or doubled.
     """
-    letters = unicodedata.normalize("NFKD", name.casefold())
-    kept = (c for c in letters if c != "~" and unicodedata.category(c) not in ("Mn", "Cf"))
-    return " ".join("".join(kept).split())
+    return " ".join(bare(name).split())
+
+
+def bare(text: str) -> str:
+    """Without regard to case, accents and marks, direction marks and `~`; spaces stay."""
+    letters = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in letters if c != "~" and unicodedata.category(c) not in ("Mn", "Cf"))
 
 
 def find_speaker(name: str, speakers: Mapping[str, int]) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from pipeline.config import Chat
 from pipeline.dialogue.turns import Turn
-from pipeline.errors import SettingsError
-from pipeline.serving.terminal import Terminal, once
+from pipeline.errors import DataError, SettingsError
+from pipeline.serving.terminal import HELP, Terminal, once
 
 
 class Scripted:
@@ -19,14 +21,32 @@ class Scripted:
 
     def __init__(self, *replies: list[str]) -> None:
         self.replies = list(replies)
-        self.persona, self.me = "Ana", "Ben"
+        self.persona, self.voice, self.me = "Ana", "Ana", "Ben"
+        self.voices = {"Ana": 3000, "Cleo": 400}
+        self.facts = SimpleNamespace(last_message=date(2024, 3, 31), learned=["Ana"])
+        self.warning = ""
+        self.next: list[str] = []
         self.partners = {"Ben": 9, "Cleo": 2}
         self.folder = Path("workspaces/ana/model")
         self.chat = Chat()
         self.spoken: list[SimpleNamespace] = []
         self.closed_early = False
         config = SimpleNamespace(layers=4, block=256)
+        self.generator = torch.Generator()
         self.decoder = SimpleNamespace(config=config, parameters=list)
+
+    def imitate(self, name: str) -> None:
+        if name not in self.voices:
+            raise DataError(f"There is not enough of {name} to imitate.")
+        self.voice = name
+
+    def next_speaker(self) -> dict[str, float]:
+        if not self.next:
+            raise DataError("Nobody but Ana and Ben.")
+        return {self.next[0]: 1.0}
+
+    def hear(self, turn: Turn) -> None:
+        self.spoken.append(SimpleNamespace(turn=turn))
 
     def speak_as(self, name: str) -> None:
         self.me = name
@@ -40,7 +60,10 @@ class Scripted:
         self.chat = Chat(temperature=float(value))
 
     def reply(self, text: str) -> Iterator[str]:
-        self.spoken.append(SimpleNamespace(turn=Turn(self.me, (text,))))
+        self.hear(Turn(self.me, (text,)))
+        return self.answer()
+
+    def answer(self) -> Iterator[str]:
         said = []
         try:
             for piece in self.replies.pop(0):
@@ -51,7 +74,8 @@ class Scripted:
         except GeneratorExit:
             self.closed_early = True
         finally:
-            self.spoken.append(SimpleNamespace(turn=Turn("Ana", ("".join(said),))))
+            self.hear(Turn(self.voice, ("".join(said),)))
+            del self.next[:1]
 
 
 @pytest.fixture
@@ -77,8 +101,8 @@ def talk(console):
 def test_a_burst_comes_as_several_bubbles(talk):
     screen = talk(Scripted(["wa", "kha", "\nsa", "fi 😂\n", "\nyalla"]), "are you up?")
     assert screen == (
-        "This is a model's imitation of Ana, not Ana. You are Ben (/me NAME changes it). "
-        "/help lists the commands.\n"
+        "This is a model's imitation of Ana, not Ana. It knows the chat until March 2024. "
+        "You are Ben (/me NAME changes it). /help lists the commands.\n"
         "Ben: are you up?\n"
         "Ana: wakha\n"
         "Ana: safi 😂\n"
@@ -98,8 +122,7 @@ def test_commands(talk, tmp_path, monkeypatch):
         session, "hi", "/help", "/me Cleo", "/me", "/persona", "/set temperature 0.5",
         "/set top_q 1", "/save talk.txt", "/reset", "/dance", "/quit", "never read",
     )  # fmt: skip
-    for name in ("/help", "/me", "/persona", "/set", "/reset", "/save", "/quit"):
-        assert name in screen
+    assert HELP in screen
     assert "You are Cleo. In the chat: Ben, Cleo." in screen
     assert "imitated by a decoder of 0.0 M parameters (4 layers, context 256 tokens)" in screen
     assert "temperature = 0.5" in screen
@@ -134,3 +157,73 @@ def test_silence_is_said(talk):
 def test_once_prints_the_reply_alone(console):
     once(Scripted([" wakha", "\nsafi "]), "hi", console)
     assert console.file.getvalue() == "wakha\nsafi\n"
+
+
+IMITATION = "This is a model's imitation of Ana, not Ana."
+
+
+def test_whatever_the_opening_says_that_it_is_a_model_stays(talk):
+    session = Scripted()
+    session.chat = Chat(opening="For the evenings.")
+    session.warning = "It repeats its chat."
+    first = talk(session).splitlines()[:3]
+    assert first[0] == "For the evenings."
+    assert first[1].startswith(IMITATION)
+    assert first[2] == "Warning: It repeats its chat."
+
+
+@pytest.mark.parametrize(
+    ("farewell", "said"), [("Good night.", "Good night."), ("", "by deleting the folder")]
+)
+def test_stop_says_farewell_and_leaves(talk, farewell, said):
+    session = Scripted()
+    session.chat = Chat(farewell=farewell)
+    screen = talk(session, "/stop", "never read")
+    assert said in screen.splitlines()[-1]
+    assert "never read" not in screen
+
+
+def test_quit_leaves_without_a_word(talk):
+    assert talk(Scripted(), "/quit", "never read").endswith("Ben: /quit\n")
+
+
+def test_other_voices(talk):
+    screen = talk(Scripted(["hello"]), "/as", "/as Cleo", "hi", "/as Dan")
+    assert "Voices, with the turns that were learned from: Ana (3,000), Cleo (400)." in screen
+    assert "This is a model's imitation of Cleo, not Cleo. You are Ben." in screen
+    passing = "learned the voice of Ana; of the others it has only what it saw in passing."
+    assert screen.count(passing) == 2
+    assert "Cleo: hello" in screen
+    assert "not enough of Dan" in screen
+
+
+def test_when_everybody_was_learned_nobody_was_in_passing(talk):
+    session = Scripted()
+    session.facts.learned = ["Ana", "Cleo"]
+    assert "in passing" not in talk(session, "/as", "/as Cleo")
+
+
+def test_a_group_answers_until_it_is_ones_own_turn(talk):
+    session = Scripted(["hello"], ["hi Ben", "\nall well?"])
+    session.next = ["Cleo", "Ana", "Ben"]
+    screen = talk(session, "/group on", "hi", "/group", "/group maybe", "/group off")
+    assert screen.endswith(
+        "Ben: hi\nCleo: hello\nAna: hi Ben\nAna: all well?\n"
+        "Ben: /group\nThe others answer too, when the model would have it.\n"
+        "Ben: /group maybe\n/group on, or /group off.\n"
+        "Ben: /group off\nOnly Ana answers.\nBen: \n\n"
+    )
+
+
+def test_ctrl_c_in_a_group_stops_all_who_would_answer(talk):
+    session = Scripted(["so I", "^C"], ["never said"])
+    session.next = ["Cleo", "Ana", "Ben"]
+    screen = talk(session, "/group on", "hi")
+    assert "Cleo: so I …" in screen
+    assert "never said" not in screen
+
+
+def test_two_are_no_group(talk):
+    screen = talk(Scripted(["hello"]), "/group on", "hi")
+    assert "Nobody but Ana and Ben." in screen
+    assert "Ana: hello" in screen

@@ -7,12 +7,14 @@ import os
 import shutil
 import stat
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 from tests_support import SMALL, chat_lines
 
 from pipeline.__main__ import main
+from pipeline.serving.warning import flag, warning_of
 from pipeline.workspace import Workspace
 
 
@@ -143,6 +145,25 @@ def test_a_chat_setting_only_packages_the_model_again(home):
     chat = json.loads((home / "workspaces/ben/model/chat.json").read_text("utf-8"))
     assert chat["sampling"]["temperature"] == 0.5
     assert (home / "workspaces/ben/7_finetuned/log.jsonl").read_bytes() == log
+
+
+def test_a_warning_leaves_everything_fresh_and_survives_packaging(home, capsys):
+    model = home / "workspaces/ben/model"
+    flag(model, "It repeats its chat.")
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out.count("fresh") == 8
+    assert main(["7", "--set", "chat.temperature=0.6"]) == 0
+    assert warning_of(model) == "It repeats its chat."
+    assert "## Warning" in (model / "README.md").read_text("utf-8")
+
+
+def test_the_model_knows_who_speaks_and_how_much(home):
+    chat = json.loads((home / "workspaces/ben/model/chat.json").read_text("utf-8"))
+    persona = chat["persona"]
+    assert next(iter(chat["voices"])) == persona
+    assert chat["learned"] == [persona]
+    assert chat["habits"][persona]["tokens"] >= 16
+    assert date.fromisoformat(chat["last_message"])
 
 
 def test_more_epochs_continue_both_trainings(home):

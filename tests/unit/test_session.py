@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ import torch
 
 from minbpe import RegexTokenizer
 from pipeline.config import Chat
-from pipeline.dialogue.template import END, SPECIAL, opening, render
+from pipeline.dialogue.template import END, SPECIAL, closing, opening, render
 from pipeline.dialogue.turns import Turn
-from pipeline.errors import SettingsError, WorkspaceError
+from pipeline.errors import DataError, SettingsError, WorkspaceError
+from pipeline.serving.avoid import Avoid
+from pipeline.serving.group import answers
 from pipeline.serving.session import Session
+from pipeline.serving.warning import flag
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.generate import generate
@@ -48,6 +52,14 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
+def change(folder: Path, sampling=(), **facts) -> None:
+    """Other facts in the model's chat.json."""
+    path = folder / "chat.json"
+    rows = json.loads(path.read_text(encoding="utf-8")) | facts
+    rows["sampling"] |= dict(sampling)
+    path.write_text(json.dumps(rows), encoding="utf-8")
+
+
 def say(session: Session, text: str) -> str:
     return "".join(session.reply(text))
 
@@ -61,6 +73,20 @@ def test_who_is_at_the_keyboard(folder):
 def test_a_seed_gives_the_same_reply_and_another_another(folder):
     replies = [say(Session(folder, seed=seed), "hi") for seed in (1, 1, 2)]
     assert replies[0] == replies[1] != replies[2]
+
+
+def test_a_voice_is_chosen_and_answers_in_its_own_name(folder):
+    change(folder, voices={"Ana": 300, "Ben": 250, "Cléo": 220})
+    session = Session(folder, seed=1, voice="cleo")
+    assert (session.voice, session.me, session.persona) == ("Cléo", "Ben", "Ana")
+    session.imitate("ben")
+    assert (session.voice, session.me) == ("Ben", "Cléo")
+    say(session, "hi")
+    assert session.spoken[-1].turn.speaker == "Ben"
+    begins = opening("Ben", session.tokenizer)
+    assert session.spoken[-1].ids[: len(begins)] == begins
+    with pytest.raises(DataError, match=r"not enough of Dan to imitate; voices are Ana \(300\)"):
+        session.imitate("Dan")
 
 
 def test_min_p_narrows_what_replies_are_drawn_from(folder):
@@ -180,3 +206,143 @@ def test_a_damaged_model_is_refused_in_one_line(folder, name):
     path.unlink()
     with pytest.raises(WorkspaceError):
         Session(folder)
+
+
+@pytest.mark.parametrize("avoided", [("o",), ("e", "a b"), tuple("abcdefghijklmnopqrstuvwxyz")])
+def test_an_avoided_word_never_comes(folder, avoided):
+    free = [say(Session(folder, seed=seed), "hi") for seed in range(30)]
+    change(folder, sampling={"avoid": avoided})
+    bound = [say(Session(folder, seed=seed), "hi") for seed in range(30)]
+    avoid = Avoid(avoided)
+    assert any(avoid.found(reply, whole=True) is not None for reply in free)
+    assert all(avoid.found(reply, whole=True) is None for reply in bound)
+    assert any(bound)
+
+
+def test_what_is_avoided_can_be_set_in_the_chat(folder):
+    session = Session(folder, seed=1)
+    session.set("avoid", ["good"])
+    assert session.avoid.found("Good morning", whole=True) == 0
+    with pytest.raises(SettingsError):
+        session.set("avoid", ["..."])
+
+
+def test_the_ids_in_the_context_are_those_of_what_was_shown(folder):
+    change(folder, sampling={"avoid": list("aeiou")})
+    for seed in range(20):
+        session = Session(folder, seed=seed)
+        reply = say(session, "hi")
+        inner = session.spoken[-1].ids[len(opening("Ana", session.tokenizer)) : -1]
+        assert session.tokenizer.decode(inner).lstrip() == reply
+
+
+def test_an_empty_reply_is_drawn_again_three_times(folder, monkeypatch):
+    session = Session(folder, seed=1)
+    drawn = []
+
+    def generate(decoder, context, most, *args, **kwargs):
+        drawn.append(most)
+        yield from session.tokenizer.encode(" " if len(drawn) < limit else "yes")
+
+    monkeypatch.setattr("pipeline.serving.session.generate", generate)
+    monkeypatch.setattr(session, "_generate", lambda c, most, banned=(): generate(None, c, most))
+    limit = 7
+    assert say(session, "hi").startswith("yes")
+    drawn.clear()
+    limit = 1000
+    assert say(session, "hi") == ""
+    assert len(drawn) == 2 * 4  # the first id is drawn by itself
+
+
+def test_auto_is_as_long_as_the_person(folder):
+    habits = {"characters": [3, 9], "messages": [1, 2], "tokens": 17}
+    change(folder, sampling={"max_tokens": "auto"}, habits={"Ana": habits})
+    for seed in range(20):
+        session = Session(folder, seed=seed)
+        reply = say(session, "hi")
+        assert len(session.spoken[-1].ids) <= 17 + len(opening("Ana", session.tokenizer)) + 1
+        assert sum(bool(line.strip()) for line in reply.split("\n")) <= 2
+
+
+def test_what_goes_with_a_model(folder):
+    assert Session(folder).facts.last_message is None
+    change(folder, last_message="2024-03-31")
+    flag(folder, "It repeats its chat.")
+    session = Session(folder)
+    assert session.facts.last_message == date(2024, 3, 31)
+    assert session.warning == "It repeats its chat."
+
+
+def test_the_next_speaker_is_whom_the_model_would_have_open_the_turn(folder):
+    change(folder, voices={"Ana": 300, "Ben": 250, "Cléo": 220})
+    session = Session(folder, seed=1, me="Dan")
+    before = session.next_speaker()
+    assert list(before) == ["Ana", "Ben", "Cléo", "Dan"]
+    assert sum(before.values()) == pytest.approx(1)
+    say(session, "hi")
+    chances = session.next_speaker()
+    context = [i for spoken in session.spoken for i in spoken.ids]
+    scores = []
+    for name in chances:
+        ids = [*context, *opening(name, session.tokenizer)]
+        shares = session.decoder(torch.tensor([ids]))[0].log_softmax(-1)
+        scores.append(sum(shares[n - 1, ids[n]] for n in range(len(context), len(ids))))
+    expected = torch.stack(scores).softmax(0).tolist()
+    assert list(chances.values()) == pytest.approx(expected, rel=1e-3)
+
+
+def test_two_are_no_group(folder):
+    with pytest.raises(DataError, match="Ana and Ben"):
+        Session(folder).next_speaker()
+
+
+def test_others_answer_until_it_is_ones_own_turn(folder, monkeypatch):
+    change(folder, voices={"Ana": 300, "Ben": 250, "Cléo": 220})
+    session = Session(folder, seed=1)
+    script = ["Cléo", "Ana", "Ben", "Ana"]
+    names = ("Ana", "Ben", "Cléo")
+    session.hear(Turn("Ben", ("hi",)))
+    monkeypatch.setattr(
+        session, "next_speaker", lambda: {n: float(n == script[0]) for n in names} | {"x": 0.0}
+    )
+    heard = []
+    for speaker, pieces in answers(session):
+        heard.append((speaker, "".join(pieces)))
+        del script[0]
+    assert [speaker for speaker, _ in heard] == ["Cléo", "Ana"]
+    assert [s.turn.speaker for s in session.spoken] == ["Ben", "Cléo", "Ana"]
+    assert (session.voice, session.me) == ("Ana", "Ben")
+
+
+def test_a_group_does_not_go_on_for_ever(folder, monkeypatch):
+    change(folder, voices={"Ana": 300, "Ben": 250, "Cléo": 220})
+    session = Session(folder, seed=1)
+    session.hear(Turn("Ben", ("hi",)))
+    monkeypatch.setattr(session, "next_speaker", lambda: {"Ana": 0.5, "Cléo": 0.5, "Ben": 0.0})
+    for _, pieces in answers(session):
+        "".join(pieces)
+    speakers = [spoken.turn.speaker for spoken in session.spoken[1:]]
+    assert speakers in (["Ana", "Cléo", "Ana", "Cléo"], ["Cléo", "Ana", "Cléo", "Ana"])
+
+
+@pytest.fixture
+def chatml(folder) -> Path:
+    """The same model in a base's markers, of which two follow a text."""
+    text = "good morning ben how are you today lol maybe\n" * 5
+    markers = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|a|>", "<|b|>")
+    RegexTokenizer.train(text, 290, special=markers).save(folder / "tokenizer.json")
+    change(folder, template="chatml")
+    return folder
+
+
+def test_a_bases_turns_stay_whole_when_the_oldest_go(chatml):
+    session = Session(chatml, seed=1)
+    start, end = (session.tokenizer.special[n] for n in ("<|im_start|>", "<|im_end|>"))
+    for number in range(30):
+        say(session, f"good morning {number}" * (1 + 20 * (number % 3)))
+        assert sum(len(spoken.ids) for spoken in session.spoken) <= BLOCK + 2
+        for spoken in session.spoken:
+            assert spoken.ids[0] == start
+            assert spoken.ids[-2:] == closing(session.tokenizer)
+            assert spoken.ids.count(end) == 1
+    assert len(session.spoken) < 30

@@ -38,10 +38,10 @@ def test_every_setting_is_in_the_file_with_its_explanation_above(tmp_path):
 def test_a_change_keeps_the_rest_of_the_file(tmp_path):
     path = tmp_path / "workspace.toml"
     settings.save(path, {})
-    text = path.read_text(encoding="utf-8").replace("rank = 16", "rank = 16  # mine")
+    text = path.read_text(encoding="utf-8").replace("dropout = 0.0", "dropout = 0.0  # mine")
     path.write_text(text, encoding="utf-8")
     assert settings.save(path, {"finetune.alpha": 8}).finetune.alpha == 8.0
-    assert "rank = 16  # mine" in path.read_text(encoding="utf-8")
+    assert "dropout = 0.0  # mine" in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

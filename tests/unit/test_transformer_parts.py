@@ -174,6 +174,26 @@ def test_one_row_has_a_gradient():
     torch.testing.assert_close(ours, (layer.weight.grad, x.grad))
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_many_rows_in_bfloat16_are_multiplied_in_float32_where_that_is_faster(monkeypatch, bias):
+    layer = Linear(8, 20, bias=bias).bfloat16()
+    x = torch.randn(2, 8, 8).bfloat16()
+    exact = F.linear(x.float(), *(w.detach().float() for w in layer.parameters())).bfloat16()
+    made = []
+    monkeypatch.setattr(F, "linear", lambda *given, f=F.linear: made.append(given) or f(*given))
+    for fast, learns, wanted in (
+        (False, False, torch.float32),
+        (True, False, torch.bfloat16),
+        (False, True, torch.bfloat16),
+    ):
+        monkeypatch.setattr("transformer.linear._multiplies_bfloat16", lambda fast=fast: fast)
+        with torch.set_grad_enabled(learns):
+            y = layer(x)
+        assert made[-1][1].dtype == wanted
+        assert y.dtype == torch.bfloat16
+        torch.testing.assert_close(y, exact, atol=0.03, rtol=0.03)
+
+
 def test_shared_heads_are_full_attention_with_copied_heads():
     """Multi-query is grouped with one head, is multi-head whose key and value heads are equal."""
     base = {**TINY, "position": "none"}
