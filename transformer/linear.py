@@ -48,12 +48,12 @@ def _widens(x: Tensor, weight: Tensor) -> bool:
         and x.device.type == "cpu"
         and x.numel() >= WIDENED * weight.size(1)
         and not torch.is_grad_enabled()
-        and not _multiplies_bfloat16()
+        and not multiplies_bfloat16()
     )
 
 
 @cache
-def _multiplies_bfloat16() -> bool:
+def multiplies_bfloat16() -> bool:
     """Whether this processor has instructions for it."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 

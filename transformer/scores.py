@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from transformer.causal import causal, fits
 from transformer.kept import taken
 from transformer.patterns import Reach
 
@@ -39,6 +40,8 @@ class Dense(NamedTuple):
             q = q.reshape(B, heads, H // heads, -1)
             y = F.scaled_dot_product_attention(q, k, v, self.mask, scale=scale)
             return y.reshape(B, H, 1, -1)
+        if self.causal and self.mask is None and fits(q, k):
+            return causal(q, k, v, scale)
         return F.scaled_dot_product_attention(
             q, k, v, self.mask, is_causal=self.causal, scale=scale, enable_gqa=heads != H
         )

@@ -186,7 +186,7 @@ def test_many_rows_in_bfloat16_are_multiplied_in_float32_where_that_is_faster(mo
         (True, False, torch.bfloat16),
         (False, True, torch.bfloat16),
     ):
-        monkeypatch.setattr("transformer.linear._multiplies_bfloat16", lambda fast=fast: fast)
+        monkeypatch.setattr("transformer.linear.multiplies_bfloat16", lambda fast=fast: fast)
         with torch.set_grad_enabled(learns):
             y = layer(x)
         assert made[-1][1].dtype == wanted
