@@ -1,7 +1,7 @@
 """Causal attention in bfloat16 on a CPU: matrix products, and little above the diagonal.
 
 PyTorch's fused attention works in blocks that are too small for a processor's bfloat16. Here a
-chunk of queries meets all its keys in one product, in a third of the time (bench/attention.py).
+chunk of queries meets all its keys in one product, in half the time (bench/attention.py).
 The shares are kept for the backward pass, which the short rows of a chat can afford.
 """
 
@@ -29,7 +29,7 @@ def fits(q: Tensor, k: Tensor) -> bool:
 
 
 def causal(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> Tensor:
-    """softmax(q kᵀ scale) v over keys that are not later; q (B, H, T, D), k and v (B, Hkv, T, D)."""
+    """softmax(q kᵀ scale) v over the keys not later; q (B, H, T, D), k and v (B, Hkv, T, D)."""
     scale = q.size(3) ** -0.5 if scale is None else scale
     groups = q.size(1) // k.size(1)
     if groups > 1:

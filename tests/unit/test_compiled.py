@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.config import Finetune
 from pipeline.training import compiled, lora
+from pipeline.training.auto import Tuning
 from pipeline.training.loss import summed
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
@@ -116,7 +116,7 @@ def test_recomputed_blocks_can_be_compiled_too() -> None:
 
 def test_adapted_blocks_are_refused() -> None:
     pytest.importorskip("peft")
-    decoder = lora.adapted(made(), Finetune()).get_base_model()
+    decoder = lora.adapted(made(), Tuning()).get_base_model()
     assert "adapters" in str(compiled.obstacle(decoder))
     assert compiled.turn_on(decoder, B, T, step_of(decoder)) is None
     assert not compiled.is_on(decoder)
