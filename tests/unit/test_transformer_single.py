@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.config import Finetune
+from pipeline.training.auto import Tuning
 from pipeline.training import lora
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
@@ -94,7 +94,7 @@ def test_what_is_not_usual_takes_the_general_road(changes):
 
 
 def test_an_adapted_decoder_takes_the_general_road_until_it_is_merged():
-    model = lora.adapted(made(), Finetune())
+    model = lora.adapted(made(), Tuning())
     assert single(model.base_model.model) is None
     assert single(model.merge_and_unload()) is not None
 
