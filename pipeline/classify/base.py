@@ -12,11 +12,13 @@ import minbpe
 from minbpe.base import Tokenizer
 from minbpe.io import from_gguf
 from pipeline.classify.encode import LONGEST
-from pipeline.config import Model
+from pipeline.config import Model, Train
 from pipeline.dialogue.template import SPECIAL
 from pipeline.errors import DataError, WorkspaceError, one_line
 from pipeline.stages import TOKENIZER
 from pipeline.training import auto
+from pipeline.training.device import Machine, candidates, peak_flops, pick_device
+from pipeline.world import ALONE
 from transformer import io, pretrained
 from transformer.decoder import Decoder
 from transformer.files import CONFIG, read_json
@@ -24,6 +26,20 @@ from transformer.files import CONFIG, read_json
 SMOLLM2 = "smollm2"
 SMALL = 30e6  # parameters up to which everything learns
 TOP = 2  # blocks that learn where not everything does
+
+
+def machine_for(decoder: Decoder) -> Machine:
+    """Where a decoder computes; a large one in the number format that is faster there."""
+    device = pick_device("auto", ALONE)
+    if size(decoder) <= SMALL:
+        return Machine.plain(device)
+    there = [m for m in candidates(Train(), device) if m.precision != "float16"]
+    return max(there, key=peak_flops)
+
+
+def size(decoder: Decoder) -> int:
+    """Its parameters."""
+    return sum(p.numel() for p in decoder.parameters())
 
 
 @dataclass(frozen=True)
@@ -36,26 +52,22 @@ class Base:
     is_new: bool = False
 
     @property
-    def size(self) -> int:
-        return sum(p.numel() for p in self.decoder.parameters())
-
-    @property
     def learned(self) -> int:
         """How many of its last blocks learn."""
         layers = self.decoder.config.layers
-        return layers if self.size <= SMALL else min(TOP, layers)
+        return layers if size(self.decoder) <= SMALL else min(TOP, layers)
 
     def __str__(self) -> str:
         whole = self.learned == self.decoder.config.layers
         what = "all of it learns" if whole else f"the last {self.learned} blocks and the head learn"
-        return f"{self.name}, {self.size / 1e6:.2f} M parameters: {what}"
+        return f"{self.name}, {size(self.decoder) / 1e6:.2f} M parameters: {what}"
 
 
 def own(texts: Sequence[str], seed: int) -> Base:
     """A new decoder, and a tokenizer trained on the texts, each as large as they are enough for."""
-    size = sum(len(text.encode()) for text in texts)
+    count = sum(len(text.encode()) for text in texts)
     with one_line():
-        tokenizer = minbpe.RegexTokenizer.train(texts, auto.vocab_size(size), special=SPECIAL)
+        tokenizer = minbpe.RegexTokenizer.train(texts, auto.vocab_size(count), special=SPECIAL)
     tokens = sum(len(tokenizer.encode(text)) for text in texts)
     padding = tokenizer.special["<|padding|>"]
     config = auto.model_config(Model(block=LONGEST), tokens, tokenizer.size, padding)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pipeline.classify.encode import Ids, padded
 from pipeline.errors import DataError
 from pipeline.evaluation.bits import evaluating
+from pipeline.training.device import Machine
 from transformer.blank import blank
 from transformer.decoder import Decoder
 from transformer.positions import NoPosition, Rotate
@@ -53,14 +54,16 @@ def upper(decoder: Decoder, learned: int, states: Tensor) -> Decoder:
         decoder.config, layers=learned, tied=True, vocab_size=len(states), padding_id=0
     )
     part = blank(config)
-    part.tokens = nn.Embedding(*states.shape, _weight=states, _freeze=True)
+    part.tokens = nn.Embedding(len(states), states.size(1), _weight=states, _freeze=True)
     part.position, part.pattern = Placed(decoder.position), decoder.pattern
     part.position.requires_grad_(False)
     part.blocks, part.norm = decoder.blocks[-learned:], decoder.norm
     return part
 
 
-def states(part: Decoder, texts: Sequence[Ids], told: Callable[[int], None]) -> Tensor:
+def states(
+    part: Decoder, texts: Sequence[Ids], machine: Machine, told: Callable[[int], None]
+) -> Tensor:
     """Hidden states (tokens of all texts, C), text after text; `told` how many are done."""
     total, width = sum(map(len, texts)), part.config.width
     needed = total * width * part.tokens.weight.itemsize
@@ -69,14 +72,14 @@ def states(part: Decoder, texts: Sequence[Ids], told: Callable[[int], None]) -> 
             f"What the frozen blocks make of {len(texts):,} texts takes {needed / 2**30:.1f} GiB, "
             "more than half of the free memory; give fewer texts or a smaller --from."
         )
-    device = part.tokens.weight.device
-    made = torch.empty(total, width, dtype=part.tokens.weight.dtype, device=device)
+    made = torch.empty(total, width, dtype=part.tokens.weight.dtype, device=machine.device)
     firsts = rows_of(texts)
     order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
     with evaluating(part):
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
-            hidden = part.hidden(padded([texts[n] for n in chosen], device))
+            with machine.autocast():
+                hidden = part.hidden(padded([texts[n] for n in chosen], machine.device))
             for row, n in zip(hidden, chosen, strict=True):
                 made[firsts[n]] = row[: len(texts[n])]
             told(start + len(chosen))

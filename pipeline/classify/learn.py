@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,11 +17,13 @@ from torch.nn import functional as F
 
 from pipeline.classify.encode import Ids, padded
 from pipeline.evaluation.bits import evaluating
+from pipeline.training.device import Machine
 from pipeline.training.optimizer import optimizers, set_rate
 from pipeline.training.schedule import Schedule
 from transformer.classifier import Classifier
 
 BATCH = 16
+ALIKE = 8  # batches among which texts of like length are put together
 CLIP = 1.0  # largest norm of a gradient
 WEIGHT_DECAY = 0.1
 
@@ -55,16 +57,27 @@ class Passed:
     loss: float  # of validation, nats a text
     accuracy: float
 
+    @property
+    def merit(self) -> tuple[float, float]:
+        """What makes a pass better: more that is right, then less surprise."""
+        return self.accuracy, -self.loss
+
 
 Told = Callable[[int, int, Passed | None], None]  # steps done, of how many, after which pass
 
 
 def learn(
-    classifier: Classifier, train: Labelled, val: Labelled, plan: Plan, seed: int, told: Told
+    classifier: Classifier,
+    train: Labelled,
+    val: Labelled,
+    plan: Plan,
+    machine: Machine,
+    seed: int,
+    told: Told,
 ) -> Passed:
     """Train what asks for gradients; the classifier ends as it was after the pass returned.
 
-    The best pass is the one of smallest validation loss. Batches and dropout follow from `seed`.
+    The best pass has most of the validation part right. Batches and dropout follow from `seed`.
     """
     torch.manual_seed(seed)
     draw = torch.Generator().manual_seed(seed)
@@ -73,14 +86,14 @@ def learn(
     schedule, began, step = Schedule.of(total), time.monotonic(), 0
     best, kept = Passed(0, math.inf, 0.0), _learned(classifier)
     for number in range(1, plan.passes + 1):
-        for chosen in _batches(len(train), draw):
+        for chosen in _batches(train.texts, draw):
             set_rate(found, plan.rate * schedule.rate(step))
-            _step(classifier, train, chosen, found)
+            _step(classifier, train, chosen, machine, found)
             step += 1
             told(step, total, None)
-        at = validate(classifier, val, number)
+        at = validate(classifier, val, machine, number)
         told(step, total, at)
-        if at.loss < best.loss:
+        if at.merit > best.merit:
             best, kept = at, _learned(classifier)
         late = time.monotonic() - began > plan.seconds
         if late or number - best.number >= plan.patience:
@@ -91,25 +104,28 @@ def learn(
     return best
 
 
-def validate(classifier: Classifier, part: Labelled, number: int = 0) -> Passed:
+def validate(classifier: Classifier, part: Labelled, machine: Machine, number: int = 0) -> Passed:
     """Mean loss and accuracy over a part."""
-    logits = torch.log(probabilities(classifier, part.texts))
+    logits = torch.log(probabilities(classifier, part.texts, machine))
     labels = torch.tensor(part.labels)
     accuracy = (logits.argmax(dim=1) == labels).double().mean().item()
     return Passed(number, F.nll_loss(logits, labels).item(), accuracy)
 
 
 def probabilities(
-    classifier: Classifier, texts: Sequence[Ids], told: Callable[[int], None] | None = None
+    classifier: Classifier,
+    texts: Sequence[Ids],
+    machine: Machine,
+    told: Callable[[int], None] | None = None,
 ) -> Tensor:
     """The probability of each class (texts, classes), in float64; texts of like length together."""
-    device = classifier.head.weight.device
     order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
     found = torch.empty(len(texts), classifier.classes, dtype=torch.float64)
     with evaluating(classifier):
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
-            logits = classifier(padded([texts[n] for n in chosen], device))
+            with machine.autocast():
+                logits = classifier(padded([texts[n] for n in chosen], machine.device))
             found[chosen] = logits.double().softmax(dim=1).cpu()
             if told is not None:
                 told(start + len(chosen))
@@ -120,13 +136,14 @@ def _step(
     classifier: Classifier,
     train: Labelled,
     chosen: Sequence[int],
+    machine: Machine,
     found: Sequence[torch.optim.Optimizer],
 ) -> None:
     classifier.train()
-    device = classifier.head.weight.device
-    logits = classifier(padded([train.texts[n] for n in chosen], device))
-    labels = torch.tensor([train.labels[n] for n in chosen], device=device)
-    loss: Tensor = F.cross_entropy(logits, labels)
+    labels = torch.tensor([train.labels[n] for n in chosen], device=machine.device)
+    with machine.autocast():
+        logits = classifier(padded([train.texts[n] for n in chosen], machine.device))
+    loss: Tensor = F.cross_entropy(logits.float(), labels)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(_learning(classifier), CLIP)
     for optimizer in found:
@@ -134,9 +151,17 @@ def _step(
         optimizer.zero_grad()
 
 
-def _batches(count: int, draw: torch.Generator) -> Iterator[list[int]]:
-    order: list[int] = torch.randperm(count, generator=draw).tolist()
-    return (order[start : start + BATCH] for start in range(0, count, BATCH))
+def _batches(texts: Sequence[Ids], draw: torch.Generator) -> list[list[int]]:
+    """All texts in batches of like length, so that little padding is computed, in any order."""
+    mixed: list[int] = torch.randperm(len(texts), generator=draw).tolist()
+    alike = BATCH * ALIKE
+    order = [
+        number
+        for start in range(0, len(mixed), alike)
+        for number in sorted(mixed[start : start + alike], key=lambda n: len(texts[n]))
+    ]
+    batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    return [batches[n] for n in torch.randperm(len(batches), generator=draw).tolist()]
 
 
 def _learning(classifier: Classifier) -> list[torch.nn.Parameter]:

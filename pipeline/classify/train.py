@@ -8,19 +8,18 @@ from dataclasses import dataclass, replace
 import torch
 
 from pipeline.classify import frozen
-from pipeline.classify.base import Base
-from pipeline.classify.encode import Encoder
+from pipeline.classify.base import Base, machine_for
+from pipeline.classify.encode import Encoder, Ids
 from pipeline.classify.learn import Labelled, Passed, Plan, Told, learn
 from pipeline.classify.parts import Part
 from pipeline.screen import Bar, Screen
-from pipeline.training.device import pick_device
-from pipeline.world import ALONE
+from pipeline.training.device import Machine
 from transformer.classifier import Classifier
 
 # How the weights were made → how they are trained.
-NEW = Plan(passes=40, rate=2e-3, patience=10)
+NEW = Plan(passes=20, rate=2e-3, patience=8)
 SMALL = Plan(passes=15, rate=3e-4, patience=4)
-TOP = Plan(passes=15, rate=3e-4, patience=4)
+TOP = Plan(passes=8, rate=1e-3, patience=4)
 
 
 @dataclass(frozen=True)
@@ -45,14 +44,15 @@ def train(
     encoder = Encoder(base.tokenizer, base.decoder.config.block)
     texts, cut = encoder.encode([text for part in parts for text in part.texts])
     classifier = Classifier(base.decoder, classes, torch.Generator().manual_seed(seed))
-    classifier.to(pick_device("auto", ALONE))
-    learning = classifier
+    machine = machine_for(base.decoder)
+    learning = classifier.to(machine.device)
     if base.learned < base.decoder.config.layers:
-        learning, texts = _top(classifier, base.learned, texts, screen)
+        learning, texts = _top(classifier, base.learned, texts, machine, screen)
     first = len(parts[0])
     train, val = Labelled(texts[:first], parts[0].labels), Labelled(texts[first:], parts[1].labels)
+    limited = replace(plan(base), seconds=seconds)
     with screen.bar("training", None) as bar:
-        best = learn(learning, train, val, replace(plan(base), seconds=seconds), seed, _shown(bar))
+        best = learn(learning, train, val, limited, machine, seed, _shown(bar))
     classifier.requires_grad_(True)
     return Trained(classifier.eval(), encoder, best, cut)
 
@@ -65,12 +65,12 @@ def plan(base: Base) -> Plan:
 
 
 def _top(
-    classifier: Classifier, learned: int, texts: list[list[int]], screen: Screen
-) -> tuple[Classifier, list[list[int]]]:
+    classifier: Classifier, learned: int, texts: list[Ids], machine: Machine, screen: Screen
+) -> tuple[Classifier, list[Ids]]:
     """A classifier of the last blocks alone, and the texts as its ids. It shares what learns."""
     decoder = classifier.decoder
     with screen.bar("reading texts", len(texts), count=True) as bar:
-        states = frozen.states(frozen.lower(decoder, learned), texts, bar.to)
+        states = frozen.states(frozen.lower(decoder, learned), texts, machine, bar.to)
     top = Classifier(frozen.upper(decoder, learned, states), classifier.classes)
     top.head = classifier.head
     return top, frozen.rows_of(texts)

@@ -90,10 +90,13 @@ def _trained(
 
 def _told(ready: Ready, ids: list[list[int]], screen: Screen) -> list[tuple[int, float]]:
     """The class of each text, and its probability."""
+    from pipeline.classify.base import machine_for
     from pipeline.classify.learn import probabilities
 
+    machine = machine_for(ready.classifier.decoder)
+    ready.classifier.to(machine.device)
     with screen.bar("labelling", len(ids), count=True) as bar:
-        found = probabilities(ready.classifier, ids, bar.to)
+        found = probabilities(ready.classifier, ids, machine, bar.to)
     best, numbers = found.max(dim=1)
     return list(zip(numbers.tolist(), best.tolist(), strict=True))
 
