@@ -26,6 +26,15 @@ from transformer.decoder import Decoder
 CPU = Machine(torch.device("cpu"))
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Steps this small are slower on two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def read(tmp_path, content: str | bytes, **changes):
     path = tmp_path / "file.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
