@@ -84,6 +84,12 @@ def options(*wanted: str) -> Callable[[Callable[..., None]], Callable[..., None]
             metavar="SECTION.KEY=VALUE",
             help="Change a setting of workspace.toml.",
         ),
+        "text_column": click.option(
+            "--text-column", default="text", metavar="NAME", show_default=True
+        ),
+        "label_column": click.option(
+            "--label-column", default="label", metavar="NAME", show_default=True
+        ),
     }
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -194,17 +200,10 @@ def classify() -> None:
     """Train a classifier of texts on a table of examples, and label texts with it."""
 
 
-COLUMNS = (
-    click.option("--text-column", default="text", metavar="NAME", show_default=True),
-    click.option("--label-column", default="label", metavar="NAME", show_default=True),
-)
-
-
 @classify.command("train")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--from", "start", metavar="PATH", help="A model's folder, a GGUF file, or smollm2.")
-@COLUMNS[0]
-@COLUMNS[1]
+@options("text_column", "label_column")
 @click.option("--out", default="classifier", type=click.Path(path_type=Path), show_default=True)
 @click.option("--seed", default=0, show_default=True, help="Of the split and of the training.")
 def classify_train(
@@ -220,8 +219,7 @@ def classify_train(
 @classify.command("predict")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--model", default="classifier", type=click.Path(path_type=Path), show_default=True)
-@COLUMNS[0]
-@COLUMNS[1]
+@options("text_column", "label_column")
 def classify_predict(file: Path, model: Path, text_column: str, label_column: str) -> None:
     """Label the texts of FILE, into FILE.predicted.csv."""
     from pipeline.classify import verbs as classifying
@@ -271,8 +269,9 @@ def main(args: list[str] | None = None) -> int:
 
 def stopped(why: BaseException | None) -> int:
     """Say what an interruption leaves behind, in its own words where it has some."""
+    own = str(why) if isinstance(why, KeyboardInterrupt) else ""
     usual = "Stopped. Nothing is lost: the same command goes on from here."
-    click.echo(str(why or "") or usual, err=True)
+    click.echo(own or usual, err=True)
     return 130
 
 

@@ -55,7 +55,7 @@ def classes(labels: Sequence[str]) -> list[str]:
         raise DataError(f"There is {told}; a classifier needs texts of two classes or more.")
     few = {label: n for label, n in sorted(counts.items()) if n < FEWEST}
     if few:
-        told = ", ".join(f"{label} ({n})" for label, n in list(few.items())[:8])
+        told = ", ".join(f"{label[:24]} ({n})" for label, n in list(few.items())[:8])
         raise DataError(
             f"Too few different texts of {told}; add more, or leave the class out "
             f"(at least {FEWEST} each)."

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from pipeline.classify.parts import Part
 
 NAME = "TF-IDF + logistic regression"
-PACKAGE = "pip install scikit-learn==1.9.1"
-
-
-def is_there() -> bool:
-    """Whether scikit-learn is installed: nothing else needs it."""
-    return find_spec("sklearn") is not None
 
 
 def told(train: Part, texts: Sequence[str]) -> list[int]:

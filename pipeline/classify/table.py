@@ -86,6 +86,14 @@ def _rows(content: str, mark: str, path: Path) -> Iterator[tuple[int, list[str]]
         ) from None
 
 
+def _listed(header: Sequence[str]) -> str:
+    """The columns, unless they look like somebody's words: a first line can be a text itself."""
+    names = [name.strip() for name in header[:12]]
+    if all(name and len(name) <= 24 and len(name.split()) <= 2 for name in names):
+        return ", ".join(names)
+    return f"{len(header)} columns, not all of them by a short name"
+
+
 def _find(header: Sequence[str], name: str) -> int | None:
     names = [column.strip().casefold() for column in header]
     wanted = name.strip().casefold()
@@ -95,8 +103,8 @@ def _find(header: Sequence[str], name: str) -> int | None:
 def _place(header: Sequence[str], name: str, path: Path, option: str) -> int:
     place = _find(header, name)
     if place is None:
-        there = ", ".join(column.strip()[:40] for column in header[:12])
         raise DataError(
-            f"{path} has no column {name}: it has {there}; name the right one with {option}."
+            f"{path} has no column {name} in its first line, which names {_listed(header)}; "
+            f"give the right one with {option}."
         )
     return place

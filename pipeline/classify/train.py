@@ -17,7 +17,7 @@ from pipeline.training.device import Machine
 from transformer.classifier import Classifier
 
 # How the weights were made → how they are trained.
-NEW = Plan(passes=20, rate=2e-3, patience=8)
+NEW = Plan(passes=20, rate=1e-3, patience=8)
 SMALL = Plan(passes=15, rate=3e-4, patience=4)
 TOP = Plan(passes=8, rate=1e-3, patience=4)
 

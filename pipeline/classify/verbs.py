@@ -127,9 +127,7 @@ def _say_test(
 ) -> None:
     """Both classifiers' figures on the test part, and the confusion of ours."""
     test = split["test"]
-    both = {OURS: told}
-    if peer.is_there():
-        both[peer.NAME] = peer.told(split["train"], test.texts)
+    both = {OURS: told, peer.NAME: peer.told(split["train"], test.texts)}
     screen.say(f"On the {len(test):,} texts of the test part:")
     for name, numbers in both.items():
         counts = measures.confusion(test.labels, numbers, len(names))
@@ -137,8 +135,6 @@ def _say_test(
             f"{measures.accuracy(counts):7.1%} right, macro F1 {measures.macro_f1(counts):.3f}"
         )
         screen.say(f"  {name:<{len(peer.NAME)}} {figures}")
-    if len(both) == 1:
-        screen.note(f"({peer.NAME} would stand beside it: {peer.PACKAGE})")
     if len(names) <= measures.WIDEST:
         counts = measures.confusion(test.labels, told, len(names))
         screen.console.print(measures.confusion_table(counts, names))

@@ -67,13 +67,19 @@ def test_columns_can_have_other_names_and_the_label_can_be_missing(tmp_path):
 FAULTS = {
     "empty": (b"", "is empty"),
     "header alone": (b"text,label\n", "no rows"),
-    "no such column": (b"message,label\nx,y\n", "no column text.*message, label.*--text-column"),
+    "no such column": (b"message,label\nx,y\n", "no column text.*message, label;.*--text-column"),
     "no label column": (b"text,kind\nx,y\n", "--label-column"),
     "not UTF-8": ("text,label\ncaf\u00e9,ham\n".encode("latin-1"), "not UTF-8"),
     "UTF-16": ("text,label\nx,ham\n".encode("utf-16"), "not UTF-8"),
     "too many fields": (b"text,label\na,b,ham\n", "line 2: 3 fields"),
     "an open quote": (b'text,label\n"a,ham\nb,ham\n', "line 3"),
 }
+
+
+def test_a_file_without_a_header_is_not_quoted(tmp_path):
+    with pytest.raises(DataError, match="2 columns") as error:
+        read(tmp_path, "my secret is out there,ham\nx,ham\n")
+    assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(("content", "told"), FAULTS.values(), ids=FAULTS)
