@@ -89,6 +89,12 @@ def options(*wanted: str) -> Callable[[Callable[..., None]], Callable[..., None]
             metavar="SECTION.KEY=VALUE",
             help="Change a setting of workspace.toml.",
         ),
+        "text_column": click.option(
+            "--text-column", default="text", metavar="NAME", show_default=True
+        ),
+        "label_column": click.option(
+            "--label-column", default="label", metavar="NAME", show_default=True
+        ),
     }
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -268,6 +274,38 @@ def inspect(paths: tuple[Path, ...], as_json: bool, changes: tuple[str, ...]) ->
         look.show(findings, Screen())
 
 
+@cli.group()
+def classify() -> None:
+    """Train a classifier of texts on a table of examples, and label texts with it."""
+
+
+@classify.command("train")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--from", "start", metavar="PATH", help="A model's folder, a GGUF file, or smollm2.")
+@options("text_column", "label_column")
+@click.option("--out", default="classifier", type=click.Path(path_type=Path), show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of the split and of the training.")
+def classify_train(
+    file: Path, start: str | None, text_column: str, label_column: str, out: Path, seed: int
+) -> None:
+    """Learn labels from FILE, a CSV with a text and a label a row."""
+    from pipeline.classify import verbs as classifying
+
+    columns = classifying.Columns(text_column, label_column)
+    classifying.train(file, columns, start, out, seed, Screen())
+
+
+@classify.command("predict")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", default="classifier", type=click.Path(path_type=Path), show_default=True)
+@options("text_column", "label_column")
+def classify_predict(file: Path, model: Path, text_column: str, label_column: str) -> None:
+    """Label the texts of FILE, into FILE.predicted.csv."""
+    from pipeline.classify import verbs as classifying
+
+    classifying.predict(file, classifying.Columns(text_column, label_column), model, Screen())
+
+
 @cli.command()
 @options("workspace")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -292,13 +330,13 @@ def main(args: list[str] | None = None) -> int:
             return 0
         cli.main([w for w in words if w != "--debug"], "python -m pipeline", standalone_mode=False)
         world.leave()
-    except click.Abort:
-        return stopped()
+    except click.Abort as abort:
+        return stopped(abort.__cause__)
     except click.ClickException as error:
         error.show()
         return 2
-    except KeyboardInterrupt:
-        return stopped()
+    except KeyboardInterrupt as stop:
+        return stopped(stop)
     except (SoundalikeError, OSError) as error:
         line = in_words(error)
         if debug or line is None:
@@ -308,8 +346,11 @@ def main(args: list[str] | None = None) -> int:
     return 0
 
 
-def stopped() -> int:
-    click.echo("Stopped. Nothing is lost: the same command goes on from here.", err=True)
+def stopped(why: BaseException | None) -> int:
+    """Say what an interruption leaves behind, in its own words where it has some."""
+    own = str(why) if isinstance(why, KeyboardInterrupt) else ""
+    usual = "Stopped. Nothing is lost: the same command goes on from here."
+    click.echo(own or usual, err=True)
     return 130
 
 

@@ -29,6 +29,7 @@ Read the files in this order; each adds one idea:
     io.py           a model as a folder
     pretrained/     published weights in this decoder, and this decoder as others publish theirs
     presets.py      sizes with a name
+    classifier.py   a decoder with a head that tells classes instead of tokens
     convert.py      a decoder made into one with a smaller cache
     describe.py     what a decoder is made of (`python -m transformer describe gpt2`)
 

