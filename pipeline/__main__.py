@@ -80,6 +80,9 @@ def options(*wanted: str) -> Callable[[Callable[..., None]], Callable[..., None]
             metavar="BASE",
             help="A pretrained model to start from: smollm2, or a folder or GGUF file.",
         ),
+        "tune": click.option(
+            "--tune", is_flag=True, help="Try ranks and rates first, for a part of the minutes."
+        ),
         "minutes": click.option("--minutes", type=float, metavar="M", help="Training time in all."),
         "epochs": click.option("--epochs", type=float, metavar="E", help="Passes over the data."),
         "set": click.option(
@@ -114,6 +117,7 @@ SOURCES = (
     "base",
     "minutes",
     "epochs",
+    "tune",
     "set",
 )
 

@@ -139,6 +139,7 @@ def _proof(task: Task, base: Decoder, machine: Machine, clock: Clock) -> Proof:
         own,
         floor if floor.speaker else None,
         name,
+        base,
         evidence,
         task.settings.train.seed,
         task.screen,

@@ -35,6 +35,7 @@ class Given:
     base: str | None = None
     minutes: float | None = None
     epochs: float | None = None
+    tune: bool = False
     changes: tuple[str, ...] = ()
 
     def settings(self) -> dict[str, Any]:
@@ -47,6 +48,7 @@ class Given:
             "source.base": _base(self.base),
             "budget.minutes": self.minutes,
             "budget.epochs": self.epochs,
+            "finetune.tune": self.tune or None,
         }
         found = {name: value for name, value in named.items() if value not in (None, [])}
         for change in self.changes:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.dialogue.turns import Turn
 from pipeline.dialogue.windows import examples, padded
 from pipeline.errors import DataError
-from pipeline.evaluation import attribution, ranking
+from pipeline.evaluation import attribution, ranking, voices
 from pipeline.evaluation.bits import row_losses
 from pipeline.evaluation.copies import copies
 from pipeline.evaluation.diversity import diversity
@@ -30,6 +30,7 @@ from pipeline.evaluation.replies import Reply
 from pipeline.evaluation.scores import FEW, ratio_interval, score
 from pipeline.evaluation.voice import Voice
 from pipeline.screen import Screen
+from transformer.decoder import Decoder
 
 Scores = dict[str, dict[str, Any]]
 Conversations = Sequence[Sequence[Turn]]
@@ -37,7 +38,8 @@ Conversations = Sequence[Sequence[Turn]]
 RANKED, CANDIDATES = 60, 20  # moments, and replies to choose from at each
 EACH = 4  # replies to a moment
 AT_ONCE = 8  # moments
-FIGURING = 0.15  # of the time is kept for the figures after the last reply
+LEARNING, JUDGED = 45.0, 400  # seconds for the decoder to learn the speakers; replies it judges
+FIGURING = 0.2  # of the time is kept for the figures after the last reply
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Proof:
     own: Voice
     floor: Voice | None
     floor_name: str
+    reader: Decoder  # who learns to tell the speakers apart
     evidence: Evidence
     seed: int
     screen: Screen
@@ -232,12 +235,43 @@ class Proof:
             return
         usual = evidence.turns.get(evidence.persona, [])
         self.scores["attribution"] = self._attribution(real)
+        self.scores["attribution_by_decoder"] = self._by_decoder(real)
         found, self.tables = habits(real, self.made, self.beneath, usual, self.seed)
         self.scores |= found
         self.scores |= diversity(real, self.made, self.seed)
         texts = [text for said in evidence.turns.values() for text in said]
         prompts = {m.number: "\n".join(t.text for t in m.before) for m in evidence.moments}
         self.scores |= copies(real, self.made, prompts, texts, self.seed)
+
+    def _by_decoder(self, real: list[Reply]) -> dict[str, Any]:
+        """Attribution by our own decoder with a head, as it was before the fine-tuning."""
+        try:
+            odds = voices.learned(
+                self.reader,
+                self.own.tokenizer,
+                self.evidence.turns,
+                self.evidence.persona,
+                self.seed,
+                LEARNING,
+            )
+            made, floor, ceiling = (
+                np.array(odds([reply.text for reply in replies[:JUDGED]]))
+                for replies in (self.made, self.beneath, real)
+            )
+        except DataError as error:
+            return score(None, note=f"not measurable here: {error}")
+        if not (len(made) and len(floor) and len(ceiling)):
+            return score(None, note="not measurable here: too few replies for a bundle")
+        low, high = ratio_interval(made, np.ones(len(made)), self.seed)
+        return score(
+            float(made.mean()),
+            low=low,
+            high=high,
+            floor=float(floor.mean()),
+            ceiling=float(ceiling.mean()),
+            n=len(made),
+            note=f"by the decoder of stage 5 with a head; floor: {self.floor_name}",
+        )
 
     def _attribution(self, real: list[Reply]) -> dict[str, Any]:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 
@@ -27,16 +27,20 @@ BUNDLE = 600  # characters: one reply says little
 PERSONA, OTHERS = "a persona", "others"  # in this order
 
 
-def attributed(
+MOST = 600  # turns of the persona, and as many of others
+
+Odds = Callable[[Sequence[str]], list[float]]
+
+
+def learned(
     decoder: Decoder,
     tokenizer: Tokenizer,
     texts: Mapping[str, Sequence[str]],
-    replies: Sequence[str],
     persona: str,
     seed: int,
     seconds: float = math.inf,
-) -> list[float]:
-    """The log-odds that the persona wrote each bundle of replies, rather than another speaker.
+) -> Odds:
+    """What gives the log-odds that the persona wrote each bundle of replies, and nobody else.
 
     `texts` are real turns by speaker, of which as many are drawn from the persona as from all
     others together, so that even odds are 0. Replies that follow each other are bundled, and their
@@ -45,14 +49,18 @@ def attributed(
     """
     drawn = balanced(texts, persona, seed)
     parts = split(drawn, (PERSONA, OTHERS), seed)
-    base = Base(copy.deepcopy(decoder), tokenizer, persona)
+    base = Base(copy.deepcopy(decoder).float(), tokenizer, persona)
     known, more = parts["train"], parts["test"]
-    learned = Part(known.texts + more.texts, known.labels + more.labels)
-    made = train(base, 2, (learned, parts["val"]), seed, Screen(Console(quiet=True)), seconds)
-    ids, _ = made.encoder.encode(replies)
-    found = probabilities(made.classifier, ids, machine_for(base.decoder)).log()
-    odds = (found[:, 0] - found[:, 1]).tolist()
-    return [sum(odds[n] for n in bundle) for bundle in bundles(replies)]
+    both = Part(known.texts + more.texts, known.labels + more.labels)
+    made = train(base, 2, (both, parts["val"]), seed, Screen(Console(quiet=True)), seconds)
+
+    def odds(replies: Sequence[str]) -> list[float]:
+        ids, _ = made.encoder.encode(replies)
+        found = probabilities(made.classifier, ids, machine_for(base.decoder)).log()
+        each = (found[:, 0] - found[:, 1]).tolist()
+        return [sum(each[n] for n in bundle) for bundle in bundles(replies)]
+
+    return odds
 
 
 def balanced(texts: Mapping[str, Sequence[str]], persona: str, seed: int) -> Table:
@@ -60,7 +68,7 @@ def balanced(texts: Mapping[str, Sequence[str]], persona: str, seed: int) -> Tab
     draw = random.Random(seed)
     own = [text for text in texts.get(persona, ()) if text.strip()]
     others = [t for who, said in texts.items() if who != persona for t in said if t.strip()]
-    count = min(len(own), len(others))
+    count = min(len(own), len(others), MOST)
     if count < FEWEST:
         raise DataError(
             f"There are {len(own)} turns of {persona} and {len(others)} of others, too few to "

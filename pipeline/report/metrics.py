@@ -46,7 +46,10 @@ GROUPS = (
         "Who wrote it?",
         "A classifier that knows everyone in the chat guesses from spelling and wording whether "
         "the person wrote the made replies; higher is better, and the ceiling is the person.",
-        (Metric("attribution", "log-odds of the person", "high"),),
+        (
+            Metric("attribution", "log-odds of the person", "high"),
+            Metric("attribution_by_decoder", "the same by our decoder", "high"),
+        ),
     ),
     Group(
         "Prediction",

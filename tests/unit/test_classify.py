@@ -242,7 +242,7 @@ def test_a_voice_is_told_from_others_and_its_decoder_is_left_alone():
         "Cem": [f"no {n} way" for n in range(40)],
     }
     replies = [f"yes! {n} yes!" for n in range(60, 120)] + [f"well, {n} hm" for n in range(60, 120)]
-    odds = voices.attributed(made, tokenizer, texts, replies, "Ana", seed=0, seconds=20)
+    odds = voices.learned(made, tokenizer, texts, "Ana", seed=0, seconds=20)(replies)
     assert len(odds) == 2
     assert odds[0] > 0 > odds[1]
     assert all(torch.equal(before[name], value) for name, value in made.state_dict().items())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.training.auto import Tuning
 from pipeline.training import lora
+from pipeline.training.auto import Tuning
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.generate import generate

@@ -1,0 +1,61 @@
+"""Trials before a fine-tuning: which ways are tried, which one wins, and what is kept of it."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from pipeline.screen import Screen
+from pipeline.training import tune
+from pipeline.training.auto import Tuning
+from pipeline.training.plan import Progress
+from pipeline.training.schedule import Schedule
+
+USUAL = Tuning(rank=8, alpha=16.0, learning_rate=1e-3)
+
+
+class Trainer:
+    """Answers with a made-up validation: the best is a rank of 4."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Tuning, float, str]] = []
+
+    def __call__(self, tuning: Tuning, minutes: float, folder, key: str) -> Progress:
+        self.asked.append((tuning, minutes, key))
+        best = 2.0 + abs(math.log(tuning.rank / 4)) + abs(math.log(tuning.learning_rate / 1e-3))
+        return Progress(key, minutes, 0.0, 10, Schedule.of(10), 1, {}, False, 4, 4, best=best)
+
+
+@pytest.fixture
+def screen() -> Screen:
+    return Screen(Console(file=io.StringIO(), width=200))
+
+
+def test_the_best_by_validation_wins_and_is_not_looked_for_again(tmp_path, screen):
+    trainer = Trainer()
+    found, spent = tune.best(USUAL, trainer, 20, tmp_path, "key", screen)
+    assert found == replace(USUAL, rank=4, alpha=8.0)
+    assert spent == pytest.approx(8)
+    assert len({key for *_, key in trainer.asked}) == len(trainer.asked) == 5
+    again = tune.best(USUAL, trainer, 20, tmp_path, "key", screen)
+    assert again == (found, spent)
+    assert len(trainer.asked) == 5
+    tune.best(USUAL, trainer, 20, tmp_path, "another", screen)
+    assert len(trainer.asked) == 10
+
+
+def test_a_small_budget_is_not_wasted_on_trials(tmp_path, screen):
+    trainer = Trainer()
+    assert tune.best(USUAL, trainer, 5, tmp_path, "key", screen) == (USUAL, 0.0)
+    assert not trainer.asked
+    assert "give at least 13" in screen.console.file.getvalue()
+
+
+def test_full_fine_tuning_has_no_rank_to_try():
+    ways = tune.variants(replace(USUAL, method="full"))
+    assert {way.rank for way in ways} == {8}
+    assert len(ways) == len(tune.RATES)
