@@ -29,7 +29,9 @@ from pipeline.evaluation.moments import moments
 from pipeline.evaluation.proof import Evidence
 from pipeline.evaluation.replies import Reply
 from pipeline.evaluation.voice import Voice
-from pipeline.files import read_json, read_jsonl
+from pipeline.files import read_jsonl
+from pipeline.serving.facts import read_facts
+from pipeline.serving.rules import endings, longest
 from pipeline.stages import DIALOGUE_TEXTS, MODEL
 from pipeline.training.device import fastest, pick_device
 from pipeline.workspace import Workspace
@@ -37,8 +39,8 @@ from pipeline.world import ALONE
 from transformer.io import load
 
 GRID = {
-    "temperature": (0.7, 0.85, 1.0),
-    "top_p": (0.9, 0.95, 1.0),
+    "temperature": (0.8, 0.9, 1.0),
+    "top_p": (0.95, 1.0),
     "repetition_penalty": (1.0, 1.1),
 }
 SEED = 7
@@ -53,11 +55,11 @@ def main() -> None:
     args = parser.parse_args()
     workspace = Workspace(args.workspace)
     machine = fastest(workspace.settings.train, pick_device("auto", ALONE))
-    facts = read_json(args.workspace / MODEL / "chat.json")
+    facts = read_facts(args.workspace / MODEL)
     rows = list(read_jsonl(args.workspace / DIALOGUE_TEXTS[1]))
-    asked = moments(rows, args.moments)
+    asked = moments(rows, facts.persona, args.moments)
     trained = list(texts.conversations(workspace, "train"))
-    evidence = Evidence(facts["persona"], asked, (), trained)
+    evidence = Evidence(facts.persona, asked, (), trained)
     model = Attribution.fit(evidence.turns, evidence.persona, SEED)
     decoder = load(args.workspace / MODEL).to(machine.device, machine.dtype)
     tokenizer = minbpe.load(args.workspace / MODEL / "tokenizer.json")
@@ -73,11 +75,18 @@ def main() -> None:
     print("temperature  top_p  penalty   way  habits  distinct-2 (person)   same  loops")
     for values in itertools.product(*GRID.values()):
         chat = replace(Chat(), top_k=0, **dict(zip(GRID, values, strict=True)))
-        voice = Voice(decoder, tokenizer, chat, evidence.persona)
+        voice = Voice(
+            decoder,
+            tokenizer,
+            chat,
+            evidence.persona,
+            longest=longest(facts, chat, evidence.persona),
+            endings=endings(facts, evidence.persona),
+        )
         made = [
             reply
-            for n in range(0, len(asked), 8)
-            for reply in voice.replies(asked[n : n + 8], args.each, SEED + n)
+            for n in range(0, len(asked), 16)
+            for reply in voice.replies(asked[n : n + 16], args.each, SEED + n)
         ]
         scores, _ = habits(real, made, [], usual, SEED)
         found = diversity(real, made, SEED)

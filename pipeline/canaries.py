@@ -26,6 +26,7 @@ from pipeline.evaluation.scores import score
 from pipeline.evaluation.voice import Voice
 from pipeline.files import write_json
 from pipeline.finetuning import BEST, Trainer
+from pipeline.freshness import shape
 from pipeline.persona import USER, partners, persona_of
 from pipeline.runner import Task
 from pipeline.screen import Bar, Screen
@@ -51,7 +52,8 @@ def canaries(workspace: Workspace, screen: Screen) -> None:
     with workspace.lock():
         budget = {"minutes": MINUTES, "epochs": 0.0}
         stage = by_name("finetune")
-        task = Task(workspace, stage, screen, budget, "canaries")
+        key = shape(workspace, stage).key(stage.version)
+        task = Task(workspace, stage, screen, budget, key)
         scores = _Planted(task).exposures()
         shutil.rmtree(task.path(FOLDER), ignore_errors=True)
     write_json(workspace.path / FIGURES, scores)

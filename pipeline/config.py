@@ -47,6 +47,7 @@ class Source:
         "",
         "A pretrained model to start from: smollm2, or the path of a Hugging Face folder or GGUF "
         "file; empty: the language is learned from the text alone.",
+        private=True,
     )
 
 
@@ -293,9 +294,9 @@ class Chat:
     """How replies are drawn; kept in the model's chat.json."""
 
     temperature: float = setting(
-        0.8, "Lower is safer, higher is wilder; 0 takes the likeliest.", low=0, high=5
+        0.9, "Lower is safer, higher is wilder; 0 takes the likeliest.", low=0, high=5
     )
-    top_k: int = setting(50, "Draw from the k likeliest tokens; 0: from all.", low=0)
+    top_k: int = setting(0, "Draw from the k likeliest tokens; 0: from all.", low=0)
     top_p: float = setting(
         0.95, "Draw from the likeliest tokens that hold this share.", low=0, high=1
     )
@@ -303,7 +304,7 @@ class Chat:
         0.0, "Draw from tokens at least this share as likely as the likeliest.", low=0, high=1
     )
     repetition_penalty: float = setting(
-        1.1, "Above 1 makes words just used less likely.", low=1, high=5
+        1.0, "Above 1 makes words just used less likely.", low=1, high=5
     )
     max_tokens: int | Auto = setting(
         "auto",

@@ -72,7 +72,7 @@ class Trainer:
             elif keeps:
                 lora.save_adapter(model, folder / ADAPTER)
 
-        rows, text_bytes = _validation(self.val)
+        rows, text_bytes = self._validation()
 
         def evaluate(objective: nn.Module) -> Loss:
             return measure(objective, row_batches(rows), text_bytes, task.world)
@@ -89,7 +89,7 @@ class Trainer:
             name="finetune",
             key=key,
             minutes=minutes,
-            epochs=task.budget["epochs"],
+            epochs=task.budget["epochs"] * minutes / task.budget["minutes"],
             passes=auto.FINETUNE_PASSES if task.settings.budget.minutes == "auto" else 0.0,
             batch=tuning.batch,
             accumulation=settings.accumulation,
@@ -99,6 +99,23 @@ class Trainer:
             train=task.settings.train,
         )
         return fit(parts, fitting, folder, task.screen, task.world)
+
+    def _validation(self) -> tuple[Any, int]:
+        """Rows to validate with, evenly spread where there are very many, and the bytes they teach.
+
+        A chat so small that it has none is validated with what it learns.
+        """
+        rows, text_bytes = self.val.values, self.val.info["bytes"]
+        if not len(rows):
+            self.task.screen.warn("nothing to validate with: the last model is kept, come what may")
+            with ArrayFile(self.task.path(DIALOGUES[0])) as train:
+                rows, text_bytes = self.rows, train.info["bytes"]
+        most = max(1, VALIDATION // rows.shape[2])
+        if len(rows) <= most:
+            return rows, text_bytes
+        chosen = rows[[n * len(rows) // most for n in range(most)]]
+        share = (chosen[:, 1] >= 0).sum() / max(1, (rows[:, 1] >= 0).sum())
+        return chosen, max(1, round(text_bytes * share))
 
     def _prepared(self, tuning: Tuning) -> tuple[Decoder, Any]:
         """The decoder, and the model around it that learns."""
@@ -138,17 +155,6 @@ FORMS: dict[str, Callable[[Decoder], Decoder]] = {
     "lora": lora.lean,
     "qlora": _packed,
 }
-
-
-def _validation(val: ArrayFile) -> tuple[Any, int]:
-    """Rows of validation, evenly spread where there are very many, and the bytes they teach."""
-    rows = val.values
-    most = max(1, VALIDATION // rows.shape[2])
-    if len(rows) <= most:
-        return rows, val.info["bytes"]
-    chosen = rows[[n * len(rows) // most for n in range(most)]]
-    share = (chosen[:, 1] >= 0).sum() / max(1, (rows[:, 1] >= 0).sum())
-    return chosen, round(val.info["bytes"] * share)
 
 
 def _messages(task: Task) -> int:

@@ -16,8 +16,9 @@ from pipeline.errors import WorkspaceError
 from pipeline.screen import Screen
 from pipeline.stages import CLEAN, DIALOGUES, MODEL, PINNED, STAGES, START
 from pipeline.verbs import Given, existing, opened
-from pipeline.workspace import Workspace
+from pipeline.workspace import BASE, Workspace
 
+UNFINISHED = "unfinished"
 KEPT = ("config.json", "model.safetensors", "tokenizer.json")
 
 
@@ -40,6 +41,7 @@ def retrain(given: Given, fresh: bool, screen: Screen) -> None:
     workspace = opened(replace(given, workspace=workspace.path, export=exports), screen)
     (_start_over if fresh else _keep_present)(workspace)
     runner.run(workspace, STAGES, screen)
+    (workspace.path / START / UNFINISHED).unlink(missing_ok=True)
     after = _messages(workspace)
     screen.say(f"{after - before:,} messages more than before ({before:,} → {after:,}).")
     if not fresh:
@@ -55,6 +57,8 @@ def _messages(workspace: Workspace) -> int:
 def _keep_present(workspace: Workspace) -> None:
     """Set aside what training starts from, and the split. Doing it again changes nothing."""
     start = workspace.path / START
+    if (start / UNFINISHED).exists():
+        return  # an earlier retraining was stopped: `model/` may be what it has made
     new = start.with_name(START + ".new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
@@ -62,6 +66,8 @@ def _keep_present(workspace: Workspace) -> None:
         shutil.copyfile(workspace.path / MODEL / name, new / name)
     shutil.copyfile(workspace.path / CLEAN, workspace.path / PINNED)
     shutil.rmtree(start, ignore_errors=True)
+    (new / BASE).write_text(workspace.settings.source.base, encoding="utf-8")
+    (new / UNFINISHED).touch()
     new.rename(start)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from pipeline.cleaning.clean import Tally, check_rules, clean
-from pipeline.cleaning.names import without_names
+from pipeline.cleaning.names import placeholders, without_names
 from pipeline.cleaning.personal import FINDERS
 from pipeline.cleaning.presets import build
 from pipeline.cleaning.rules import Rule
@@ -38,9 +38,10 @@ def run(task: Task) -> dict[str, Any]:
         raise DataError("After cleaning no message is left; see clean.rules in workspace.toml.")
     speakers = Counter(m.sender for m in kept if m.sender is not None)
     persona = find_speaker(settings.source.persona, speakers)
-    if settings.clean.names == "placeholders":
-        kept = without_names(kept, persona)
     pinned = [Message.from_dict(row) for row in _rows(task)]
+    if settings.clean.names == "placeholders":
+        called = placeholders(kept, persona)
+        kept, pinned = (without_names(part, called) for part in (kept, pinned))
     wanted = settings.clean.silence
     silence = fitting(kept) if wanted == "auto" else wanted
     placed = split(find(kept, timedelta(minutes=silence), pinned), persona)

@@ -13,7 +13,7 @@ from pipeline.dialogue.template import SPECIAL
 from pipeline.errors import DataError
 from pipeline.runner import Task
 from pipeline.screen import Bar
-from pipeline.stages import START, TOKENIZER
+from pipeline.stages import TOKENIZER
 
 LEAST_BYTES = 2_000
 GLANCE = 1 << 16  # bytes between two moves of the bar
@@ -22,9 +22,9 @@ GLANCE = 1 << 16  # bytes between two moves of the bar
 def run(task: Task) -> dict[str, Any]:
     """Write `tokenizer.json`, and `vocab.txt` for people. Retraining keeps the tokenizer it has."""
     path = task.path(TOKENIZER)
-    kept = task.path(f"{START}/tokenizer.json")
-    if kept.exists():
-        shutil.copyfile(kept, path)
+    start = task.workspace.start()
+    if start is not None:
+        shutil.copyfile(start / "tokenizer.json", path)
         tokenizer: Tokenizer = minbpe.load(path)
         task.screen.note("kept from the model that is retrained")
     elif task.settings.source.base:

@@ -14,7 +14,7 @@ from pipeline import shards, texts
 from pipeline.corpus.files import Part
 from pipeline.errors import DataError
 from pipeline.runner import Task
-from pipeline.stages import ENCODED, TOKENIZER
+from pipeline.stages import ENCODED, TOKENIZER, by_name
 from pipeline.training.arrays import Resumable, resumable
 
 
@@ -51,7 +51,7 @@ def run(task: Task) -> dict[str, Any]:
             done += writer.info["bytes"]
             counts[f"{part}_tokens"] = writer.count
             counts[f"{part}_bytes"] = writer.info["bytes"]
-    if not counts["train_tokens"]:
+    if not counts["train_tokens"] and not task.workspace.adopts(by_name("pretrain")):
         raise DataError(
             "There is no text to train on; give --export or --corpus (rows: two or more, as the "
             "last is validation)."

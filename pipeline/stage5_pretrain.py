@@ -6,6 +6,7 @@ With a pretrained base, which knows its language, the stage only takes it over.
 from __future__ import annotations
 
 import math
+import shutil
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from pipeline.dialogue.template import document_end, opening
 from pipeline.evaluation.bits import Loss, measure_text
 from pipeline.report.curves import draw_curves
 from pipeline.runner import Task
-from pipeline.stages import ENCODED, PRETRAINED, START, TOKENIZER
+from pipeline.stages import ENCODED, PRETRAINED, TOKENIZER
 from pipeline.training import auto, checkpoint
 from pipeline.training.arrays import ArrayFile
 from pipeline.training.device import candidates, peak_flops, prepare
@@ -32,6 +33,7 @@ from transformer.decoder import Decoder
 from transformer.io import load, load_config, save
 
 WINDOWS = 128  # of validation text that an evaluation reads, evenly spread, whatever the budget
+LEAST = 2  # tokens of a text in which one can be predicted
 LEAST_TOKENS = 500  # of a chat's validation text, to choose a model by
 
 
@@ -56,7 +58,10 @@ def run(task: Task) -> dict[str, Any]:
         data = blocks(train, block, settings, task.settings.train.seed)
         if isinstance(data, Mixture):
             task.screen.note(str(data))
-        ids, text_bytes = _validation(val, settings.chat_share)
+        if len(val) < LEAST:
+            task.screen.warn("nothing to validate with: the last model is kept, come what may")
+        checked = val if len(val) >= LEAST else train
+        ids, text_bytes = _validation(checked, settings.chat_share)
 
         def evaluate(model: nn.Module) -> Loss:
             return measure_text(model, ids, block, text_bytes, task.world, WINDOWS)
@@ -94,6 +99,8 @@ def _adopt(task: Task, tokenizer: Tokenizer) -> dict[str, Any]:
     decoder = _begun(task, tokenizer)
     assert decoder is not None
     if task.world.leads:
+        for name in ("last", "stable"):  # of a decoder that began with nothing
+            shutil.rmtree(task.folder / name, ignore_errors=True)
         save(decoder, task.path(PRETRAINED))
         (task.folder / "log.jsonl").write_text("", encoding="utf-8")
     count = sum(p.numel() for p in decoder.parameters())
@@ -103,8 +110,8 @@ def _adopt(task: Task, tokenizer: Tokenizer) -> dict[str, Any]:
 
 def _begun(task: Task, tokenizer: Tokenizer) -> Decoder | None:
     """The model to go on from: the one that is retrained, else the base; or none."""
-    start = task.path(START)
-    if (start / "config.json").exists():
+    start = task.workspace.start()
+    if start is not None:
         task.screen.note("starting from the model that is retrained")
         return load(start)
     named = task.settings.source.base

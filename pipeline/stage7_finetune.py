@@ -18,13 +18,12 @@ def run(task: Task) -> dict[str, Any]:
     with ArrayFile(task.path(DIALOGUES[0])) as train, ArrayFile(task.path(DIALOGUES[1])) as val:
         trainer = Trainer(task, train.values, val)
         tuning, minutes = trainer.tuning(), task.budget["minutes"]
+        key = task.key
         if task.settings.finetune.tune:
-            tuning, spent = tune.best(
-                tuning, trainer.train, minutes, task.folder, task.key, task.screen
-            )
-            minutes -= spent
-
-        end = trainer.train(tuning, minutes, task.folder, task.key, keeps=True)
+            trials = tune.Trials(trainer.train, task.folder, task.key, task.screen, task.world)
+            tuning, spent = trials.best(tuning, minutes)
+            minutes, key = minutes - spent, f"{task.key} {tuning}"
+        end = trainer.train(tuning, minutes, task.folder, key, keeps=True)
     if task.world.leads:
         trainer.merge(tuning, task.folder)
         package(task.workspace, task.path(FINETUNED), end.best)

@@ -45,8 +45,10 @@ SCORES, SAMPLES, REPORT = (
     f"8_evaluation/{n}" for n in ("scores.json", "samples.md", "report.html")
 )
 TOLD = ("bits_per_byte", "language_bits_per_byte", "attribution")  # in the stage's last line
+MOMENTS = 1000  # of the test part at most
 LARGE = 50_000_000  # parameters of a model for which a full pass over everybody's text is too long
 WINDOWS, WINDOW = 32, 512  # of that text are read then
+TOKENS = 60_000  # of the test conversations as well
 
 
 def run(task: Task) -> dict[str, Any]:
@@ -122,7 +124,7 @@ def _proof(task: Task, base: Decoder, machine: Machine, clock: Clock) -> Proof:
     model = _loaded(task.path(MODEL), machine)
     rows = list(read_jsonl(task.path(DIALOGUE_TEXTS[2])))
     held_out, trained = _conversations(task, persona)
-    evidence = Evidence(persona, moments(rows), held_out, trained)
+    evidence = Evidence(persona, moments(rows, persona, MOMENTS), held_out, trained)
     own = Voice(
         model,
         tokenizer,
@@ -132,6 +134,8 @@ def _proof(task: Task, base: Decoder, machine: Machine, clock: Clock) -> Proof:
         endings=endings(facts, persona),
     )
     floor, name = replace(own, decoder=base), "the untuned base"
+    if task.workspace.start() is not None:
+        name = "the model before it was retrained"
     if not task.settings.source.base:
         floor = replace(own, speaker=evidence.other, instead_of=persona)
         name = "the same model as another"
@@ -144,6 +148,7 @@ def _proof(task: Task, base: Decoder, machine: Machine, clock: Clock) -> Proof:
         task.settings.train.seed,
         task.screen,
         clock,
+        TOKENS if _is_large(model) else 1 << 40,
     )
 
 

@@ -19,12 +19,13 @@ from filelock import FileLock, Timeout
 from pipeline import config, settings
 from pipeline.errors import SettingsError, WorkspaceError
 from pipeline.files import read_json, write_json
-from pipeline.stages import STAGES, Stage
+from pipeline.stages import STAGES, START, Stage
 from pipeline.stamps import stamp
 from pipeline.whatsapp.names import fold
 
 HOME = Path("workspaces")
 AUTO_MINUTES = 15.0  # at most, where nothing is said
+BASE = "base.txt"  # in the model that retraining begins from: what that began from
 BUDGET_SHARE = {"pretrain": 0.8, "finetune": 0.2}
 
 
@@ -65,6 +66,15 @@ class Workspace:
         return (
             stage.name == "pretrain" and bool(settings.source.base) and not settings.pretrain.base
         )
+
+    def start(self) -> Path | None:
+        """The model that retraining begins from, unless another base was chosen since."""
+        path = self.path / START
+        base = path / BASE
+        if not (path / "tokenizer.json").exists():
+            return None
+        same = not base.exists() or base.read_text(encoding="utf-8") == self.settings.source.base
+        return path if same else None
 
     def folder(self, stage: Stage) -> Path:
         return self.path / stage.folder

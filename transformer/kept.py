@@ -96,8 +96,9 @@ class Scatter(NamedTuple):
 
     def __call__(self, kept: Kept, *new: Tensor) -> Tensors:
         rooms = kept.room(self.held, self.filled, new)
-        for room, part in zip(rooms, new, strict=True):
-            room.scatter_(2, self.slots[:, None, :, None].expand_as(part), part)
+        rows = torch.arange(len(self.slots), device=self.slots.device)[:, None]
+        for room, part in zip(rooms, new, strict=True):  # scatter_ would copy the whole room
+            room.transpose(1, 2)[rows, self.slots] = part.transpose(1, 2)
         return tuple(room.narrow(2, 0, self.filled) for room in rooms)
 
 

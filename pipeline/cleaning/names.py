@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pipeline.whatsapp.message import Message
 
 
-def without_names(messages: Iterable[Message], persona: str) -> list[Message]:
-    """The messages with a placeholder for every speaker but the persona.
-
-    A newer export of the same chat gives everybody the same number again. Names inside a text stay:
-    `clean.private_words` is for those.
-    """
+def placeholders(messages: Iterable[Message], persona: str) -> dict[str, str]:
+    """What everybody is called. An export that begins with the same messages gives the same."""
     called = {persona: persona}
-    found = []
     for message in messages:
         if message.sender is not None:
-            name = called.setdefault(message.sender, f"Person {len(called)}")
-            message = replace(message, sender=name)
-        found.append(message)
-    return found
+            called.setdefault(message.sender, f"Person {len(called)}")
+    return called
+
+
+def without_names(messages: Iterable[Message], called: Mapping[str, str]) -> list[Message]:
+    """The messages with placeholders for those who have one.
+
+    Names inside a text stay: `clean.private_words` is for those.
+    """
+    return [
+        message if message.sender is None else replace(message, sender=_name(message, called))
+        for message in messages
+    ]
+
+
+def _name(message: Message, called: Mapping[str, str]) -> str:
+    sender = message.sender or ""
+    return called.get(sender, sender)

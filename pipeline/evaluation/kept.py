@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import DataError
 from pipeline.evaluation.moments import Moment, moments
 from pipeline.files import read_jsonl, sha256, write_jsonl
+from pipeline.persona import persona_of
 from pipeline.stages import DIALOGUE_TEXTS, MODEL
 from pipeline.stamps import stamp
 from pipeline.workspace import Workspace, default_path, make_private
@@ -28,7 +29,7 @@ FOLDER = "8_evaluation"
 def moments_of(workspace: Workspace, count: int = 0) -> list[Moment]:
     """The moments of a workspace's test part; DataError when there is none."""
     path = workspace.path / DIALOGUE_TEXTS[2]
-    found = moments(read_jsonl(path), count) if path.exists() else []
+    found = moments(read_jsonl(path), persona_of(workspace), count) if path.exists() else []
     if not found:
         raise DataError(
             f"{workspace.path} has no test conversation in which the person answers; "

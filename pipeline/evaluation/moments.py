@@ -18,14 +18,14 @@ class Moment:
     real: str
 
 
-def moments(rows: Iterable[Mapping[str, Any]], count: int = 0) -> list[Moment]:
+def moments(rows: Iterable[Mapping[str, Any]], persona: str, count: int = 0) -> list[Moment]:
     """All moments of some examples, or `count` of them, evenly spread; numbered from 1."""
     found = [
         (said[:n], said[n].text)
         for row in rows
         for said in [[_turn(turn) for turn in row["turns"]]]
         for n, turn in enumerate(row["turns"])
-        if n and turn["learned"] and said[n - 1].speaker != said[n].speaker
+        if n and turn["learned"] and said[n].speaker == persona != said[n - 1].speaker
     ]
     if count and len(found) > count:
         found = [found[n * len(found) // count] for n in range(count)]

@@ -7,25 +7,22 @@ else of the chat. The ceiling is the real person.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.dialogue.turns import Turn
-from pipeline.dialogue.windows import examples, padded
 from pipeline.errors import DataError
 from pipeline.evaluation import attribution, ranking, voices
-from pipeline.evaluation.bits import row_losses
 from pipeline.evaluation.copies import copies
 from pipeline.evaluation.diversity import diversity
 from pipeline.evaluation.habits import Table, habits
 from pipeline.evaluation.moments import Moment
+from pipeline.evaluation.prediction import Column, Conversations, predict, spread
 from pipeline.evaluation.replies import Reply
 from pipeline.evaluation.scores import FEW, ratio_interval, score
 from pipeline.evaluation.voice import Voice
@@ -33,11 +30,10 @@ from pipeline.screen import Screen
 from transformer.decoder import Decoder
 
 Scores = dict[str, dict[str, Any]]
-Conversations = Sequence[Sequence[Turn]]
 
 RANKED, CANDIDATES = 60, 20  # moments, and replies to choose from at each
 EACH = 4  # replies to a moment
-AT_ONCE = 8  # moments
+AT_ONCE = 16  # moments
 LEARNING, JUDGED = 45.0, 400  # seconds for the decoder to learn the speakers; replies it judges
 FIGURING = 0.2  # of the time is kept for the figures after the last reply
 
@@ -97,6 +93,7 @@ class Proof:
     seed: int
     screen: Screen
     clock: Clock
+    tokens: int  # of the test part to be predicted at most
     scores: Scores = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     made: list[Reply] = field(default_factory=list)
@@ -113,70 +110,37 @@ class Proof:
 
     def _bits(self) -> None:
         """Bits per byte of the real replies, and the gap to the same model as somebody else."""
-        rows, sizes = self._rows(self.own)
-        if not len(rows):
-            why = "the test part holds no reply of the persona"
-            self.scores |= {
-                n: score(None, note=why) for n in ("bits_per_byte", "wrong_persona_gap")
-            }
-            return
-        nats, targets = row_losses(self.own.decoder, rows)
-        bits = nats / math.log(2)
-        floor = None
-        if self.floor is not None and not self.floor.instead_of:
-            floor = self._per_byte(self.floor, rows) / sizes.sum()
-        self._ratio("bits_per_byte", bits, sizes, floor, f"floor: {self.floor_name}" * bool(floor))
-        self._ratio("loss", nats, targets, None, "nats a token: for the same tokenizer alone")
-        if self.evidence.other:
-            wrong = Voice(
-                self.own.decoder,
-                self.own.tokenizer,
-                self.own.chat,
-                self.evidence.other,
-                self.evidence.persona,
-            )
-            swapped, _ = self._rows(wrong)
-            if len(swapped) == len(rows):
-                gap = row_losses(wrong.decoder, swapped)[0] / math.log(2) - bits
-                note = "bits per byte more when the names of two speakers are swapped; floor: none"
-                self._ratio("wrong_persona_gap", gap, sizes, 0.0, note)
-
-    def _per_byte(self, voice: Voice, rows: NDArray[Any]) -> float:
-        return float(row_losses(voice.decoder, rows)[0].sum() / math.log(2))
-
-    def _rows(self, voice: Voice) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """The held-out windows as rows (N, 2, T), and the bytes to predict in each."""
-        block = min(voice.decoder.config.block, 512)
-        found = [
-            example
-            for conversation in self.evidence.held_out
-            for turns in [[voice.renamed(turn) for turn in conversation]]
-            for example in examples(
-                turns,
-                voice.tokenizer,
-                [turn.speaker == voice.speaker for turn in turns],
-                block,
-                "multi",
-            )
+        speaks = [
+            c for c in self.evidence.held_out if any(t.speaker == self.own.speaker for t in c)
         ]
-        rows = [[padded(e.x, block, "right"), padded(e.y, block, "right")] for e in found]
-        return np.array(rows, dtype=np.int32), np.array([e.bytes for e in found], dtype=np.float64)
+        asked = spread(speaks, self.own, self.tokens)
+        own = predict(self.own, asked)
+        if not own.targets.sum():
+            why = score(None, note="the test part holds no reply of the persona")
+            self.scores |= {"bits_per_byte": why, "loss": why, "wrong_persona_gap": why}
+            return
+        part = f"{len(asked)} of {len(speaks)} conversations; " if len(asked) < len(speaks) else ""
+        part += f"only {own.turns} turns: rough; " if own.turns < FEW else ""
+        floor, note = None, part
+        if self.floor is not None and not self.floor.instead_of:
+            floor = float(predict(self.floor, asked).bits.sum() / own.bytes.sum())
+            note += f"floor: {self.floor_name}"
+        ratio = partial(self._ratio, count=own.turns)
+        ratio("bits_per_byte", own.bits, own.bytes, floor, note)
+        ratio("loss", own.nats, own.targets, None, f"{part}nats a token")
+        if not self.evidence.other:
+            self.scores["wrong_persona_gap"] = score(None, note="nobody else is in the chat")
+            return
+        wrong = replace(self.own, speaker=self.evidence.other, instead_of=self.evidence.persona)
+        gap = predict(wrong, asked).bits - own.bits
+        ratio("wrong_persona_gap", gap, own.bytes, 0.0, f"{part}two names changed places")
 
     def _ratio(
-        self,
-        name: str,
-        top: NDArray[np.float64],
-        bottom: NDArray[np.float64],
-        floor: float | None,
-        note: str,
+        self, name: str, top: Column, bottom: Column, floor: float | None, note: str, count: int
     ) -> None:
         low, high = ratio_interval(top, bottom, self.seed)
-        count = len(self.evidence.moments)
-        rough = f"only {count} replies: rough; " if count < FEW else ""
         value = float(top.sum() / bottom.sum())
-        self.scores[name] = score(
-            value, low=low, high=high, floor=floor, n=count, note=rough + note
-        )
+        self.scores[name] = score(value, low=low, high=high, floor=floor, n=count, note=note)
 
     # --- how well it listens -----------------------------------------------------------------
 
@@ -217,7 +181,7 @@ class Proof:
         asked = list(self.evidence.moments)
         order = np.random.default_rng(self.seed).permutation(len(asked))
         groups = [order[n : n + AT_ONCE] for n in range(0, len(order), AT_ONCE)]
-        rounds = [(turn, group) for turn in range(wanted) for group in groups]
+        rounds = ((turn, group) for turn in range(wanted) for group in groups)
         with self.screen.bar("answering", min(wanted, 1 << 30), count=True) as bar:
             for turn, group in rounds:
                 if len(self.made) >= wanted or (self.made and self.clock.spent > 1 - FIGURING):
@@ -252,7 +216,7 @@ class Proof:
                 self.evidence.turns,
                 self.evidence.persona,
                 self.seed,
-                LEARNING,
+                min(LEARNING, self.clock.seconds * (1 - self.clock.spent) / 3),
             )
             made, floor, ceiling = (
                 np.array(odds([reply.text for reply in replies[:JUDGED]]))

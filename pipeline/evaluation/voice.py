@@ -24,7 +24,7 @@ from pipeline.serving.rules import ended, forbidden, sampling
 from transformer.batched import generate_batch
 from transformer.decoder import Decoder
 
-CONTEXT = 384  # tokens of the conversation at most
+CONTEXT = 256  # tokens of the conversation at most
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,14 @@ class Voice:
         """The newest whole turns that fit, and the opening of the speaker's own."""
         room = min(CONTEXT, self.decoder.config.block // 2)
         found = opening(self.speaker, self.tokenizer)
-        for turn in reversed(moment.before):
+        for number, turn in enumerate(reversed(moment.before)):
             ids, _ = render([self.renamed(turn)], self.tokenizer)
-            if len(ids) + len(found) > room:
+            over = len(ids) + len(found) - room
+            if over > 0 and number:
                 break
+            if over > 0:  # of a wall of text its end, as in the chat
+                head = len(opening(self.renamed(turn).speaker, self.tokenizer))
+                ids = ids[:head] + ids[head + over :]
             found = ids + found
         return found
 
@@ -58,7 +62,16 @@ class Voice:
         return bool(self.instead_of) and turn.speaker in (self.instead_of, self.speaker)
 
     def replies(self, moments: Sequence[Moment], each: int, seed: int) -> list[Reply]:
-        """`each` replies to every moment, drawn as the chat draws them."""
+        """`each` replies to every moment, drawn as the chat draws them: an empty one once more."""
+        made = self._drawn(moments, each, seed)
+        empty = [n for n, reply in enumerate(made) if not reply.text]
+        asked = {moment.number: moment for moment in moments}
+        again = self._drawn([asked[made[n].prompt] for n in empty], 1, seed + 1)
+        for n, reply in zip(empty, again, strict=True):
+            made[n] = reply
+        return made
+
+    def _drawn(self, moments: Sequence[Moment], each: int, seed: int) -> list[Reply]:
         device = self.decoder.tokens.weight.device
         contexts = [self.context(moment) for moment in moments]
         ids = generate_batch(
@@ -81,7 +94,8 @@ class Voice:
         """The log-probability of each of some texts as the whole turn after a context."""
         decoder, device = self.decoder, self.decoder.tokens.weight.device
         ends = closing(self.tokenizer)[:1]
-        turns = [[*self.tokenizer.encode(text), *ends] for text in texts]
+        room = decoder.config.block - len(context) + 1  # of a longer text its beginning
+        turns = [[*self.tokenizer.encode(text), *ends][:room] for text in texts]
         cache = decoder.new_cache()
         if len(context) > 1:
             decoder.hidden(torch.tensor([context[:-1]], device=device), cache)

@@ -110,9 +110,13 @@ class Terminal:
             self.bubbles(session.voice, session.reply(text))
             return
         session.hear(Turn(session.me, (text,)))
-        for name, pieces in answers(session):
-            if not self.bubbles(name, pieces):
-                return
+        try:
+            for name, pieces in answers(session):
+                if not self.bubbles(name, pieces):
+                    return
+        except SoundalikeError as error:  # somebody has become the user, and two are left
+            self.group = False
+            self.tell(str(error))
 
     def bubbles(self, speaker: str, pieces: Iterator[str]) -> bool:
         """Print a reply, and say so when there is none; False when it was cut short."""

@@ -25,6 +25,7 @@ def sampler(decoder: Decoder, tokenizer: Tokenizer, prompt: Sequence[int]) -> Ca
             LENGTH,
             Sampling(temperature=0.8, top_k=50),
             stop_ids=[end_id(tokenizer)],
+            forbidden_ids=range(tokenizer.size, decoder.config.vocab_size),
             generator=torch.Generator(next(decoder.parameters()).device).manual_seed(0),
         )
         return tokenizer.decode([i for i in ids if i not in tokenizer.special.values()]).strip()

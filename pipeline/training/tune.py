@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +12,59 @@ from pipeline.files import read_json, write_json
 from pipeline.screen import Screen
 from pipeline.training.auto import Tuning
 from pipeline.training.plan import Progress
+from pipeline.world import ALONE, World
 
 SHARE = 0.4  # of the budget goes into trials
 LEAST = 1.0  # minutes of a trial that tell anything
 RATES = (0.4, 1.0, 2.5)  # times the usual one
 RANKS = (0.5, 2.0)
 
+FOUND, TRIALS = "tune.json", "trials"
+
 Train = Callable[[Tuning, float, Path, str], Progress]
 
 
-def best(
-    usual: Tuning, train: Train, minutes: float, folder: Path, key: str, screen: Screen
-) -> tuple[Tuning, float]:
-    """The best way to fine-tune by validation, and the minutes that finding it has taken.
+@dataclass(frozen=True)
+class Trials:
+    """Short fine-tunings side by side. What they found is kept in `tune.json`, for a run that goes
+    on; `key` says for which data and settings."""
 
-    What was found is kept in `tune.json`, so that a run that goes on does not ask again.
-    """
-    path = folder / "tune.json"
-    ways = variants(usual)
-    share = SHARE * minutes / len(ways)
-    known = read_json(path) if path.exists() else {}
-    if known.get("key") == key:
-        return ways[known["best"]], known["minutes"]
-    if share < LEAST:
-        screen.warn(
-            f"--tune: {minutes:g} minutes are too few for {len(ways)} trials; give at least "
-            f"{LEAST * len(ways) / SHARE:.0f}"
-        )
-        return usual, 0.0
-    found: list[dict[str, Any]] = []
-    for number, way in enumerate(ways):
-        screen.note(f"trial {number + 1} of {len(ways)}")
-        end = train(way, share, folder / "trials" / str(number), f"{key}-{number}")
-        found.append({"way": str(way), "bits_per_byte": round(end.best, 4), "step": end.best_step})
-    chosen = min(range(len(ways)), key=lambda n: float(found[n]["bits_per_byte"]))
-    spent = share * len(ways)
-    write_json(path, {"key": key, "best": chosen, "minutes": spent, "trials": found})
-    screen.note(f"the best of {len(ways)}: {ways[chosen]}")
-    return ways[chosen], spent
+    train: Train
+    folder: Path
+    key: str
+    screen: Screen
+    world: World = ALONE
+
+    def best(self, usual: Tuning, minutes: float) -> tuple[Tuning, float]:
+        """The best way by validation, and the minutes that finding it has taken."""
+        ways = variants(usual)
+        known = self.world.agreed(self._known())
+        if known.get("key") == self.key:
+            return ways[known["best"]], known["minutes"]
+        share = SHARE * minutes / len(ways)
+        if share < LEAST:
+            self.screen.warn(
+                f"--tune: {minutes:.3g} minutes of fine-tuning are too few for {len(ways)} trials; "
+                f"it needs {LEAST * len(ways) / SHARE:.3g}"
+            )
+            return usual, 0.0
+        ends = [self._tried(number, way, share) for number, way in enumerate(ways)]
+        chosen = min(range(len(ways)), key=lambda n: ends[n].best)
+        self.screen.note(f"the best of {len(ways)}: {ways[chosen]}")
+        trials = [{"way": str(w), "bits_per_byte": e.best} for w, e in zip(ways, ends, strict=True)]
+        found = {"key": self.key, "best": chosen, "minutes": share * len(ways), "trials": trials}
+        if self.world.leads:
+            write_json(self.folder / FOUND, found)
+            shutil.rmtree(self.folder / TRIALS)
+        return ways[chosen], share * len(ways)
+
+    def _known(self) -> dict[str, Any]:
+        path = self.folder / FOUND
+        return dict(read_json(path)) if path.exists() else {}
+
+    def _tried(self, number: int, way: Tuning, minutes: float) -> Progress:
+        self.screen.note(f"trial {number + 1}: {way}")
+        return self.train(way, minutes, self.folder / TRIALS / str(number), f"{self.key} {number}")
 
 
 def variants(usual: Tuning) -> list[Tuning]:
@@ -57,4 +73,5 @@ def variants(usual: Tuning) -> list[Tuning]:
     if usual.method == "full":
         return rates
     ranks = {max(1, round(usual.rank * share)) for share in RANKS} - {usual.rank}
-    return rates + [replace(usual, rank=rank, alpha=2.0 * rank) for rank in sorted(ranks)]
+    times = usual.alpha / usual.rank
+    return rates + [replace(usual, rank=rank, alpha=times * rank) for rank in sorted(ranks)]

@@ -79,7 +79,7 @@ def test_moments_are_those_of_the_samples():
         {"speaker": "Ben", "text": "up?", "learned": False},
         {"speaker": "Ana", "text": "no", "learned": True},
     ]
-    found = moments([{"turns": turns}] * 3)
+    found = moments([{"turns": turns}] * 3, "Ana")
     assert [(m.number, m.real) for m in found[:3]] == [(1, "hey\nyou"), (2, "no"), (3, "hey\nyou")]
     assert [t.text for t in found[1].before] == ["hi", "hey\nyou", "up?"]
-    assert len(moments([{"turns": turns}] * 3, 2)) == 2
+    assert len(moments([{"turns": turns}] * 3, "Ana", 2)) == 2

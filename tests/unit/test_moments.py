@@ -36,13 +36,14 @@ def row(*said: tuple[str, str, bool]) -> dict[str, object]:
 
 def test_a_moment_is_a_learned_turn_with_all_that_was_said_before():
     rows = [
-        row(("Ana", "first", True), ("Ben", "hi\nyou", False), ("Ana", "yes", True)),
+        row(("Ana", "first", True), ("Ben", "hi\nyou", True), ("Ana", "yes", True)),
         row(("Ben", "a", False), ("Ana", "b", False), ("Ben", "c", False), ("Ana", "d", True)),
     ]
-    found = moments(rows)
+    found = moments(rows, "Ana")
     assert [(m.number, len(m.before), m.real) for m in found] == [(1, 2, "yes"), (2, 3, "d")]
     assert found[0].before[1].messages == ("hi", "you")
-    assert [m.number for m in moments(rows * 10, 4)] == [1, 2, 3, 4]
+    assert [m.real for m in moments(rows, "Ben")] == ["hi\nyou"]
+    assert [m.number for m in moments(rows * 10, "Ana", 4)] == [1, 2, 3, 4]
 
 
 def test_the_context_is_whole_turns_and_the_opening(voice):

@@ -26,6 +26,7 @@ class Trainer:
 
     def __call__(self, tuning: Tuning, minutes: float, folder, key: str) -> Progress:
         self.asked.append((tuning, minutes, key))
+        folder.mkdir(parents=True, exist_ok=True)
         best = 2.0 + abs(math.log(tuning.rank / 4)) + abs(math.log(tuning.learning_rate / 1e-3))
         return Progress(key, minutes, 0.0, 10, Schedule.of(10), 1, {}, False, 4, 4, best=best)
 
@@ -35,24 +36,30 @@ def screen() -> Screen:
     return Screen(Console(file=io.StringIO(), width=200))
 
 
-def test_the_best_by_validation_wins_and_is_not_looked_for_again(tmp_path, screen):
+@pytest.fixture
+def trials(tmp_path, screen):
+    (tmp_path / tune.TRIALS).mkdir()
+    return lambda trainer, key: tune.Trials(trainer, tmp_path, key, screen)
+
+
+def test_the_best_by_validation_wins_and_is_not_looked_for_again(trials, screen):
     trainer = Trainer()
-    found, spent = tune.best(USUAL, trainer, 20, tmp_path, "key", screen)
+    found, spent = trials(trainer, "key").best(USUAL, 20)
     assert found == replace(USUAL, rank=4, alpha=8.0)
     assert spent == pytest.approx(8)
     assert len({key for *_, key in trainer.asked}) == len(trainer.asked) == 5
-    again = tune.best(USUAL, trainer, 20, tmp_path, "key", screen)
+    again = trials(trainer, "key").best(USUAL, 20)
     assert again == (found, spent)
     assert len(trainer.asked) == 5
-    tune.best(USUAL, trainer, 20, tmp_path, "another", screen)
+    trials(trainer, "another").best(USUAL, 20)
     assert len(trainer.asked) == 10
 
 
-def test_a_small_budget_is_not_wasted_on_trials(tmp_path, screen):
+def test_a_small_budget_is_not_wasted_on_trials(trials, screen):
     trainer = Trainer()
-    assert tune.best(USUAL, trainer, 5, tmp_path, "key", screen) == (USUAL, 0.0)
+    assert trials(trainer, "key").best(USUAL, 5) == (USUAL, 0.0)
     assert not trainer.asked
-    assert "give at least 13" in screen.console.file.getvalue()
+    assert "it needs 12.5" in screen.console.file.getvalue()
 
 
 def test_full_fine_tuning_has_no_rank_to_try():
