@@ -111,7 +111,7 @@ def _adopt(task: Task, tokenizer: Tokenizer) -> dict[str, Any]:
 def _begun(task: Task, tokenizer: Tokenizer) -> Decoder | None:
     """The model to go on from: the one that is retrained, else the base; or none."""
     start = task.workspace.start()
-    if start is not None:
+    if start is not None and (start / "config.json").exists():
         task.screen.note("starting from the model that is retrained")
         return load(start)
     named = task.settings.source.base
