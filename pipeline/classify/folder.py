@@ -30,7 +30,7 @@ class Ready:
         return Encoder(self.tokenizer, self.classifier.decoder.config.block)
 
     def save(self, folder: Path) -> None:
-        """Write all files beside the folder, then move them in, so that an older one stays whole."""
+        """Write all files beside the folder, then move them in: an older one stays whole."""
         new = folder.resolve().with_name(folder.resolve().name + ".new")
         shutil.rmtree(new, ignore_errors=True)
         try:
