@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +30,19 @@ class Ready:
         return Encoder(self.tokenizer, self.classifier.decoder.config.block)
 
     def save(self, folder: Path) -> None:
-        """Write the folder; the weights come last."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with one_line():
-            self.tokenizer.save(folder / TOKENIZER)
-            write_json(folder / LABELS, self.labels)
-            heads.save(self.classifier, folder)
+        """Write all files beside the folder, then move them in: an older one stays whole."""
+        new = folder.resolve().with_name(folder.resolve().name + ".new")
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            heads.save(self.classifier, new)
+            with one_line():
+                self.tokenizer.save(new / TOKENIZER)
+            write_json(new / LABELS, self.labels)
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in sorted(new.iterdir()):
+                path.replace(folder / path.name)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def load(folder: Path) -> Ready:

@@ -83,7 +83,7 @@ def learn(
     draw = torch.Generator().manual_seed(seed)
     found = optimizers(classifier.decoder, WEIGHT_DECAY) + optimizers(classifier.head, WEIGHT_DECAY)
     total = plan.passes * math.ceil(len(train) / BATCH)
-    schedule, began, step = Schedule.of(total), time.monotonic(), 0
+    schedule, end, step = Schedule.of(total), time.monotonic() + plan.seconds, 0
     best, kept = Passed(0, math.inf, 0.0), _learned(classifier)
     for number in range(1, plan.passes + 1):
         for chosen in _batches(train.texts, draw):
@@ -91,12 +91,13 @@ def learn(
             _step(classifier, train, chosen, machine, found)
             step += 1
             told(step, total, None)
+            if time.monotonic() > end:
+                break
         at = validate(classifier, val, machine, number)
         told(step, total, at)
         if at.merit > best.merit:
             best, kept = at, _learned(classifier)
-        late = time.monotonic() - began > plan.seconds
-        if late or number - best.number >= plan.patience:
+        if time.monotonic() > end or number - best.number >= plan.patience:
             break
     with torch.no_grad():
         for parameter, value in zip(_learning(classifier), kept, strict=True):
@@ -106,10 +107,10 @@ def learn(
 
 def validate(classifier: Classifier, part: Labelled, machine: Machine, number: int = 0) -> Passed:
     """Mean loss and accuracy over a part."""
-    logits = torch.log(probabilities(classifier, part.texts, machine))
+    found = probabilities(classifier, part.texts, machine)
     labels = torch.tensor(part.labels)
-    accuracy = (logits.argmax(dim=1) == labels).double().mean().item()
-    return Passed(number, F.nll_loss(logits, labels).item(), accuracy)
+    accuracy = (found.argmax(dim=1) == labels).double().mean().item()
+    return Passed(number, F.nll_loss(found.log(), labels).item(), accuracy)
 
 
 def probabilities(

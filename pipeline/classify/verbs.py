@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.classify import measures, parts, peer, table
+from pipeline.errors import DataError
 from pipeline.files import atomic
 from pipeline.screen import Screen
 
@@ -32,6 +33,8 @@ def train(
     path: Path, columns: Columns, start: str | None, out: Path, seed: int, screen: Screen
 ) -> None:
     """Make `out` from a labelled file, and say how well it does on texts it never saw."""
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out} is a file; give --out a folder to put the classifier in.")
     found = parts.Learnable.of(table.read(path, columns.text, columns.label, labelled=True))
     names = parts.classes(found.table.labels)
     split = parts.split(found.table, names, seed)

@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from minbpe import RegexTokenizer
 from pipeline.classify import base, frozen, measures, parts, table
 from pipeline.classify.encode import Encoder, padded
+from pipeline.classify.folder import Ready, load
 from pipeline.classify.learn import Labelled, Passed, Plan, learn, probabilities, validate
 from pipeline.dialogue.template import END, SPECIAL
 from pipeline.errors import DataError, WorkspaceError
@@ -213,6 +214,40 @@ def test_the_time_limit_ends_a_run_after_a_pass():
 def test_a_base_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(WorkspaceError, match="--from"):
         base.given(str(tmp_path / "none"))
+
+
+# --- the folder --------------------------------------------------------------------------------
+
+
+def test_a_saved_classifier_replaces_an_older_one_whole_or_not_at_all(tmp_path, monkeypatch):
+    older = Ready(Classifier(decoder(layers=1), 2), RegexTokenizer(special=SPECIAL), ["a", "b"])
+    newer = Ready(Classifier(decoder(layers=2), 3), RegexTokenizer(), ["a", "b", "c"])
+    older.save(tmp_path / "made")
+
+    def stopped(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr("pipeline.classify.folder.write_json", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            newer.save(tmp_path / "made")
+    assert load(tmp_path / "made").labels == ["a", "b"]
+    assert load(tmp_path / "made").tokenizer.special == older.tokenizer.special
+    newer.save(tmp_path / "made")
+    again = load(tmp_path / "made")
+    ids = torch.tensor([[3, 4, 5]])
+    assert again.labels == ["a", "b", "c"]
+    assert torch.equal(again.classifier(ids), newer.classifier.eval()(ids))
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_folder_without_a_classifier_or_with_other_labels_is_one_line(tmp_path):
+    with pytest.raises(WorkspaceError, match="classify train"):
+        load(tmp_path)
+    Ready(Classifier(decoder(layers=1), 2), RegexTokenizer(), ["a", "b"]).save(tmp_path / "made")
+    (tmp_path / "made" / "labels.json").write_text('["a"]', encoding="utf-8")
+    with pytest.raises(WorkspaceError, match="damaged"):
+        load(tmp_path / "made")
 
 
 # --- measures ----------------------------------------------------------------------------------
