@@ -79,7 +79,8 @@ def _alike(rows: Rows) -> Iterator[NDArray[np.int64]]:
     lengths = (rows[:, 0] >= 0).sum(axis=1)
     order = np.argsort(lengths, kind="stable")
     while len(order):
-        size = max(1, TOKENS_AT_ONCE // (2 * max(1, int(lengths[order[0]]))))
+        cells = lengths[order] * np.arange(1, len(order) + 1)  # all are as long as the last
+        size = max(1, int(np.searchsorted(cells, TOKENS_AT_ONCE // 2, side="right")))
         yield order[:size]
         order = order[size:]
 

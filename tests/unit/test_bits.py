@@ -83,3 +83,13 @@ def test_a_score_that_could_not_be_measured_says_why():
         "value": None, "low": None, "high": None, "floor": None, "ceiling": None, "n": 0,
         "note": "nothing to measure on",
     }  # fmt: skip
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=400))
+def test_a_batch_of_rows_is_never_wider_than_its_memory(lengths):
+    rows = np.full((len(lengths), 2, 300), -1, dtype=np.int32)
+    for row, length in zip(rows, lengths, strict=True):
+        row[:, :length] = 1
+    batches = [x.shape for x, _ in row_batches(rows)]
+    assert sum(count for count, _ in batches) == len(lengths)
+    assert all(count == 1 or count * width <= 4096 for count, width in batches)
