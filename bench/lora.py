@@ -65,9 +65,11 @@ def tokens() -> tuple[torch.Tensor, torch.Tensor]:
 
 def ours(folder: Path, method: str, dropout: float) -> Step:
     """A step of this project."""
-    decoder = pretrained.load(folder)
+    decoder = pretrained.load(folder, torch.bfloat16)  # as stage 5 saves it
     if method == "qlora":
-        quantized.pack(decoder)
+        quantized.pack(decoder.float())
+    else:
+        lora.lean(decoder)
     lora.adapted(decoder, Tuning(rank=RANK, dropout=dropout))
     found = optimizers(decoder, 0.0)
     set_rate(found, RATE)
