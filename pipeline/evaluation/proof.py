@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.evaluation import attribution, ranking, voices
+from pipeline.evaluation import attribution, authorship, ranking
 from pipeline.evaluation.copies import copies
 from pipeline.evaluation.diversity import diversity
 from pipeline.evaluation.habits import Table, habits
@@ -210,7 +210,7 @@ class Proof:
     def _by_decoder(self, real: list[Reply]) -> dict[str, Any]:
         """Attribution by our own decoder with a head, as it was before the fine-tuning."""
         try:
-            odds = voices.learned(
+            odds = authorship.learned(
                 self.reader,
                 self.own.tokenizer,
                 self.evidence.turns,

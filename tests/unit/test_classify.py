@@ -18,7 +18,7 @@ from pipeline.classify.folder import Ready, load
 from pipeline.classify.learn import Labelled, Passed, Plan, learn, probabilities, validate
 from pipeline.dialogue.template import END, SPECIAL
 from pipeline.errors import DataError, WorkspaceError
-from pipeline.evaluation import voices
+from pipeline.evaluation import authorship
 from pipeline.training.device import Machine
 from transformer.classifier import Classifier
 from transformer.config import ModelConfig
@@ -264,7 +264,7 @@ def test_the_measures_are_those_of_scikit_learn(pairs):
     assert measures.macro_f1(counts) == pytest.approx(expected)
 
 
-# --- voices ------------------------------------------------------------------------------------
+# --- authorship ------------------------------------------------------------------------------------
 
 
 def test_a_voice_is_told_from_others_and_its_decoder_is_left_alone():
@@ -277,7 +277,7 @@ def test_a_voice_is_told_from_others_and_its_decoder_is_left_alone():
         "Cem": [f"no {n} way" for n in range(40)],
     }
     replies = [f"yes! {n} yes!" for n in range(60, 120)] + [f"well, {n} hm" for n in range(60, 120)]
-    odds = voices.learned(made, tokenizer, texts, "Ana", seed=0, seconds=20)(replies)
+    odds = authorship.learned(made, tokenizer, texts, "Ana", seed=0, seconds=20)(replies)
     assert len(odds) == 2
     assert odds[0] > 0 > odds[1]
     assert all(torch.equal(before[name], value) for name, value in made.state_dict().items())
@@ -285,4 +285,4 @@ def test_a_voice_is_told_from_others_and_its_decoder_is_left_alone():
 
 def test_too_few_turns_of_a_voice_are_refused():
     with pytest.raises(DataError, match="2 turns of Ana"):
-        voices.balanced({"Ana": ["a", "b"], "Ben": ["c"] * 50}, "Ana", 0)
+        authorship.balanced({"Ana": ["a", "b"], "Ben": ["c"] * 50}, "Ana", 0)
