@@ -264,7 +264,7 @@ def test_the_measures_are_those_of_scikit_learn(pairs):
     assert measures.macro_f1(counts) == pytest.approx(expected)
 
 
-# --- authorship ------------------------------------------------------------------------------------
+# --- authorship --------------------------------------------------------------------------------
 
 
 def test_a_voice_is_told_from_others_and_its_decoder_is_left_alone():
