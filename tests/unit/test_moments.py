@@ -88,3 +88,18 @@ def test_samples_take_the_first_reply_to_moments_that_were_answered():
     found = exchanges(asked, made, 2)
     assert [(e.real, e.made) for e in found] == [("real 2", "first 2"), ("real 6", "first 6")]
     assert len(exchanges(asked, made, 20)) == 4
+
+
+def test_a_candidate_longer_than_the_block_counts_as_far_as_it_fits(voice):
+    context = voice.context(MOMENT)
+    room = CONFIG.block - len(context) + 1
+    long, cut = voice.chances(context, ["x" * 500, "x" * room])
+    assert long == pytest.approx(cut)
+
+
+def test_of_a_wall_of_text_the_end_is_seen(voice):
+    wall = Moment(1, [Turn("Ben", ("a" * 300 + "z",))], "")
+    ids = voice.context(wall)
+    assert len(ids) <= CONFIG.block // 2
+    assert ids[: len(opening("Ben", TOKENIZER))] == opening("Ben", TOKENIZER)
+    assert TOKENIZER.encode("z")[0] in ids
