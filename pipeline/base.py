@@ -34,7 +34,7 @@ def find(base: str) -> Path:
     path = Path(base)
     if not path.exists():
         raise SettingsError(
-            f"There is no base {base}; give the path of a model's folder or GGUF file, or smollm2."
+            f"There is no {base}; give the path of a model's folder or GGUF file, or {SMOLLM2}."
         )
     return path
 

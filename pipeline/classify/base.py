@@ -11,10 +11,11 @@ import torch
 import minbpe
 from minbpe.base import Tokenizer
 from minbpe.io import from_gguf
+from pipeline.base import find
 from pipeline.classify.encode import LONGEST
 from pipeline.config import Model, Train
 from pipeline.dialogue.template import SPECIAL
-from pipeline.errors import DataError, WorkspaceError, one_line
+from pipeline.errors import DataError, one_line
 from pipeline.stages import TOKENIZER
 from pipeline.training import auto
 from pipeline.training.device import Machine, candidates, peak_flops, pick_device
@@ -23,7 +24,6 @@ from transformer import io, pretrained
 from transformer.decoder import Decoder
 from transformer.files import CONFIG, read_json
 
-SMOLLM2 = "smollm2"
 SMALL = 30e6  # parameters up to which everything learns
 TOP = 2  # blocks that learn where not everything does
 
@@ -78,11 +78,7 @@ def own(texts: Sequence[str], seed: int) -> Base:
 def given(where: str) -> Base:
     """The model at a path: our folder, a Hugging Face folder or a GGUF file; or `smollm2`."""
     with one_line():
-        path = pretrained.smollm2_path() if where == SMOLLM2 else Path(where)
-        if not path.exists():
-            raise WorkspaceError(
-                f"There is no {where}; give --from a model's folder, a GGUF file, or {SMOLLM2}."
-            )
+        path = find(where)
         tokenizer, decoder = _folder(path) if path.is_dir() else _gguf(path)
     if tokenizer.size > decoder.config.vocab_size:
         raise DataError(

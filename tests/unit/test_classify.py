@@ -17,7 +17,7 @@ from pipeline.classify.encode import Encoder, padded
 from pipeline.classify.folder import Ready, load
 from pipeline.classify.learn import Labelled, Passed, Plan, learn, probabilities, validate
 from pipeline.dialogue.template import END, SPECIAL
-from pipeline.errors import DataError, WorkspaceError
+from pipeline.errors import DataError, SettingsError, WorkspaceError
 from pipeline.evaluation import authorship
 from pipeline.training.device import Machine
 from transformer.classifier import Classifier
@@ -212,7 +212,7 @@ def test_the_time_limit_ends_a_run_after_a_pass():
 
 
 def test_a_base_that_is_not_there_is_one_line(tmp_path):
-    with pytest.raises(WorkspaceError, match="--from"):
+    with pytest.raises(SettingsError, match="smollm2"):
         base.given(str(tmp_path / "none"))
 
 
@@ -284,5 +284,5 @@ def test_a_voice_is_told_from_others_and_its_decoder_is_left_alone():
 
 
 def test_too_few_turns_of_a_voice_are_refused():
-    with pytest.raises(DataError, match="2 turns of Ana"):
+    with pytest.raises(DataError, match="2 turns of the persona"):
         authorship.balanced({"Ana": ["a", "b"], "Ben": ["c"] * 50}, "Ana", 0)
