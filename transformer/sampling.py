@@ -10,6 +10,8 @@ from torch import Tensor
 
 from transformer.config import ConfigError
 
+LIKELIEST = 256  # ids among which those that hold `top_p` are looked for first
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
@@ -48,11 +50,23 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """Rule out all but the fewest that together hold p (Holtzman et al. 2019, arXiv 1904.09751)."""
-    ordered, order = logits.sort(descending=True)
-    shares = ordered.softmax(-1)
-    before = shares.cumsum(-1) - shares
-    return ordered.masked_fill(before >= p, float("-inf")).gather(-1, order.argsort())
+    """Rule out all but the fewest that together hold p (Holtzman et al. 2019, arXiv 1904.09751).
+
+    What is as likely as the last of them stays too. Only as many are ordered as may be needed,
+    since ordering a whole vocabulary takes longer than a pass of a small decoder.
+    """
+    rows, size = logits.reshape(-1, logits.size(-1)), logits.size(-1)
+    total = rows.logsumexp(-1, keepdim=True)
+    least = torch.empty_like(total)
+    left, count = torch.arange(len(rows), device=rows.device), min(LIKELIEST, size)
+    while len(left):
+        likeliest = rows[left].topk(count).values
+        held = (likeliest - total[left]).exp().cumsum(-1)
+        last = (held < p).sum(-1, keepdim=True).clamp(max=count - 1)
+        least[left] = likeliest.gather(-1, last)
+        left = left[held[:, -1] < p] if count < size else left[:0]
+        count = min(8 * count, size)
+    return logits.masked_fill(logits < least.view(*logits.shape[:-1], 1), float("-inf"))
 
 
 def keep_min_p(logits: Tensor, p: float) -> Tensor:
@@ -97,6 +111,16 @@ def choose(
         logits = penalize(logits, seen, sampling.repetition_penalty)
     if sampling.temperature == 0:
         return logits.argmax(-1)
-    shares = narrowed(logits, sampling).softmax(-1)
-    drawn = torch.multinomial(shares.view(-1, shares.size(-1)), 1, generator=generator)
-    return drawn.view(shares.shape[:-1])
+    return drawn(narrowed(logits, sampling).softmax(-1), generator)
+
+
+def drawn(shares: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """An id (...,) by its share among all (..., V).
+
+    One random number each, where `torch.multinomial` takes one for every id of the vocabulary. It
+    is never 0, so that an id without a share is never drawn.
+    """
+    below = shares.cumsum(-1)
+    total = below[..., -1:]
+    place = 1 - torch.rand(total.shape, generator=generator, device=shares.device)
+    return torch.searchsorted(below, place * total).squeeze(-1)

@@ -2,7 +2,7 @@
 
 x is the ids, y the same moved by one; y is -1 wherever nothing is to be learned: in padding, in
 the turns of others, and in turns that an earlier window taught already. So every turn to learn is
-a target exactly once, and (after the first window) has up to half a block of context before it.
+a target exactly once, and has up to a quarter of a block of context before it, or more.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pipeline.dialogue.template import Encoder, Rendered, render_turn
 from pipeline.dialogue.turns import Turn
 
 IGNORED = -1
+BEFORE = 0.25  # of a window may be turns before the first that is learned
 
 
 @dataclass(frozen=True)
@@ -35,20 +36,28 @@ Spans = Iterator[tuple[int, int, int]]  # first turn, end, first turn to learn
 
 
 def multi(units: Sequence[Rendered], learned: Sequence[bool], room: int) -> Spans:
-    """As many turns as fit; the next window begins with up to half a block of the same turns."""
-    start = taught = 0
-    while taught < len(units):
+    """As many turns as fit, of which the first to learn comes after a few others: its context.
+
+    What is read and teaches nothing costs as much as what does, so a window begins as late as that
+    context allows, and none is spent on turns between two that are learned far apart.
+    """
+    first = _next(learned, 0)
+    while first < len(units):
+        start, left = first, min(int(BEFORE * room), room - len(units[first].ids))
+        while start > 0 and len(units[start - 1].ids) <= left:
+            start -= 1
+            left -= len(units[start].ids)
         end, size = start, 0
-        while end < len(units) and (end <= taught or size + len(units[end].ids) <= room):
+        while end < len(units) and (end <= first or size + len(units[end].ids) <= room):
             size += len(units[end].ids)
             end += 1
-        yield start, end, taught
-        taught = start = end
-        if end < len(units):
-            left = min(room // 2, room - len(units[end].ids))
-            while start > 0 and len(units[start - 1].ids) <= left:
-                start -= 1
-                left -= len(units[start].ids)
+        yield start, end, first
+        first = _next(learned, end)
+
+
+def _next(learned: Sequence[bool], start: int) -> int:
+    """The next turn to learn; the number of turns if there is none."""
+    return next((n for n in range(start, len(learned)) if learned[n]), len(learned))
 
 
 def single(units: Sequence[Rendered], learned: Sequence[bool], room: int) -> Spans:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 from minbpe.base import Tokenizer
@@ -22,9 +23,11 @@ from pipeline.evaluation.replies import Reply
 from pipeline.serving.endings import Ending
 from pipeline.serving.rules import ended, forbidden, sampling
 from transformer.batched import generate_batch
+from transformer.cache import Cache
 from transformer.decoder import Decoder
 
 CONTEXT = 256  # tokens of the conversation at most
+ALIKE = 5  # texts of like length that are read together
 
 
 @dataclass(frozen=True)
@@ -99,16 +102,26 @@ class Voice:
         cache = decoder.new_cache()
         if len(context) > 1:
             decoder.hidden(torch.tensor([context[:-1]], device=device), cache)
+        order = np.argsort([len(turn) for turn in turns], kind="stable")
+        found = np.zeros(len(turns))
+        for at in range(0, len(turns), ALIKE):
+            chosen = order[at : at + ALIKE]
+            found[chosen] = self._after(context[-1], [turns[n] for n in chosen], cache)
+        return found
+
+    def _after(self, last: int, turns: Sequence[list[int]], cache: Cache) -> NDArray[np.float64]:
+        """Summed log-probabilities of turns of like length, each after what the cache holds."""
+        device = self.decoder.tokens.weight.device
         longest = max(map(len, turns))
-        rows = [[context[-1], *turn[:-1]] + [-1] * (longest - len(turn)) for turn in turns]
-        wanted = [turn + [-1] * (longest - len(turn)) for turn in turns]
-        x, y = (torch.tensor(part, device=device) for part in (rows, wanted))
-        cache = cache.picked(torch.zeros(len(texts), dtype=torch.long, device=device))
-        hidden = decoder.hidden(x, cache)
-        found = torch.zeros(y.shape, device=device)
-        for row in range(len(texts)):  # logits of one text at a time: they are wide
-            there = y[row] >= 0
-            logits = decoder.head(hidden[row, there]).float()
-            found[row, there] = -F.cross_entropy(logits, y[row, there], reduction="none")
-        total: NDArray[np.float64] = found.sum(dim=1).double().cpu().numpy()
-        return total
+        x, y = (
+            torch.tensor([row + [-1] * (longest - len(row)) for row in rows], device=device)
+            for rows in ([[last, *turn[:-1]] for turn in turns], turns)
+        )
+        every = cache.picked(torch.zeros(len(turns), dtype=torch.long, device=device))
+        hidden = self.decoder.hidden(x, every)
+        return np.array([self._summed(*row) for row in zip(hidden, y, strict=True)])
+
+    def _summed(self, hidden: Tensor, y: Tensor) -> float:
+        """Of one text at a time, since logits are wide."""
+        logits = self.decoder.head(hidden[y >= 0]).float()
+        return -float(F.cross_entropy(logits, y[y >= 0], reduction="sum"))
