@@ -294,7 +294,7 @@ class Chat:
     """How replies are drawn; kept in the model's chat.json."""
 
     temperature: float = setting(
-        0.9, "Lower is safer, higher is wilder; 0 takes the likeliest.", low=0, high=5
+        1.0, "Lower is safer, higher is wilder; 0 takes the likeliest.", low=0, high=5
     )
     top_k: int = setting(0, "Draw from the k likeliest tokens; 0: from all.", low=0)
     top_p: float = setting(

@@ -165,4 +165,4 @@ def finetune_rate(setting: float | str, method: str, width: int) -> float:
     """Peak rate of fine-tuning: gentle when all weights move."""
     if setting != "auto":
         return float(setting)
-    return {"full": 1 / 60, "lora": 1 / 6, "qlora": 1 / 6}[method] * learning_rate("auto", width)
+    return {"full": 1 / 60, "lora": 0.35, "qlora": 0.35}[method] * learning_rate("auto", width)
