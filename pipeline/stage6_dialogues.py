@@ -11,7 +11,7 @@ from pipeline import texts
 from pipeline.dialogue import source
 from pipeline.dialogue.thinning import thinned
 from pipeline.dialogue.turns import Turn
-from pipeline.dialogue.windows import Example, examples, padded
+from pipeline.dialogue.windows import BEFORE, MEASURED, Example, examples, padded
 from pipeline.errors import DataError
 from pipeline.files import read_json, write_jsonl
 from pipeline.persona import persona_of
@@ -39,10 +39,11 @@ def run(task: Task) -> dict[str, Any]:
         if part == "train" and settings.repeats:
             limit = None if settings.repeats == "auto" else settings.repeats
             wanted = thinned(conversations, wanted, limit)
+        before = BEFORE if part == "train" else MEASURED
         found = [
             example
             for turns, learned in zip(conversations, wanted, strict=True)
-            for example in examples(turns, tokenizer, learned, block, settings.windows)
+            for example in examples(turns, tokenizer, learned, block, settings.windows, before)
         ]
         _write(task.path(name), found, block, settings.padding)
         counts[f"{part}_examples"] = len(found)

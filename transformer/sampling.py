@@ -111,10 +111,10 @@ def choose(
         logits = penalize(logits, seen, sampling.repetition_penalty)
     if sampling.temperature == 0:
         return logits.argmax(-1)
-    return drawn(narrowed(logits, sampling).softmax(-1), generator)
+    return draw(narrowed(logits, sampling).softmax(-1), generator)
 
 
-def drawn(shares: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def draw(shares: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """An id (...,) by its share among all (..., V).
 
     One random number each, where `torch.multinomial` takes one for every id of the vocabulary. It

@@ -14,7 +14,8 @@ from pipeline.dialogue.template import Encoder, Rendered, render_turn
 from pipeline.dialogue.turns import Turn
 
 IGNORED = -1
-BEFORE = 0.25  # of a window may be turns before the first that is learned
+BEFORE = 0.25  # of a window may be turns before the first that is learned, …
+MEASURED = 0.5  # … and before the first that is only predicted: more context, as in a chat
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Example:
 Spans = Iterator[tuple[int, int, int]]  # first turn, end, first turn to learn
 
 
-def multi(units: Sequence[Rendered], learned: Sequence[bool], room: int) -> Spans:
+def multi(units: Sequence[Rendered], learned: Sequence[bool], room: int, before: float) -> Spans:
     """As many turns as fit, of which the first to learn comes after a few others: its context.
 
     What is read and teaches nothing costs as much as what does, so a window begins as late as that
@@ -43,7 +44,7 @@ def multi(units: Sequence[Rendered], learned: Sequence[bool], room: int) -> Span
     """
     first = _next(learned, 0)
     while first < len(units):
-        start, left = first, min(int(BEFORE * room), room - len(units[first].ids))
+        start, left = first, min(int(before * room), room - len(units[first].ids))
         while start > 0 and len(units[start - 1].ids) <= left:
             start -= 1
             left -= len(units[start].ids)
@@ -60,14 +61,14 @@ def _next(learned: Sequence[bool], start: int) -> int:
     return next((n for n in range(start, len(learned)) if learned[n]), len(learned))
 
 
-def single(units: Sequence[Rendered], learned: Sequence[bool], room: int) -> Spans:
+def single(units: Sequence[Rendered], learned: Sequence[bool], room: int, before: float) -> Spans:
     """One message and its reply, without what was said before."""
     for reply in range(1, len(units)):
         if learned[reply] and len(units[reply - 1].ids) < room:
             yield reply - 1, reply + 1, reply
 
 
-WINDOWS: dict[str, Callable[[Sequence[Rendered], Sequence[bool], int], Spans]] = {
+WINDOWS: dict[str, Callable[[Sequence[Rendered], Sequence[bool], int, float], Spans]] = {
     "multi": multi,
     "single": single,
 }
@@ -79,13 +80,15 @@ def examples(
     wanted: Sequence[bool],
     block: int,
     kind: str,
+    before: float = BEFORE,
 ) -> Iterator[Example]:
     """The examples of one conversation, of whose turns the `wanted` are learned.
 
-    A turn longer than the block is cut at its end.
+    `before` is the share of a window that others' turns may take up before the first of them. A
+    turn longer than the block is cut at its end.
     """
     units = [render_turn(t, tokenizer, w) for t, w in zip(turns, wanted, strict=True)]
-    for start, end, taught in WINDOWS[kind](units, wanted, block + 1):
+    for start, end, taught in WINDOWS[kind](units, wanted, block + 1, before):
         fresh = [wanted[n] and n >= taught for n in range(start, end)]
         if any(fresh):
             end = start + len(fresh) - fresh[::-1].index(True)  # nothing is learned after it

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.dialogue.turns import Turn
-from pipeline.dialogue.windows import examples, padded
+from pipeline.dialogue.windows import MEASURED, examples, padded
 from pipeline.evaluation.bits import row_losses
 from pipeline.evaluation.voice import Voice
 
@@ -35,7 +35,7 @@ class Predicted:
 
 
 def predict(voice: Voice, conversations: Conversations) -> Predicted:
-    """One pass over conversations, as windows that move by half a block."""
+    """One pass over conversations, in windows."""
     block = min(voice.decoder.config.block, BLOCK)
     found = [
         (number, example)
@@ -47,6 +47,7 @@ def predict(voice: Voice, conversations: Conversations) -> Predicted:
             [turn.speaker == voice.speaker for turn in turns],
             block,
             "multi",
+            MEASURED,
         )
     ]
     rows = [[padded(e.x, block, "right"), padded(e.y, block, "right")] for _, e in found]

@@ -32,6 +32,7 @@ from pipeline.training.plan import (
     SLACK,
     FitSettings,
     Progress,
+    corrected,
     grown,
     pace,
     spread,
@@ -45,6 +46,7 @@ from pipeline.world import ALONE, World
 from transformer.decoder import Decoder
 
 MOST_SETBACKS = 6
+WORTH_CORRECTING = 0.05  # of the steps
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ class _Run:
                 update=size.update,
                 rows=size.rows,
                 best=first.bits_per_byte,
+                pace=0.0 if settings.epochs else size.seconds * SLACK,
             )
         )
         self._tell(at, size, first)
@@ -234,8 +237,21 @@ class _Run:
         if at.step % at.every == 0 or at.step == at.schedule.total:
             self._evaluate(taken.loss)
         if at.step == at.schedule.decay_from:
+            self._correct()
+        if at.step == at.schedule.decay_from:
             self._save(self.stable)
         return taken.stop
+
+    def _correct(self) -> None:
+        """More or fewer steps, where half of them took another time than a few promised."""
+        at = self.at
+        steps = self.world.agreed(corrected(self.settings, at, self.parts.data.epoch))
+        if abs(steps / at.planned - 1) < WORTH_CORRECTING:
+            return
+        at.schedule = at.schedule.of_new_length(steps, at.step)
+        at.planned, at.pace = at.schedule.total, at.seconds / at.step
+        at.every = spread(self.settings, at.planned, at.every)
+        self.screen.note(f"a step takes {at.pace:.3f} s: {at.planned:,} steps fit into the time")
 
     def _taken(self) -> Taken:
         """Take a step; where memory runs out, in smaller passes."""

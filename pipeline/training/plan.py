@@ -55,6 +55,7 @@ class Progress:
     update: int  # samples of one update, over all processes
     rows: int  # of one pass in one process
     step: int = 0
+    pace: float = 0.0  # seconds that a step was thought to take; 0: not planned by time
     samples: int = 0
     tokens: int = 0
     seconds: float = 0.0
@@ -97,6 +98,19 @@ def steps_of_minutes(seconds: float, step: float, evaluation: float) -> int:
     """The steps that fit into some seconds, evaluations included."""
     spent = min(EVALUATION_SHARE * seconds, EVALUATIONS * evaluation)
     return max(1, int((seconds - spent) / (step * SLACK)))
+
+
+def corrected(settings: FitSettings, at: Progress, epoch: int) -> int:
+    """The steps of the budget by what they have taken so far, instead of by the few timed first.
+
+    A run that was cut short, or whose budget is no time, stays as it is.
+    """
+    if not at.pace or at.schedule != Schedule.of(at.planned):
+        return at.planned
+    steps = max(at.step + 1, round(at.planned * at.pace * at.step / at.seconds))
+    if settings.passes:
+        steps = min(steps, max(at.planned, steps_of_epochs(settings.passes, at.update, epoch)))
+    return steps
 
 
 def pace(settings: FitSettings, total: int, step: float, evaluation: float) -> int:

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 DECAY_SHARE = 0.5
+SHORTEST_DECAY = 0.1
 WARMUP_SHARE = 0.02
 WARMUP_MOST = 200
 
@@ -31,6 +32,14 @@ class Schedule:
         """Begin the decay now, as long as it would be had the run been planned to end with it."""
         length = math.ceil(step * DECAY_SHARE / (1 - DECAY_SHARE))
         return Schedule(min(self.total, step + max(1, length)), step)
+
+    def of_new_length(self, total: int, step: int) -> Schedule:
+        """For another number of steps, of which some are done; the decay begins now at the
+        earliest, and is never shorter than a tenth of what came before it."""
+        usual = Schedule.of(total)
+        if usual.decay_from >= step:
+            return usual
+        return Schedule(max(total, step + math.ceil(SHORTEST_DECAY * step)), step)
 
     def rate(self, step: int) -> float:
         """The share of the peak rate at a step."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from minbpe import RegexTokenizer
 from pipeline.dialogue.template import SPECIAL, render_turn
 from pipeline.dialogue.turns import Turn
-from pipeline.dialogue.windows import WINDOWS, examples, padded
+from pipeline.dialogue.windows import BEFORE, WINDOWS, examples, padded
 
 TOKENIZER = RegexTokenizer((), special=SPECIAL)
 BLOCK = 40
@@ -63,6 +63,23 @@ def test_targets_are_the_persona_s_text_and_end(turns):
         cut = unit.ids[: BLOCK + 1]
         whole += [i for i, m in zip(cut, unit.mask, strict=False) if m]
     assert targets == whole
+
+
+@given(conversation)
+def test_a_window_begins_shortly_before_what_it_teaches_and_ends_with_it(turns):
+    for e in examples(turns, TOKENIZER, list(map(is_ana, turns)), BLOCK, "multi"):
+        assert e.learned[-1]
+        before = e.turns[: e.learned.index(True)]
+        size = sum(len(render_turn(turn, TOKENIZER, False).ids) for turn in before)
+        assert size <= BEFORE * (BLOCK + 1)
+
+
+def test_what_is_far_from_all_that_is_learned_is_in_no_window():
+    said = ["a", *"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "a"]
+    turns = [Turn("Ana" if text == "a" else "Ben", (text,)) for text in said]
+    found = list(examples(turns, TOKENIZER, list(map(is_ana, turns)), BLOCK, "multi"))
+    assert [sum(e.learned) for e in found] == [1, 1]
+    assert len(found[0].turns) == 1 < len(found[1].turns) < 10
 
 
 @given(conversation)

@@ -9,6 +9,7 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from pipeline.screen import Screen
 from pipeline.training import checkpoint, compiled, sizing
 from pipeline.training.batches import Blocks, Data
 from pipeline.training.fit import Parts, fit
-from pipeline.training.plan import FitSettings, Progress
+from pipeline.training.plan import SLACK, FitSettings, Progress
 from pipeline.training.step import Stepper
 from pipeline.training.watch import Watch
 from transformer.config import ModelConfig
@@ -201,10 +202,54 @@ def test_accumulation_is_a_larger_batch(trial):
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
-def test_minutes_become_steps_by_what_a_step_takes(trial, monkeypatch):
+@pytest.fixture
+def clock(monkeypatch):
+    """Steps are thought to take 0.1 s when timed, and take `clock.step` seconds."""
+    made = SimpleNamespace(now=0.0, step=0.1 * SLACK, monotonic=lambda: made.now)
     monkeypatch.setattr("pipeline.training.sizing.seconds", lambda work, world: 0.1)
+    monkeypatch.setattr("pipeline.training.fit.time", made)
+    take = Stepper.take
+
+    def slow(*args):
+        made.now += made.step
+        return take(*args)
+
+    monkeypatch.setattr(Stepper, "take", slow)
+    return made
+
+
+def test_minutes_become_steps_by_what_a_step_takes(trial, clock):
     end = trial().run(1, epochs=0.0, minutes=0.1)
     assert 50 < end.planned == end.step <= 60
+
+
+@pytest.mark.parametrize(("times", "least", "most"), [(0.4, 125, 160), (1.5, 30, 40), (4, 27, 31)])
+def test_a_wrong_timing_is_corrected_before_the_decay(trial, clock, times, least, most):
+    """Of 54 steps planned; where half of them took all the time, a short decay is left."""
+    clock.step *= times
+    end = trial().run(1, epochs=0.0, minutes=0.1)
+    assert least <= end.planned == end.step <= most
+    assert end.schedule.rate(end.step - 1) < 0.5
+
+
+def test_a_corrected_run_that_is_killed_ends_like_one_that_never_was(trial, clock):
+    clock.step *= 0.5
+    train = replace(TRAIN, save_steps=7)
+    whole = trial("whole")
+    end = whole.run(1, epochs=0.0, minutes=0.1, train=train)
+    killed = trial("killed")
+    killed.sample = lambda: (_ for _ in ()).throw(SystemExit) if len(killed.log()) == 5 else ""
+    with pytest.raises(SystemExit):
+        killed.run(1, epochs=0.0, minutes=0.1, train=train)
+    again = trial("killed")
+    assert again.run(1, epochs=0.0, minutes=0.1, train=train).step == end.step
+    assert without_times(again.log()) == without_times(whole.log())
+    assert all(map(torch.equal, again.weights(), whole.weights()))
+
+
+def test_a_run_by_passes_is_as_long_as_it_was_planned(trial, clock):
+    clock.step *= 0.1
+    assert trial().run(30).step == 30
 
 
 @pytest.mark.parametrize("steps", [(3,), (1, 2, 17), (11, 12, 29)])
@@ -360,8 +405,7 @@ def test_a_terminal_shows_where_the_run_stands(trial):
         assert part in shown
 
 
-def test_enough_passes_end_a_long_budget_and_more_minutes_extend_it(trial, monkeypatch):
-    monkeypatch.setattr("pipeline.training.sizing.seconds", lambda work, world: 0.01)
+def test_enough_passes_end_a_long_budget_and_more_minutes_extend_it(trial, clock):
     first = trial()
     end = first.run(1, epochs=0.0, minutes=10.0, passes=1.0)
     assert end.planned == end.step == math.ceil(99 / 4)

@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from transformer.config import ConfigError
-from transformer.sampling import Sampling, choose, keep_min_p, keep_top_k, keep_top_p, penalize
+from transformer.sampling import (
+    Sampling,
+    choose,
+    draw,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    penalize,
+)
 
 INF = float("-inf")
 
@@ -51,6 +59,27 @@ def test_top_k_keeps_k_and_more_than_there_are_keeps_all():
 def test_top_p_keeps_the_fewest_that_hold_p(p, kept):
     result = keep_top_p(shares(0.2, 0.5, 0.1, 0.2 + 1e-3), p)
     assert {i for i, logit in enumerate(result) if logit > INF} == set(kept)
+
+
+@pytest.mark.parametrize("flatness", [0.01, 1.0, 5.0])
+@pytest.mark.parametrize("shape", [(700,), (5, 3000), (2, 2, 5000)])
+def test_top_p_orders_no_more_than_it_must_and_keeps_the_same(flatness, shape):
+    logits = flatness * torch.randn(shape, generator=torch.Generator().manual_seed(1)).double()
+    ordered, order = logits.sort(descending=True)
+    held = ordered.softmax(-1).cumsum(-1)
+    counts = (held < 0.9).sum(-1, keepdim=True) + 1
+    kept = torch.arange(shape[-1]).expand(shape) < counts
+    expected = torch.zeros(shape, dtype=torch.bool).scatter(-1, order, kept)
+    assert torch.equal(keep_top_p(logits, 0.9) > INF, expected)
+
+
+def test_what_has_no_share_is_never_drawn():
+    some = torch.tensor([0.0, 0.3, 0.0, 0.7, 0.0]).expand(2, 5000, 5)
+    found = draw(some, torch.Generator().manual_seed(0))
+    assert found.shape == (2, 5000)
+    counts = found.flatten().bincount(minlength=5)
+    assert counts[[0, 2, 4]].sum() == 0
+    assert abs(counts[1] / 10_000 - 0.3) < 0.02
 
 
 def test_top_p_keeps_what_it_keeps_at_its_place():
