@@ -12,10 +12,10 @@ w . sum(x) / |sum(x)| + b, where |sum(x)|^2 is the sum of all x_i . x_j.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,12 +67,16 @@ class Attribution:
         vectorizer.set_params(norm=None)  # so that rows add up
         return cls(persona, tuple(drawn), vectorizer, found.coef_[0], float(found.intercept_[0]))
 
+    def evidence(self, texts: Sequence[str]) -> Evidence:
+        """For the log-odds of any bundle of some texts."""
+        return Ngrams(self, texts)
+
     def log_odds(self, bundles: Sequence[Sequence[str]]) -> NDArray[np.float64]:
         """log p / (1 - p) that the persona wrote each bundle of replies, classes balanced.
 
         They order texts well, and are too modest as probabilities (learned from single turns).
         """
-        return np.array([Evidence(self, bundle).of(np.arange(len(bundle))) for bundle in bundles])
+        return np.array([self.evidence(bundle).of(np.arange(len(bundle))) for bundle in bundles])
 
 
 def balanced(texts: Mapping[str, Sequence[str]], persona: str, seed: int) -> dict[str, list[str]]:
@@ -103,8 +107,28 @@ def _framed(text: str) -> str:
     return f"\n{text}\n"
 
 
-class Evidence:
-    """What the model has to know of some replies for the log-odds of any bundle of them."""
+class Evidence(Protocol):
+    """What is known of some replies, from which the log-odds of any bundle of them follow."""
+
+    def of(self, members: Numbers) -> float:
+        """The log-odds of one bundle."""
+
+
+Judge = Callable[[Sequence[str]], Evidence]
+
+
+class Independent:
+    """Log-odds known for each reply, which add up."""
+
+    def __init__(self, odds: Sequence[float]) -> None:
+        self.odds = np.array(odds, dtype=np.float64)
+
+    def of(self, members: Numbers) -> float:
+        return float(self.odds[members].sum())
+
+
+class Ngrams:
+    """The pull of each reply's n-grams, and what it shares with every other."""
 
     def __init__(self, model: Attribution, texts: Sequence[str]) -> None:
         rows = model.vectorizer.transform(map(_framed, texts))
@@ -113,7 +137,6 @@ class Evidence:
         self.offset = model.offset
 
     def of(self, members: Numbers) -> float:
-        """The log-odds of one bundle."""
         squared = self.products[np.ix_(members, members)].sum()
         return float(self.pull[members].sum() / max(squared, 1e-9) ** 0.5) + self.offset
 
@@ -150,9 +173,9 @@ def _lengths(replies: Sequence[Reply]) -> Numbers:
 class _Level:
     """The mean log-odds of some replies' bundles, and of the same with prompts drawn again."""
 
-    def __init__(self, model: Attribution, replies: Sequence[Reply], seed: int) -> None:
+    def __init__(self, judge: Judge, replies: Sequence[Reply], seed: int) -> None:
         self.lengths = _lengths(replies)
-        self.evidence = Evidence(model, [reply.text for reply in replies]) if replies else None
+        self.evidence = judge([reply.text for reply in replies]) if replies else None
         found = self._bundles(by_kind(replies))
         self.count, self.mean = len(found), float(np.mean(found)) if found else float("nan")
         again = (self._bundles(parts) for parts in redrawn(replies, seed)) if self.count else ()
@@ -169,7 +192,7 @@ class _Level:
 
 
 def measure(
-    model: Attribution,
+    judge: Judge,
     made: Sequence[Reply],
     floor: Sequence[Reply],
     ceiling: Sequence[Reply],
@@ -181,7 +204,7 @@ def measure(
     three are drawn apart from each other, which if anything makes the interval wider. Three times
     300 replies take 5 s, most of it drawing anew; a thousand of each tell enough.
     """
-    levels = [_Level(model, replies, seed + n) for n, replies in enumerate((made, floor, ceiling))]
+    levels = [_Level(judge, replies, seed + n) for n, replies in enumerate((made, floor, ceiling))]
     value, low_end, high_end = levels
     if why := _unmeasurable(value, low_end, high_end):
         return score(None, n=value.count, note=f"not measurable here: {why}")

@@ -10,9 +10,7 @@ import copy
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 
-import numpy as np
 from rich.console import Console
 
 from minbpe.base import Tokenizer
@@ -22,13 +20,10 @@ from pipeline.classify.parts import FEWEST, Part, split
 from pipeline.classify.table import Table
 from pipeline.classify.train import train
 from pipeline.errors import DataError
-from pipeline.evaluation.attribution import cuts
 from pipeline.screen import Screen
 from transformer.decoder import Decoder
 
 PERSONA, OTHERS = "a persona", "others"  # in this order
-
-
 MOST = 600  # turns of the persona, and as many of others
 
 Odds = Callable[[Sequence[str]], list[float]]
@@ -42,12 +37,11 @@ def learned(
     seed: int,
     seconds: float = math.inf,
 ) -> Odds:
-    """What gives the log-odds that the persona wrote each bundle of replies, and nobody else.
+    """What gives the log-odds that the persona wrote each of some replies, and nobody else.
 
     `texts` are real turns by speaker, of which as many are drawn from the persona as from all
-    others together, so that even odds are 0. Replies that follow each other are bundled, and their
-    log-odds added. `decoder` stays as it is. Training ends after `seconds` at the latest. Raises
-    DataError where there is too little to tell apart.
+    others together, so that even odds are 0. `decoder` stays as it is. Training ends after
+    `seconds` at the latest. Raises DataError where there is too little to tell apart.
     """
     drawn = balanced(texts, persona, seed)
     parts = split(drawn, (PERSONA, OTHERS), seed)
@@ -59,9 +53,8 @@ def learned(
     def odds(replies: Sequence[str]) -> list[float]:
         ids, _ = made.encoder.encode(replies)
         found = probabilities(made.classifier, ids, machine_for(base.decoder)).log()
-        each = (found[:, 0] - found[:, 1]).tolist()
-        ends = cuts(np.array([len(reply) for reply in replies], dtype=np.int64))
-        return [sum(each[start:end]) for start, end in pairwise(ends)]
+        each: list[float] = (found[:, 0] - found[:, 1]).tolist()
+        return each
 
     return odds
 

@@ -8,7 +8,7 @@ else of the chat. The ceiling is the real person.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.evaluation import attribution, authorship, ranking
+from pipeline.evaluation.attribution import Attribution, Independent, Judge
 from pipeline.evaluation.copies import copies
 from pipeline.evaluation.diversity import diversity
 from pipeline.evaluation.habits import Table, habits
@@ -198,8 +199,8 @@ class Proof:
         if not self.made:
             return
         usual = evidence.turns.get(evidence.persona, [])
-        self.scores["attribution"] = self._attribution(real)
-        self.scores["attribution_by_decoder"] = self._by_decoder(real)
+        self.scores["attribution"] = self._attributed(self._ngrams)
+        self.scores["attribution_by_decoder"] = self._attributed(self._by_decoder, JUDGED)
         found, self.tables = habits(real, self.made, self.beneath, usual, self.seed)
         self.scores |= found
         self.scores |= diversity(real, self.made, self.seed)
@@ -207,42 +208,28 @@ class Proof:
         prompts = {m.number: "\n".join(t.text for t in m.before) for m in evidence.moments}
         self.scores |= copies(real, self.made, prompts, texts, self.seed)
 
-    def _by_decoder(self, real: list[Reply]) -> dict[str, Any]:
-        """Attribution by our own decoder with a head, as it was before the fine-tuning."""
+    def _attributed(self, learn: Callable[[], Judge], most: int | None = None) -> dict[str, Any]:
+        """What a judge who learned from the training part says of the replies, or `most` each."""
         try:
-            odds = authorship.learned(
-                self.reader,
-                self.own.tokenizer,
-                self.evidence.turns,
-                self.evidence.persona,
-                self.seed,
-                min(LEARNING, self.clock.seconds * (1 - self.clock.spent) / 3),
-            )
-            made, floor, ceiling = (
-                np.array(odds([reply.text for reply in replies[:JUDGED]]))
-                for replies in (self.made, self.beneath, real)
-            )
+            judge = learn()
         except DataError as error:
             return score(None, note=f"not measurable here: {error}")
-        if not (len(made) and len(floor) and len(ceiling)):
-            return score(None, note="not measurable here: too few replies for a bundle")
-        low, high = ratio_interval(made, np.ones(len(made)), self.seed)
-        return score(
-            float(made.mean()),
-            low=low,
-            high=high,
-            floor=float(floor.mean()),
-            ceiling=float(ceiling.mean()),
-            n=len(made),
-            note=f"by the decoder of stage 5 with a head; floor: {self.floor_name}",
-        )
-
-    def _attribution(self, real: list[Reply]) -> dict[str, Any]:
-        try:
-            model = attribution.Attribution.fit(
-                self.evidence.turns, self.evidence.persona, self.seed
-            )
-        except DataError as error:
-            return score(None, note=f"not measurable here: {error}")
-        found = attribution.measure(model, self.made, self.beneath, real, self.seed)
+        made, floor, real = (g[:most] for g in (self.made, self.beneath, self.evidence.real))
+        found = attribution.measure(judge, made, floor, real, self.seed)
         return {**found, "note": f"{found['note']}; floor: {self.floor_name}"}
+
+    def _ngrams(self) -> Judge:
+        evidence = self.evidence
+        return Attribution.fit(evidence.turns, evidence.persona, self.seed).evidence
+
+    def _by_decoder(self) -> Judge:
+        """Our own decoder with a head, as it was before the fine-tuning."""
+        odds = authorship.learned(
+            self.reader,
+            self.own.tokenizer,
+            self.evidence.turns,
+            self.evidence.persona,
+            self.seed,
+            min(LEARNING, self.clock.seconds * (1 - self.clock.spent) / 3),
+        )
+        return lambda texts: Independent(odds(texts))

@@ -5,7 +5,7 @@ Everything is done for many moments at once: that is what makes a thousand repli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +27,7 @@ from transformer.cache import Cache
 from transformer.decoder import Decoder
 
 CONTEXT = 256  # tokens of the conversation at most
-ALIKE = 5  # texts of like length that are read together
+ALIKE = 1.5  # times the shortest of the texts that are read together, the longest may be
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,9 @@ class Voice:
         cache = decoder.new_cache()
         if len(context) > 1:
             decoder.hidden(torch.tensor([context[:-1]], device=device), cache)
-        order = np.argsort([len(turn) for turn in turns], kind="stable")
         found = np.zeros(len(turns))
-        for at in range(0, len(turns), ALIKE):
-            chosen = order[at : at + ALIKE]
-            found[chosen] = self._after(context[-1], [turns[n] for n in chosen], cache)
+        for alike in _alike([len(turn) for turn in turns]):
+            found[alike] = self._after(context[-1], [turns[n] for n in alike], cache)
         return found
 
     def _after(self, last: int, turns: Sequence[list[int]], cache: Cache) -> NDArray[np.float64]:
@@ -125,3 +123,15 @@ class Voice:
         """Of one text at a time, since logits are wide."""
         logits = self.decoder.head(hidden[y >= 0]).float()
         return -float(F.cross_entropy(logits, y[y >= 0], reduction="sum"))
+
+
+def _alike(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """The numbers of texts, shortest first, in groups of like length."""
+    group: list[int] = []
+    for n in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if group and lengths[n] > ALIKE * lengths[group[0]]:
+            yield group
+            group = []
+        group.append(n)
+    if group:
+        yield group
