@@ -19,7 +19,7 @@ from pipeline.stages import STAGES, Stage
 from pipeline.stamps import same, stamp, unmoved
 from pipeline.workspace import Workspace
 
-SOURCE_SUFFIXES = (".txt", ".zip", ".json", ".jsonl", ".parquet")
+SOURCE_SUFFIXES = (".txt", ".zip", ".json", ".jsonl", ".parquet", ".safetensors", ".model")
 
 Record = dict[str, Any]
 
@@ -48,7 +48,7 @@ class Shape:
 def shape(workspace: Workspace, stage: Stage) -> Shape:
     """What shapes the stage's result now."""
     sources = {
-        name: [stamp(path, SOURCE_SUFFIXES) for path in workspace.paths(name)]
+        name: [stamp(path, SOURCE_SUFFIXES) for path in workspace.paths(name) if path.exists()]
         for name in stage.sources
     }
     inputs, parts = _inputs(workspace, stage), _parts(workspace, stage)
@@ -125,9 +125,9 @@ class Reasons:
     def _sources_changed(self, stage: Stage, record: Record) -> str | None:
         for name in stage.sources:
             old, paths = record["sources"].get(name, []), self.workspace.paths(name)
-            if len(paths) != len(old):
+            if len(paths) != len(old) and all(path.exists() for path in paths):
                 return f"{name} changed"
-            for path, known in zip(paths, old, strict=True):
+            for path, known in zip(paths, old, strict=False):
                 # One that was moved or deleted since: what was made of it is still good.
                 if path.exists() and not same(path, known, SOURCE_SUFFIXES):
                     return f"a file of {name} changed"

@@ -98,7 +98,7 @@ STAGES = (
         needs=(CLEAN, f"{START}/tokenizer.json"),
         makes=(TOKENIZER, "3_tokenizer/vocab.txt"),
         settings=("tokenizer.*", "source.corpus_column", "source.base"),
-        sources=("source.corpus",),
+        sources=("source.corpus", "source.base"),
     ),
     Stage(
         4,
@@ -120,6 +120,7 @@ STAGES = (
         makes=(PRETRAINED, "5_pretrained/log.jsonl"),
         version=2,
         settings=("model.*", "pretrain.*", "train.precision", "train.seed", "source.base"),
+        sources=("source.base",),
         trains=True,
     ),
     Stage(

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipeline import config, settings
+from pipeline.base import SMOLLM2
 from pipeline.errors import SettingsError, WorkspaceError
 from pipeline.files import read_json, write_json
 from pipeline.stages import STAGES, START, Stage
@@ -103,9 +104,10 @@ class Workspace:
         }
 
     def paths(self, name: str) -> list[Path]:
-        """The paths in a setting that holds one or several."""
+        """The paths in a setting that holds one or several; a package's name is none."""
         value = self.settings.get(name)
-        return [Path(p) for p in ((value,) if isinstance(value, str) else value) if p]
+        values = (value,) if isinstance(value, str) else value
+        return [Path(p) for p in values if p and (name, p) != ("source.base", SMOLLM2)]
 
     def budget(self, stage: Stage, alone: bool = False) -> dict[str, float]:
         """The stage's share of the budget. `alone`: it is the only one asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -68,6 +69,27 @@ def test_the_model_needs_nothing_else_and_speaks_in_the_bases_markers(space):
 def test_what_is_fresh_stays_fresh(space, capsys):
     assert main(["status", "--workspace", str(space)]) == 0
     assert capsys.readouterr().out.count("fresh") == 8
+
+
+def test_a_base_replaced_at_its_place_is_noticed_and_one_that_is_gone_is_not_missed(
+    space, base, capsys
+):
+    weights = base / "model.safetensors"
+    before, stat = weights.read_bytes(), weights.stat()
+    try:
+        weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+        assert main(["why", "pretrain", "--workspace", str(space)]) == 0
+        assert "a file of source.base changed" in capsys.readouterr().out
+        weights.write_bytes(before)
+        os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        base.rename(base.with_name("gone"))
+        assert main(["status", "--workspace", str(space)]) == 0
+        assert capsys.readouterr().out.count("fresh") == 8
+    finally:
+        if not base.exists():
+            base.with_name("gone").rename(base)
+        weights.write_bytes(before)
+        os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def test_a_base_that_is_not_there_is_one_line(tmp_path, capsys):
