@@ -34,7 +34,7 @@ Scores = dict[str, dict[str, Any]]
 
 RANKED, CANDIDATES = 60, 20  # moments, and replies to choose from at each
 EACH = 4  # replies to a moment: reading what was said before takes as long as answering it
-AT_ONCE = 32  # moments
+AT_ONCE = 16  # moments
 LEARNING, JUDGED = 45.0, 400  # seconds for the decoder to learn the speakers; replies it judges
 FIGURING = 0.2  # of the time is kept for the figures after the last reply
 
