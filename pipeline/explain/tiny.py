@@ -24,8 +24,7 @@ from transformer.decoder import Decoder
 from transformer.io import load
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
-VOCABULARY = 512
-STEPS, ROWS, RATE = 250, 8, 0.01
+BLOCK, STEPS, ROWS, RATE = 32, 120, 16, 0.05
 
 
 @dataclass(frozen=True)
@@ -78,16 +77,9 @@ def sample_text() -> str:
 
 
 @cache
-def sample_tokenizer(vocabulary: int = VOCABULARY, pattern: str = "gpt2") -> RegexTokenizer:
-    """Learned from the sample chats."""
-    return RegexTokenizer.train(sample_text(), vocabulary, pattern, workers=1)
-
-
-def config_of(vocabulary: int) -> ModelConfig:
-    """The shape of the small decoder."""
-    return ModelConfig(
-        vocab_size=vocabulary, block=64, width=64, layers=2, heads=4, kv_heads=4, dropout=0.0
-    )
+def sample_tokenizer() -> RegexTokenizer:
+    """1,024 tokens learned from the sample chats, cut by GPT-2's pattern."""
+    return RegexTokenizer.train(sample_text(), 1024, "gpt2", workers=1)
 
 
 def untrained(config: ModelConfig) -> Decoder:
@@ -97,10 +89,13 @@ def untrained(config: ModelConfig) -> Decoder:
 
 @cache
 def small() -> Trained:
-    """A decoder of 100,000 parameters after a few seconds with the sample chats."""
-    tokenizer = sample_tokenizer()
-    decoder = Decoder(config_of(tokenizer.size), torch.Generator().manual_seed(0))
-    data = Blocks(np.array(tokenizer.encode(sample_text())), 64, "overlapping", seed=0)
+    """A decoder of letters (bytes, in fact) after a few seconds with the sample chats."""
+    tokenizer = RegexTokenizer()  # no merges
+    config = ModelConfig(
+        vocab_size=tokenizer.size, block=128, width=64, layers=2, kv_heads=4, dropout=0.0
+    )
+    decoder = Decoder(config, torch.Generator().manual_seed(0))
+    data = Blocks(np.array(tokenizer.encode(sample_text())), BLOCK, "overlapping", seed=0)
     found, schedule = optimizers(decoder, weight_decay=0.1), Schedule.of(STEPS)
     for step in range(STEPS):
         set_rate(found, RATE * schedule.rate(step))
@@ -110,8 +105,8 @@ def small() -> Trained:
             optimizer.step()
         decoder.zero_grad()
     told = (
-        f"The model was trained just now: {sum(p.numel() for p in decoder.parameters()):,} "
-        f"parameters, {STEPS} steps on the sample chats in data/samples, "
-        f"{nats.item() / targets:.1f} nats per token at the end."
+        f"The model was trained just now, {STEPS} steps on the sample chats in data/samples: "
+        f"{sum(p.numel() for p in decoder.parameters()):,} parameters. Its tokens are single "
+        f"letters. It is left with a loss of {nats.item() / targets:.1f} nats per letter."
     )
     return Trained(decoder.eval(), tokenizer, told)
