@@ -12,7 +12,7 @@ from pipeline.explain.lesson import Lesson, Table
 from pipeline.explain.tiny import trained
 from pipeline.explain.watch import maps
 
-SENTENCE = "Nour, the soup is good today"
+SENTENCE = "the soup is good"
 MOST = 8  # layers and heads in the picture
 
 
@@ -83,8 +83,8 @@ def _draw(figure: Any, layers: list[Tensor], names: list[str]) -> None:
     for n, row in enumerate(panels):
         for h, axes in enumerate(row):
             shown = heat(axes, layers[n][h], f"layer {n + 1}, head {h + 1}", vmin=0, vmax=1)
-            ticks(axes.xaxis, names, rotation=90, fontsize=7)
-            ticks(axes.yaxis, names, fontsize=7)
+            ticks(axes.xaxis, names, rotation=90, fontsize=8)
+            ticks(axes.yaxis, names, fontsize=8)
     figure.colorbar(shown, ax=panels, label="share", shrink=0.7, aspect=30)
     figure.supxlabel("is looked at")
     figure.supylabel("looks")

@@ -12,7 +12,7 @@ from pipeline.explain.lesson import Lesson, Table
 from pipeline.explain.tiny import Trained, trained, untrained
 from transformer.decoder import Decoder
 
-PROMPT = "Good mor"
+PROMPT = "Good morn"
 STEPS = 5
 SHOWN = 5
 
@@ -94,6 +94,8 @@ def explain(asked: Asked) -> Lesson:
 
 
 def _draw(figure: Any, model: Trained, found: list[Step]) -> None:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
     from pipeline.explain.plots import BLUE, GREY, ticks
 
     panels = figure.subplots(len(found), 2, sharex="col")
@@ -104,6 +106,7 @@ def _draw(figure: Any, model: Trained, found: list[Step]) -> None:
             axes.barh(range(len(likely)), [share for _, share in likely], color=colour)
             ticks(axes.yaxis, model.names([i for i, _ in likely]))
             axes.invert_yaxis()
-            axes.xaxis.set_major_formatter(lambda share, _: f"{share:.3g}")
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_formatter(PercentFormatter(1))
         row[0].set_ylabel(f"step {number}", rotation=0, ha="right", va="center")
     figure.supxlabel("share of the next token")

@@ -66,7 +66,7 @@ def explain(asked: Asked) -> Lesson:
             ahead = at[None, :] > at[:, None]
             heat(axes, shown.float().masked_fill(ahead, 0.12), name, vmin=0, vmax=1.4)
             axes.set(xticks=[0, 8, 16, 24, 31], yticks=[0, 8, 16, 24, 31])
-        figure.supxlabel("is seen (black); pale grey lies ahead and is hidden from all")
+        figure.supxlabel("is seen where dark; what lies ahead (pale) is hidden in every pattern")
         figure.supylabel("the token that looks")
 
     return Lesson(
