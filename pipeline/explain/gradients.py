@@ -123,5 +123,5 @@ def _draw(
     right.set_title("with shortcuts")
     for axes in (left, right):
         axes.set_yscale("log")
-        axes.set_xlabel("layer: 0 is the first, and learns last")
+        axes.set_xlabel("what enters this layer (0 is the first)")
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
