@@ -27,7 +27,9 @@ GATED = "swiglu"
 
 def config_of(name: str) -> ModelConfig:
     """A decoder's config with this feed-forward."""
-    return ModelConfig(vocab_size=2, width=WIDTH, heads=12, feedforward=name)  # type: ignore[arg-type]
+    return ModelConfig.from_dict(
+        {"vocab_size": 2, "width": WIDTH, "heads": 12, "feedforward": name}
+    )
 
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:
@@ -63,9 +65,8 @@ def furthest() -> tuple[float, float]:
 def explain(asked: Asked) -> Lesson:
     """Values and slopes as tables and curves, SwiGLU as a surface."""
     x = torch.tensor(AT)
-    values, slopes = ({}, {})  # type: dict[str, Tensor], dict[str, Tensor]
-    for name in NAMES:
-        values[name], slopes[name] = activation(name)(x), slope(activation(name), x)
+    values = {name: activation(name)(x) for name in NAMES}
+    slopes = {name: slope(activation(name), x) for name in NAMES}
     where, most = furthest()
     columns = " | ".join(("f", *(f"{at:g}" for at in AT)))
     silu = activation("silu")
@@ -86,8 +87,8 @@ def explain(asked: Asked) -> Lesson:
             f"{most:.1e}, at x = ±{where:.2f}. GPT-2's weights were trained with tanh.",
             "SwiGLU has two matrices in: down(SiLU(gate(x)) · up(x)). One decides how much of "
             "the other passes. So that three matrices have no more weights than two, the inner "
-            f"width is 8/3 instead of 4 times the width: at width {WIDTH}, {config_of(GATED).hidden:,} "
-            f"instead of {config_of('gelu').hidden:,}, and {weights(GATED):,} weights beside "
+            f"width is 8/3 instead of 4 times the width: at width {WIDTH}, "
+            f"{config_of(GATED).hidden:,} instead of {config_of('gelu').hidden:,}, and {weights(GATED):,} weights beside "
             f"{weights('gelu'):,}.",
         ),
         _draw,
@@ -119,8 +120,12 @@ def _draw(figure: Any) -> None:
     at = torch.linspace(-4, 4, 81)
     values = gated(at[None, :], at[:, None])
     extent = (-4, 4, -4, 4)
-    shown = heat(surface, values, "SwiGLU: SiLU(gate) · up", origin="lower", extent=extent, cmap="RdBu")
-    marks = surface.contour(at, at, values, levels=[-8, -4, -1, 0, 1, 4, 8], colors="k", linewidths=0.7)
+    shown = heat(
+        surface, values, "SwiGLU: SiLU(gate) · up", origin="lower", extent=extent, cmap="RdBu"
+    )
+    marks = surface.contour(
+        at, at, values, levels=[-8, -4, -1, 0, 1, 4, 8], colors="k", linewidths=0.7
+    )
     surface.clabel(marks, fontsize=7)
     surface.set(xlabel="gate", ylabel="up")
     shown.set_clim(-16, 16)

@@ -102,7 +102,9 @@ def _draw(figure: Any, model: Trained, found: list[Step]) -> None:
     panels[0, 0].set_title("untrained (mind the scale)")
     panels[0, 1].set_title("trained: the first is taken")
     for number, (step, row) in enumerate(zip(found, panels, strict=True), 1):
-        for axes, likely, colour in zip(row, (step.untrained, step.trained), (GREY, BLUE), strict=True):
+        for axes, likely, colour in zip(
+            row, (step.untrained, step.trained), (GREY, BLUE), strict=True
+        ):
             axes.barh(range(len(likely)), [share for _, share in likely], color=colour)
             ticks(axes.yaxis, model.names([i for i, _ in likely]))
             axes.invert_yaxis()

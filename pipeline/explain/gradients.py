@@ -110,7 +110,10 @@ def _power(share: float) -> str:
 
 
 def _draw(
-    figure: Any, without: dict[str, list[float]], with_them: dict[str, list[float]], ours: list[float]
+    figure: Any,
+    without: dict[str, list[float]],
+    with_them: dict[str, list[float]],
+    ours: list[float],
 ) -> None:
     from pipeline.explain.plots import lines
 

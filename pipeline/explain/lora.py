@@ -30,6 +30,7 @@ class Matrix(NamedTuple):
 
     @property
     def adapter(self) -> int:
+        """How many numbers learn."""
         return self.a.numel() + self.b.numel()
 
 

@@ -89,7 +89,11 @@ def explain(asked: Asked) -> Lesson:
     after = by_hand(hidden, before.updated, TARGET, RATE)
     loss, gradient = automatic(decoder, x, y)
     slope = sum(g * g for row in before.gradient for g in row)
-    furthest = max(abs(a - b) for a, b in zip(sum(gradient, []), sum(before.gradient, []), strict=True))
+    furthest = max(
+        abs(a - b)
+        for rows in zip(gradient, before.gradient, strict=True)
+        for a, b in zip(*rows, strict=True)
+    )
     return Lesson(
         "Loss: one word, one gradient, one update",
         (
@@ -109,8 +113,8 @@ def explain(asked: Asked) -> Lesson:
             f"by rate × |gradient|² = {RATE * slope:.4f}; it fell by "
             f"{before.loss - after.loss:.4f}, since the slope gets smaller on the way.",
             f"The loss that training uses gives {loss:.4f}, and torch's gradient differs "
-            f"by at most {furthest:.0e}: rounding, no more. Here only the head changed; in training every "
-            "weight below it gets its gradient by the chain rule, and moves likewise.",
+            f"by at most {furthest:.0e}: rounding, no more. Here only the head changed; in "
+            "training every weight below it gets its gradient by the chain rule, and moves likewise.",
             "AdamW divides a gradient by its usual size, so its first step moves every weight by "
             "the rate itself, up or down; later ones are smaller where gradients change sign. "
             "Hence its rates are small:",
@@ -175,21 +179,32 @@ def _draw(figure: Any, before: ByHand, after: ByHand, head: Rows, hidden: Row) -
     bars.set_title("shares of the next word")
     bars.legend()
     most = max(abs(g) for row in before.gradient for g in row)
-    shown = heat(matrix, before.gradient, "gradient of the head", vmin=-most, vmax=most, cmap="RdBu")
+    shown = heat(
+        matrix, before.gradient, "gradient of the head", vmin=-most, vmax=most, cmap="RdBu"
+    )
     figure.colorbar(shown, ax=matrix, shrink=0.8)
     for n, row in enumerate(before.gradient):
         for m, g in enumerate(row):
             dark = abs(g) > 0.6 * most
-            matrix.text(m, n, f"{g:+.2f}", ha="center", va="center", fontsize=7, color="w" if dark else "k")
+            matrix.text(
+                m, n, f"{g:+.2f}", ha="center", va="center", fontsize=7, color="w" if dark else "k"
+            )
     ticks(matrix.yaxis, WORDS)
     ticks(matrix.xaxis, ["h1", "h2", "h3", "h4"])
     rates = [n / 20 for n in range(61)]
     losses = [
-        by_hand(hidden, by_hand(hidden, head, TARGET, rate).updated, TARGET, 0).loss for rate in rates
+        by_hand(hidden, by_hand(hidden, head, TARGET, rate).updated, TARGET, 0).loss
+        for rate in rates
     ]
     slope = sum(g * g for row in before.gradient for g in row)
     straight = [before.loss - rate * slope for rate in rates if rate * slope < before.loss]
-    lines(curve, {"loss after one update": (rates, losses), "its slope at 0": (rates[: len(straight)], straight)})
+    lines(
+        curve,
+        {
+            "loss after one update": (rates, losses),
+            "its slope at 0": (rates[: len(straight)], straight),
+        },
+    )
     curve.plot(RATE, after.loss, "o", color=GREY, label="this update")
     curve.set(title="loss against the rate", xlabel="rate", ylabel="nats", ylim=(0, None))
     curve.legend()

@@ -79,7 +79,7 @@ def explain(asked: Asked) -> Lesson:
             "rule about two positions. What a cache must keep follows from the rule: a key that "
             "no later token sees can be forgotten.",
             Table.of(
-                f"{TOKENS} tokens: how many the last one sees, pairs in all, keys kept of a long past",
+                f"{TOKENS} tokens: how many the last one sees, pairs in all, keys that are kept",
                 "pattern | a token sees | the last | pairs | kept",
                 (_row(name, shown) for name, shown in seen.items()),
                 left=2,

@@ -124,9 +124,10 @@ def explain(asked: Asked) -> Lesson:
                 ),
             ),
             f"The list takes {listed.memory / mapped.memory:,.0f} times the memory of the mapped "
-            "file here, and both pickles grow with the text, while the mapped file stays where it is: "
-            "a billion ids open as quickly as a thousand. Ids are written as uint16 (two "
-            "bytes) where the vocabulary has at most 65,536 tokens.",
+            "file here. Both pickles grow with the text, while the mapped file stays where it "
+            "is: a billion ids open as quickly as a thousand. Ids are written as uint16 (two "
+            "bytes) where the vocabulary has at most 65,536 tokens. A pickled array is quick too, "
+            "as long as it fits: it is read whole, and stands in memory twice on the way.",
             "A pickle is also a program: opening one from somebody else can run anything. "
             "The array file is a header of JSON, then numbers. And several processes that map the "
             "same file share its pages.",
@@ -154,5 +155,7 @@ def _draw(figure: Any, found: dict[str, list[Cost]]) -> None:
         (memory_axes, memory, "memory asked for, MiB"),
     ):
         lines(axes, curves)
-        axes.set(title=title, xlabel="millions of ids", yscale="log", xticks=sizes)
+        axes.set(title=title, xlabel="millions of ids", xscale="log", yscale="log")
+        axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axes.minorticks_off()
         axes.legend()

@@ -23,11 +23,9 @@ GOOD = 1e-6  # of the first loss
 
 def norm(kind: str, width: int) -> nn.Module:
     """A norm of the decoder, new: gamma 1, beta 0, in training."""
-    return NORMS[kind](
-        ModelConfig(
-            vocab_size=2, width=width, heads=1, position="none", norm=kind, bias=True, laboratory=True  # type: ignore[arg-type]
-        )
-    )
+    shape = {"vocab_size": 2, "width": width, "heads": 1, "position": "none"}
+    chosen = {"norm": kind, "bias": True, "laboratory": True}
+    return NORMS[kind](ModelConfig.from_dict(shape | chosen))
 
 
 @torch.no_grad()
@@ -96,6 +94,7 @@ def explain(asked: Asked) -> Lesson:
     """Four small experiments."""
     before = tokens()
     after = normed("layer", before)
+    squares = normed("rms", before).square().mean(1)
     padding, fitted = with_padding(), descents()
     raw, even = (len(losses) - 1 for losses in fitted.values())
     return Lesson(
@@ -105,7 +104,7 @@ def explain(asked: Asked) -> Lesson:
             "gamma plus beta (1 and 0 at the beginning, then learned).",
             _spread(before, after),
             "RMSNorm leaves the mean alone and divides by the root mean square, which costs less "
-            f"and does as well: mean squares here {_numbers(normed('rms', before).square().mean(1), ', ')}.",
+            f"and does as well. Mean squares after it: {_numbers(squares, ', ')}.",
             "2. BatchNorm takes each feature over all rows of the batch. With gamma 1 and beta 0:",
             _worked(),
             f"3. Padding. {PADDED} rows of zeros below these four change every mean and deviation "
@@ -156,9 +155,9 @@ def _worked() -> Table:
         (f"row {n}", *(f"{v:g}" for v in raw), *(f"{v:.3f}" for v in new))
         for n, (raw, new) in enumerate(zip(x.tolist(), y.tolist(), strict=True), 1)
     ]
-    for name, of in (("mean", lambda t: t.mean(0)), ("variance", lambda t: t.var(0, correction=0))):
-        values = (*of(x).tolist(), *(of(y).abs().tolist()))
-        lines.append((name, *(f"{v:.2f}" for v in values)))
+    both = torch.cat((x, y), dim=1)
+    for name, values in (("mean", both.mean(0).abs()), ("variance", both.var(0, correction=0))):
+        lines.append((name, *(f"{v:.2f}" for v in values.tolist())))
     return Table.of("BatchNorm on four rows of three features", "| a | b | c | a' | b' | c'", lines)
 
 

@@ -43,13 +43,15 @@ def rows() -> Rows:
     found = [
         example
         for turns in CHATS
-        for example in examples(turns, tokenizer, [t.speaker == PERSONA for t in turns], BLOCK, "multi")
+        for example in examples(
+            turns, tokenizer, [t.speaker == PERSONA for t in turns], BLOCK, "multi"
+        )
     ]
-    sides = (
+    right, left = (
         torch.tensor([[padded(part, LENGTH, side) for part in (e.x, e.y)] for e in found])
         for side in ("right", "left")
     )
-    return Rows(*sides, tokenizer)
+    return Rows(right, left, tokenizer)
 
 
 class Check(NamedTuple):
@@ -99,10 +101,10 @@ def explain(asked: Asked) -> Lesson:
             f"also where somebody else speaks: only {PERSONA}'s words and the end of the turn are "
             "learned. The names and the other turns are read, not learned.",
             f"Of {x.numel()} places {real} are tokens and {wanted} are targets. The loss sums over "
-            "targets alone and is divided by their number, so that padding neither helps nor harms.",
+            "targets alone and is divided by their number, so padding neither helps nor harms.",
             "In the decoder -1 is looked up as some row of the embedding, since a table has no row "
             "-1, but no real token may see it, and positions are counted without it. Padded on "
-            f"the left instead of the right, the real tokens' logits differ by {tested.logits:.1g}, "
+            f"the left instead of the right, real tokens' logits differ by {tested.logits:.1g}, "
             f"and from a row without padding by {tested.alone:.1g}; the mean loss of the "
             f"{tested.targets} targets is {tested.nats[0]:.4f} and {tested.nats[1]:.4f}.",
             "Left or right makes no difference here. Rows padded on the left all end at the same "
@@ -132,16 +134,21 @@ def _draw(figure: Any, found: Rows) -> None:
     from pipeline.explain.plots import heat, label
 
     panels = figure.subplots(2, 2, sharex=True)
-    titles = (("x, padded on the right", "x, padded on the left"), ("y: what is to be learned", "y"))
+    titles = (
+        ("x, padded on the right", "x, padded on the left"),
+        ("y: what is to be learned", "y"),
+    )
     for column, side in enumerate((found.right, found.left)):
         for line in (0, 1):
             axes, ids = panels[line, column], side[:, line]
             kinds = (ids >= 0).long() + ((ids >= 0) & (side[:, 1] >= 0)).long()
-            shades = ListedColormap(["white", "0.85", "tab:blue"])
+            shades = ListedColormap(["white", "0.85", "#9ecae1"])
             heat(axes, kinds, titles[line][column], cmap=shades, vmin=0, vmax=2, aspect="auto")
             for row, values in enumerate(ids.tolist()):
                 for at, name in enumerate(names(values, found.tokenizer)):
                     mark = "-1" if values[at] == IGNORED else label(name)
                     axes.text(at, row, mark, rotation=90, ha="center", va="center", fontsize=6.5)
             axes.set(xticks=[], yticks=[0, 1], yticklabels=["chat 1", "chat 2"])
-    figure.supxlabel("blue: followed by something to learn, or that itself; grey: read only; white: padding")
+    figure.supxlabel(
+        "blue: followed by something to learn, or that itself; grey: read only; white: padding"
+    )

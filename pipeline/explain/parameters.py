@@ -12,6 +12,7 @@ from transformer.presets import preset
 
 SIZES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
 GIB = 2**30
+HATCHES = ("", "//", "..", "xx", "++")
 
 
 class Size(NamedTuple):
@@ -23,9 +24,11 @@ class Size(NamedTuple):
 
     @property
     def total(self) -> int:
+        """With the tied head, which adds nothing."""
         return sum(self.parts.values())
 
     def gib(self, use: str, dtype: str = "float32") -> float:
+        """What one use of memory takes."""
         return self.uses[use] * BYTES[dtype] / GIB
 
 
@@ -39,9 +42,7 @@ def counted(name: str) -> Size:
 
 def _parts(sizes: dict[str, Size]) -> Table:
     names = [name for name in sizes["gpt2"].parts if name != "head"]
-    rows = [
-        (name, *(f"{size.parts[name]:,}" for size in sizes.values())) for name in names
-    ]
+    rows = [(name, *(f"{size.parts[name]:,}" for size in sizes.values())) for name in names]
     rows.append(("all, tied head", *(f"{s.total:,}" for s in sizes.values())))
     rows.append(("all, head of its own", *(f"{s.total + s.head:,}" for s in sizes.values())))
     return Table.of("Parameters by part", " | ".join(("part", *sizes)), rows)
@@ -66,27 +67,31 @@ def _memory(sizes: dict[str, Size]) -> Table:
 
 
 def _draw(sizes: dict[str, Size], figure: Any) -> None:
+    left, right = figure.subplots(1, 2)
+    found = sizes.values()
+    parts = {
+        part: [size.parts[part] / 1e6 for size in found]
+        for part in sizes["gpt2"].parts
+        if part != "head"
+    }
+    uses = {use: [size.gib(use) for size in found] for use in ("weights", "gradients", "AdamW")}
+    _stacked(left, list(sizes), parts, ",.0f")
+    _stacked(right, list(sizes), uses, ".1f")
+    left.set_title("millions of parameters")
+    right.set_title("GiB to train in float32")
+
+
+def _stacked(axes: Any, names: list[str], layers: dict[str, list[float]], form: str) -> None:
     from pipeline.explain.plots import COLOURS
 
-    left, right = figure.subplots(1, 2)
-    hatches = ("", "//", "..", "xx", "++")
-    uses = ("weights", "gradients", "AdamW")
-    parts = [part for part in sizes["gpt2"].parts if part != "head"]
-    panels = (
-        (left, parts, lambda s, part: s.parts[part] / 1e6, "millions of parameters"),
-        (right, uses, lambda s, use: s.gib(use), "GiB to train in float32"),
-    )
-    for axes, names, value, title in panels:
-        below = [0.0] * len(sizes)
-        for name, colour, hatch in zip(names, COLOURS, hatches, strict=False):
-            tall = [value(size, name) for size in sizes.values()]
-            how = {"color": colour, "hatch": hatch, "edgecolor": "white", "width": 0.65}
-            axes.bar(list(sizes), tall, bottom=below, label=name, **how)
-            below = [low + high for low, high in zip(below, tall, strict=True)]
-        for at, top in enumerate(below):
-            axes.text(at, top, f"{top:,.0f}" if axes is left else f"{top:.1f}", ha="center", va="bottom")
-        axes.set_title(title)
-        axes.legend()
+    below = [0.0] * len(names)
+    for (name, tall), colour, hatch in zip(layers.items(), COLOURS, HATCHES, strict=False):
+        how = {"color": colour, "hatch": hatch, "edgecolor": "white", "width": 0.65}
+        axes.bar(names, tall, bottom=below, label=name, **how)
+        below = [low + high for low, high in zip(below, tall, strict=True)]
+    for at, top in enumerate(below):
+        axes.text(at, top, format(top, form), ha="center", va="bottom")
+    axes.legend()
 
 
 def explain(asked: Asked) -> Lesson:

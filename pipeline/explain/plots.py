@@ -19,7 +19,7 @@ from pipeline.files import atomic
 BLUE, ORANGE, GREEN, RED, GREY = "tab:blue", "tab:orange", "tab:green", "tab:red", "0.45"
 COLOURS = (BLUE, ORANGE, GREEN, RED, "tab:purple", GREY)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))  # told apart in grey
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.spines.top": False,
@@ -37,17 +37,18 @@ def save(draw: Callable[[Figure], None], size: tuple[float, float], picture: Pat
         figure = Figure(figsize=size, layout="constrained")
         canvas = FigureCanvasAgg(figure)
         draw(figure)
-        canvas.draw()
+        canvas.draw()  # type: ignore[no-untyped-call]
     _write(canvas, picture)
 
 
 def _write(canvas: FigureCanvasAgg, picture: Path) -> None:
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    image = Image.fromarray(pixels).convert("RGB")
     with atomic(picture, "wb") as file:
         image.quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
 
 
-def lines(axes: Any, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> None:
+def lines(axes: Any, curves: Mapping[str, tuple[Any, Any]]) -> None:
     """A curve for each name, by colour and by dashes."""
     styles = zip(cycle(COLOURS), cycle(DASHES), strict=False)
     for (name, (x, y)), (colour, dashes) in zip(curves.items(), styles, strict=False):

@@ -22,10 +22,9 @@ TURNS = 12  # positions drawn
 
 def config_of(position: str) -> ModelConfig:
     """One head as wide as the decoder."""
-    return ModelConfig(
-        vocab_size=2, block=BLOCK, width=WIDTH, heads=1, position=position,  # type: ignore[arg-type]
-        relative_buckets=BUCKETS, max_relative_distance=LONGEST,
-    )
+    sizes = {"vocab_size": 2, "block": BLOCK, "width": WIDTH, "heads": 1}
+    buckets = {"relative_buckets": BUCKETS, "max_relative_distance": LONGEST}
+    return ModelConfig.from_dict({**sizes, **buckets, "position": position})
 
 
 def waves() -> Tensor:
@@ -137,8 +136,12 @@ def _draw(figure: Any, table: Tensor, found: Tensor, buckets: Tensor) -> None:
         circle.plot(x, y, "os^"[ring], color=colour, markersize=9 - ring, label=f"pair {pair}")
         for n in at.tolist():
             if ring == 0:
-                circle.annotate(str(n), (1.14 * x[n], 1.14 * y[n]), ha="center", va="center", fontsize=7)
-    circle.set(title=f"RoPE: turns at positions 0 to {TURNS - 1}", aspect="equal", xticks=[], yticks=[])
+                circle.annotate(
+                    str(n), (1.14 * x[n], 1.14 * y[n]), ha="center", va="center", fontsize=7
+                )
+    circle.set(
+        title=f"RoPE: turns at positions 0 to {TURNS - 1}", aspect="equal", xticks=[], yticks=[]
+    )
     circle.set(xlim=(-1.3, 2.6), ylim=(-1.3, 1.3))
     circle.spines[:].set_visible(False)
     circle.legend(loc="center right")
@@ -146,7 +149,9 @@ def _draw(figure: Any, table: Tensor, found: Tensor, buckets: Tensor) -> None:
         f"query at {q}": (list(range(q + 1)), found[q, : q + 1].flip(0)) for q in (40, 80, 127)
     }
     lines(score, distances)
-    score.set(title="RoPE: the score depends on the distance alone", xlabel="distance", ylabel="q·k")
+    score.set(
+        title="RoPE: the score depends on the distance alone", xlabel="distance", ylabel="q·k"
+    )
     score.legend()
     step.step(range(len(buckets)), buckets, where="post", color=BLUE)
     step.axvline(BUCKETS // 2, color=GREY, linestyle=":")

@@ -1,4 +1,4 @@
-"""A decoder that has learned a little: the sample chats', trained here and now, or a workspace's."""
+"""A decoder that has learned a little: trained here and now on the sample chats, or yours."""
 
 from __future__ import annotations
 
