@@ -88,8 +88,8 @@ def explain(asked: Asked) -> Lesson:
             "SwiGLU has two matrices in: down(SiLU(gate(x)) · up(x)). One decides how much of "
             "the other passes. So that three matrices have no more weights than two, the inner "
             f"width is 8/3 instead of 4 times the width: at width {WIDTH}, "
-            f"{config_of(GATED).hidden:,} instead of {config_of('gelu').hidden:,}, and {weights(GATED):,} weights beside "
-            f"{weights('gelu'):,}.",
+            f"{config_of(GATED).hidden:,} instead of {config_of('gelu').hidden:,}, and "
+            f"{weights(GATED):,} weights beside {weights('gelu'):,}.",
         ),
         _draw,
         (9.6, 3.7),

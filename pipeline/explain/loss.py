@@ -114,7 +114,7 @@ def explain(asked: Asked) -> Lesson:
             f"{before.loss - after.loss:.4f}, since the slope gets smaller on the way.",
             f"The loss that training uses gives {loss:.4f}, and torch's gradient differs "
             f"by at most {furthest:.0e}: rounding, no more. Here only the head changed; in "
-            "training every weight below it gets its gradient by the chain rule, and moves likewise.",
+            "training every weight below gets its gradient by the chain rule, and moves likewise.",
             "AdamW divides a gradient by its usual size, so its first step moves every weight by "
             "the rate itself, up or down; later ones are smaller where gradients change sign. "
             "Hence its rates are small:",

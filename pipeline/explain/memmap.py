@@ -18,7 +18,7 @@ from pipeline.explain.lesson import Lesson, Table
 from pipeline.training.arrays import ArrayFile, writing
 from pipeline.training.batches import Blocks
 
-TOKENS = (500_000, 1_000_000, 2_000_000)
+TOKENS = (250_000, 500_000, 1_000_000)
 BLOCK, ROWS = 256, 16
 VOCABULARY = 4096
 TRIES = 3

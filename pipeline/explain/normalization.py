@@ -38,8 +38,8 @@ def normed(kind: str, x: Tensor) -> Tensor:
 def tokens() -> Tensor:
     """Four tokens of unlike size, (4, WIDTH)."""
     drawn = torch.randn(len(SCALES), WIDTH, generator=torch.Generator().manual_seed(0))
-    deviation, mean = torch.tensor(SCALES).T
-    return drawn * deviation[:, None] + mean[:, None]
+    table = torch.tensor(SCALES)
+    return drawn * table[:, :1] + table[:, 1:]
 
 
 class WithPadding(NamedTuple):
@@ -188,8 +188,8 @@ def _draw(
     at = range(len(ROWS))
     pairs = ((padding.batch, padding.batch_padded), (padding.layer, padding.layer_padded))
     for start, (alone, padded) in zip((0, len(ROWS) + 1), pairs, strict=True):
-        low.bar([start + n - 0.2 for n in at], alone[:, 0], 0.4, color=GREY)
-        low.bar([start + n + 0.2 for n in at], padded[:, 0], 0.4, color=BLUE, hatch="//")
+        low.bar([start + n - 0.2 for n in at], alone[:, 0].tolist(), 0.4, color=GREY)
+        low.bar([start + n + 0.2 for n in at], padded[:, 0].tolist(), 0.4, color=BLUE, hatch="//")
     low.legend(["alone", f"with {PADDED} padded rows"], loc="upper left")
     low.axhline(0, color="k", linewidth=0.7)
     low.set_xticks([1.5, 6.5], ["BatchNorm, rows 1 to 4", "LayerNorm, rows 1 to 4"])

@@ -52,7 +52,9 @@ def lines(axes: Any, curves: Mapping[str, tuple[Any, Any]]) -> None:
     """A curve for each name, by colour and by dashes."""
     styles = zip(cycle(COLOURS), cycle(DASHES), strict=False)
     for (name, (x, y)), (colour, dashes) in zip(curves.items(), styles, strict=False):
-        axes.plot(x, y, color=colour, linestyle=dashes, linewidth=1.6, label=name)
+        axes.plot(
+            np.asarray(x), np.asarray(y), color=colour, linestyle=dashes, linewidth=1.6, label=name
+        )
     axes.grid(alpha=0.3)
 
 
@@ -61,7 +63,7 @@ def heat(axes: Any, values: Any, title: str, **how: Any) -> Any:
     axes.set_title(title)
     for side in ("top", "right"):
         axes.spines[side].set_visible(True)
-    return axes.imshow(values, **{"cmap": "Greys", "interpolation": "nearest"} | how)
+    return axes.imshow(np.asarray(values), **{"cmap": "Greys", "interpolation": "nearest"} | how)
 
 
 def label(token: str) -> str:
