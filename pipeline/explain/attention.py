@@ -13,7 +13,7 @@ from pipeline.explain.tiny import trained
 from pipeline.explain.watch import maps
 
 SENTENCE = "the soup is good"
-MOST = 8  # layers and heads in the picture
+MOST = 8  # layers, and heads of each, that are shown
 
 
 def habits(map_: Tensor) -> dict[str, float]:
@@ -35,8 +35,8 @@ def explain(asked: Asked) -> Lesson:
     layers = [layer[0] for layer in maps(model.decoder, torch.tensor([ids]))]
     heads = [
         (f"layer {n}, head {h}", head)
-        for n, layer in enumerate(layers, 1)
-        for h, head in enumerate(layer, 1)
+        for n, layer in enumerate(layers[:MOST], 1)
+        for h, head in enumerate(layer[:MOST], 1)
     ]
     config = model.decoder.config
     return Lesson(
@@ -50,8 +50,8 @@ def explain(asked: Asked) -> Lesson:
             _table(heads),
             "In the first row everything goes to the token itself: there is nothing else to see. "
             "A share on the token before is the simplest useful habit, since pairs of tokens tell "
-            "most in a small text. Many heads rest on the first token when they have nothing to "
-            "say.",
+            "most in a small text. In large models many heads rest on the first token when they "
+            "have nothing to say.",
             "A map says where a head looked, not why, and not how much it mattered: the values "
             "that were fetched may be small.",
         ),

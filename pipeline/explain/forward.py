@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.dialogue.windows import padded
-from pipeline.errors import SettingsError
 from pipeline.explain import Asked
 from pipeline.explain.lesson import Lesson, Table
 from pipeline.explain.tiny import encoded, sample_tokenizer, shown
@@ -25,8 +24,6 @@ SENTENCES = ("Good morning, Nour", "The soup was good")
 
 def rows(texts: tuple[str, ...]) -> tuple[list[list[int]], Tensor]:
     """The ids of each text, and all of them as rows of one length (B, T), filled up with -1."""
-    if len(texts) > 1 and not all(texts):
-        raise SettingsError("One of the texts is empty: give each at least one letter.")
     found = [encoded(sample_tokenizer(), text, preset(PRESET).block) for text in texts]
     longest = max(map(len, found))
     return found, torch.tensor([padded(ids, longest, "right") for ids in found])

@@ -107,6 +107,7 @@ def small() -> Trained:
     told = (
         f"The model was trained just now, {STEPS} steps on the sample chats in data/samples: "
         f"{sum(p.numel() for p in decoder.parameters()):,} parameters. Its tokens are single "
-        f"letters. It is left with a loss of {nats.item() / targets:.1f} nats per letter."
+        "letters (bytes, to be exact). It is left with a loss of "
+        f"{nats.item() / targets:.1f} nats per letter."
     )
     return Trained(decoder.eval(), tokenizer, told)

@@ -12,11 +12,13 @@ import pytest
 import torch
 from torch import nn
 
+from minbpe import RegexTokenizer
 from pipeline.__main__ import main
 from pipeline.explain import TOPICS, Asked
 from pipeline.explain.lesson import Table
 from pipeline.explain.show import draw, made, show
 from pipeline.explain.tiny import small
+from transformer import Decoder, ModelConfig, save
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "pictures"
@@ -292,6 +294,47 @@ def test_maps_are_shares_of_the_past_as_attention_takes_them():
         assert not layer.triu(1).any()
     shorter = maps(model.decoder, ids[:, :5])
     torch.testing.assert_close(shorter[1], layers[1][:, :, :5, :5])
+
+
+@pytest.fixture
+def model_folder(tmp_path):
+    """A model as stage 7 leaves it, with the given changes to its config, as far as it is read."""
+
+    def make(**changes):
+        config = ModelConfig(vocab_size=256, block=32, width=32, layers=3, heads=2, **changes)
+        save(Decoder(config), tmp_path / "model", torch.bfloat16)
+        RegexTokenizer().save(tmp_path / "model" / "tokenizer.json")
+        (tmp_path / "model" / "chat.json").write_text("{}", encoding="utf-8")
+        return str(tmp_path)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"attention": "latent", "placement": "post"},
+        {"pattern": "bigbird", "window": 4, "pattern_block": 2, "position": "relative"},
+    ],
+)
+def test_a_workspaces_own_model_is_looked_at(changes, model_folder, tmp_path, capsys):
+    out = str(tmp_path / "a.png")
+    given = ["a sentence", "--workspace", model_folder(**changes), "--out", out]
+    assert main(["explain", "attention", *given]) == 0
+    told = capsys.readouterr().out
+    assert "layer 3, head 2" in told
+    assert "The model is that of" in told
+
+
+def test_a_model_without_maps_or_weights_is_one_line(model_folder, tmp_path, capsys):
+    given = ["--workspace", model_folder(attention="linear"), "--out", str(tmp_path / "a.png")]
+    assert main(["explain", "attention", *given]) == 2
+    assert capsys.readouterr().err.startswith("Linear attention has no map")
+    assert main(["explain", "generate", "a", *given]) == 0
+    (tmp_path / "model" / "model.safetensors").unlink()
+    assert main(["explain", "generate", *given]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_the_trained_model_has_learned():
