@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -80,7 +81,8 @@ def _grid(table: Table) -> Grid:
         padding=(0, 1, 0, 0),
     )
     for number, column in enumerate(table.columns):
-        grid.add_column(Text(column), justify="left" if number < table.left else "right")
+        side: Literal["left", "right"] = "left" if number < table.left else "right"
+        grid.add_column(Text(column), justify=side, overflow="fold")
     for row in table.rows:
         grid.add_row(*map(Text, row))
     return grid
