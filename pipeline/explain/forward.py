@@ -87,8 +87,8 @@ def explain(asked: Asked) -> Lesson:
             "do tokens see each other. Every layer gives back the shape it got, so any "
             "number of them can follow. The logits at a token are about the next one.",
             f"Each of the {config.vocab_size:,} tokens gets about the same share. "
-            f"Over all that might follow the loss is {nats:.2f} nats on average; a blind guess is ln {config.vocab_size:,} = "
-            f"{math.log(config.vocab_size):.2f}.",
+            f"Over all that might follow, the loss is {nats:.2f} nats on average; a blind guess "
+            f"is ln {config.vocab_size:,} = {math.log(config.vocab_size):.2f}.",
         ),
         lambda figure: _draw(figure, results),
         (9.0, 4.8),
