@@ -311,6 +311,25 @@ def classify_predict(file: Path, model: Path, text_column: str, label_column: st
 
 
 @cli.command()
+@click.argument("topic", required=False)
+@click.argument("texts", nargs=-1, metavar="[TEXT]…")
+@options("workspace")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where the picture goes."
+)
+def explain(
+    topic: str | None, texts: tuple[str, ...], workspace: Path | None, out: Path | None
+) -> None:
+    """A lesson about one idea, in the terminal and as a picture; without a topic, the list."""
+    from pipeline.explain import Asked, show
+
+    if topic is None:
+        show.show_topics(Screen())
+    else:
+        show.explain(topic, Asked(texts, workspace), out, Screen())
+
+
+@cli.command()
 @options("workspace")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(workspace: Path | None, yes: bool) -> None:
