@@ -311,6 +311,28 @@ def classify_predict(file: Path, model: Path, text_column: str, label_column: st
 
 
 @cli.command()
+@click.argument("family")
+@options("workspace", "minutes")
+@click.option(
+    "--text",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A text file or an encoded workspace; otherwise Python's own manual.",
+)
+def experiments(
+    family: str, minutes: float | None, text: Path | None, workspace: Path | None
+) -> None:
+    """The laboratory: compare the variants of a FAMILY, or `all`, under the same conditions.
+
+    Families: positions, attention, activations, norms, placement, dropout, evolution, size,
+    optimizer, learning-rate. Results are kept in workspaces/laboratory, or --workspace DIR.
+    """
+    from pipeline.experiments.verb import experiments as compare
+
+    compare(family, minutes, text, workspace, Screen())
+
+
+@cli.command()
 @options("workspace")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(workspace: Path | None, yes: bool) -> None:

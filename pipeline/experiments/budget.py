@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from pipeline.experiments.families import BASELINE, Variant
 from transformer.blank import blank
@@ -17,7 +18,7 @@ STEP = 8  # in which the inner width goes, for fast products
 
 def fitted(variant: Variant, vocabulary: int, padding_id: int = 0) -> ModelConfig:
     """The config of a variant, as large as the baseline."""
-    fixed = {"vocab_size": vocabulary, "padding_id": padding_id}
+    fixed: dict[str, Any] = {"vocab_size": vocabulary, "padding_id": padding_id}
     baseline = ModelConfig(**BASELINE, **fixed)
     if not variant.changes:
         return baseline
