@@ -26,7 +26,7 @@ def trial(family: Family, variant: Variant, text: Text, steps: int, seed: int) -
         rate=rate,
         optimizer=variant.optimizer,
         share=variant.share,
-        stretches=set(variant.changes) <= {"position"},
+        stretches=variant.is_about_positions,
         times=seed == SEEDS[0],
     )
 

@@ -53,7 +53,7 @@ def _spread(found: Results, group: str) -> str:
 def _not_told_apart(told: Told, baseline: Variant) -> Iterator[str]:
     same = [(v, d) for v, d in told if d.word == "same"]
     if same:
-        each = ", ".join(f"{v.name} {-d.gain:+.3f} (spread {d.least:.3f})" for v, d in same)
+        each = ", ".join(f"{v.name} {d.signed} (spread {d.least:.3f})" for v, d in same)
         yield f"Not to be told apart from {baseline.name}: {each}."
 
 
@@ -78,7 +78,7 @@ def _beside_the_loss(found: Results) -> Iterator[str]:
     for outcome in found.outcomes.values():
         label, longer = outcome.variant.label, outcome.longer(2)
         if outcome.failed:
-            yield f"**{label}** came to no end: {outcome.failed}."
+            yield f"**{label}** came to no end. {outcome.failed}."
         if outcome.setbacks:
             yield f"{label} went astray {outcome.setbacks} times and went on with half the rate."
         if longer and "refused" in longer:

@@ -42,6 +42,12 @@ class Variant:
     start: str = ""  # the variant whose trained model it pools and goes on from
 
     @property
+    def is_about_positions(self) -> bool:
+        """Whether it differs from the baseline in its position alone, or in nothing."""
+        named = set(self.changes) <= {"position"}
+        return named and (self.optimizer, self.rate, self.share) == ("muon", 1.0, 1.0)
+
+    @property
     def label(self) -> str:
         """The name, with the group where there is one."""
         return f"{self.group}: {self.name}" if self.group else self.name

@@ -15,7 +15,7 @@ from pipeline.experiments.plan import BEST
 from pipeline.experiments.process import Crashed, Runner, Tick, in_child
 from pipeline.experiments.results import Outcome, Results
 from pipeline.experiments.text import Text
-from pipeline.experiments.trial import SEEDS, Trial, model_of, output_of, record_of
+from pipeline.experiments.trial import SEEDS, Trial, model_of, record_of
 from pipeline.files import read_json
 
 Watch = Callable[[Results, Variant, Trial], None]  # called while a run goes on
@@ -63,7 +63,7 @@ class Laboratory:
                 self._record(trial.start, True, tick)
             self.runner(trial, self.folder, keeps, tick)
         except Crashed as reason:
-            return {"failed": f"{reason}; see {output_of(trial, self.folder)}"}
+            return {"failed": str(reason)}
         return dict(read_json(record_of(trial, self.folder)))
 
     def _known(self, trial: Trial, keeps: bool = False) -> dict[str, Any] | None:

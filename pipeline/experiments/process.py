@@ -8,7 +8,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from pipeline.experiments.trial import Trial
+from pipeline.errors import SoundalikeError
+from pipeline.experiments.trial import Trial, output_of
 
 GLANCE = 0.5  # seconds between two looks at a run
 GRACE = 20.0  # seconds that a stopped run has to save where it is
@@ -17,13 +18,16 @@ Tick = Callable[[], None]
 Runner = Callable[[Trial, Path, bool, Tick], None]
 
 
-class Crashed(RuntimeError):
-    """The process ended before its work did."""
+class Crashed(SoundalikeError):
+    """A process ended before its work did."""
 
 
 def in_child(trial: Trial, folder: Path, keeps: bool, tick: Tick) -> None:
     """Do a run and come back when it is whole, calling `tick` meanwhile; or raise `Crashed`."""
-    await_child(_run, (trial, folder, keeps), tick)
+    try:
+        await_child(_run, (trial, folder, keeps), tick)
+    except Crashed as reason:
+        raise Crashed(f"{reason}; {output_of(trial, folder)} says more") from None
 
 
 def await_child(work: Callable[..., None], given: tuple[Any, ...], tick: Tick) -> None:
@@ -38,7 +42,7 @@ def await_child(work: Callable[..., None], given: tuple[Any, ...], tick: Tick) -
         _end(child)
         raise
     if child.exitcode:
-        raise Crashed(f"its process ended with code {child.exitcode}")
+        raise Crashed(f"The process of a run ended with code {child.exitcode}")
 
 
 def _end(child: BaseProcess) -> None:

@@ -62,6 +62,11 @@ class Difference:
         return abs(self.gain) > self.least
 
     @property
+    def signed(self) -> str:
+        """What is added to the other's loss."""
+        return f"{round(-self.gain, 3) + 0.0:+.3f}"
+
+    @property
     def word(self) -> str:
         """better, worse or same."""
         if not self.counts:

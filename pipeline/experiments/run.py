@@ -42,6 +42,7 @@ LOADER = "blocks"  # side by side, so that a pass is a pass
 EVALUATIONS = 10  # while it learns, for the curve
 GLANCE = 32  # windows of an evaluation while it learns
 WINDOWS = 1024  # of the final ones: all of a short text
+LEARNED = 128  # windows of what was learned from, to measure the loss there
 LONGER = (2, 4)  # times the training length
 
 
@@ -115,7 +116,7 @@ class _Run:
             save(model, model_of(self.trial, self.folder))
         val = self._measured(model)
         return {
-            "train_loss": self._loss(model, self.ids, self.train_bytes, len(self.val) // 64),
+            "train_loss": self._learned_from(model).per_token,
             "val_loss": val.per_token,
             "bits_per_byte": val.bits_per_byte,
             "before": before.per_token if before else None,
@@ -152,10 +153,10 @@ class _Run:
         block = self.trial.config.block
         return measure_text(model, self.val.values, block, self.val.info["bytes"], most=WINDOWS)
 
-    def _loss(self, model: Decoder, ids: Any, size: int, windows: int) -> float:
-        """The same over so many windows of what was learned from, evenly spread."""
-        most = max(1, min(windows, WINDOWS))
-        return measure_text(model, ids, self.trial.config.block, size, most=most).per_token
+    def _learned_from(self, model: Decoder) -> Loss:
+        """The same over what it learned from."""
+        block = self.trial.config.block
+        return measure_text(model, self.ids, block, self.train_bytes, most=LEARNED)
 
     def _longer(self, model: Decoder) -> dict[str, Any]:
         if not self.trial.stretches:

@@ -62,7 +62,7 @@ def said(difference: Difference | None, is_baseline: bool = False) -> str:
     if difference is None:
         return ""
     if not difference.counts:
-        return f"not told apart ({-difference.gain:+.3f})"
+        return f"not told apart ({difference.signed})"
     return f"{difference.word} by {abs(difference.gain):.3f}"
 
 

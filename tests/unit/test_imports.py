@@ -19,6 +19,7 @@ MAY_NOT = {
     "pipeline/dialogue": ("torch", "transformer", "pipeline.training", "pipeline.serving"),
     "pipeline/training": ("pipeline.stage", "pipeline.serving", "pipeline.verbs"),
     "pipeline/classify": ("pipeline.serving", "pipeline.verbs"),
+    "pipeline/experiments": ("pipeline.serving", "pipeline.verbs"),
     "pipeline/serving": ("pipeline.training", "pipeline.stage1", "pipeline.verbs"),
 }
 
@@ -56,6 +57,7 @@ def test_no_stage_imports_another():
         "import transformer, transformer.config, transformer.__main__",
         "import chat",
         "import pipeline.classify.verbs",
+        "import pipeline.experiments.verb",
     ],
 )
 def test_help_and_status_do_not_load_torch(line):
