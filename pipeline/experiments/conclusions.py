@@ -26,7 +26,7 @@ def sentences(found: Results) -> Iterator[str]:
 
 def _of_group(found: Results, group: str, variants: Sequence[Variant]) -> Iterator[str]:
     baseline = variants[0]
-    told = [(v, d) for v in variants if (d := found.against_baseline(v)) is not None]
+    told = [(v, d) for v in variants if (d := found.difference_to_baseline(v)) is not None]
     yield _spread(found, group)
     for word in ("better", "worse"):
         for variant, difference in told:
@@ -83,12 +83,10 @@ def _beside_the_loss(found: Results) -> Iterator[str]:
             yield f"{label} went astray {outcome.setbacks} times and went on with half the rate."
         if longer and "refused" in longer:
             yield f"{label} is refused beyond the training length: {longer['refused']}."
-        if outcome.variant.start and outcome.losses:
-            before, after = outcome.first("before"), outcome.first("val_loss")
+        if (before := outcome.first("before")) is not None:
             yield (
                 f"{label}: the heads of {outcome.variant.start} pooled, {before:.3f} at once and "
-                f"{after:.3f} after {outcome.first('tokens'):,} more tokens, which the others did "
-                "not have."
+                f"{outcome.first('val_loss'):.3f} after more tokens, which the others did not have."
             )
 
 

@@ -68,10 +68,10 @@ class Laboratory:
 
     def _known(self, trial: Trial, keeps: bool = False) -> dict[str, Any] | None:
         """A record of an earlier command, if the model that is to be kept is there as well."""
-        path = record_of(trial, self.folder)
-        if not path.exists():
+        try:
+            record = dict(read_json(record_of(trial, self.folder)))
+        except (FileNotFoundError, ValueError):
             return None
-        record = dict(read_json(path))
         whole = not keeps or "failed" in record or model_of(trial, self.folder).exists()
         return record if whole else None
 

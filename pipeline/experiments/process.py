@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -54,6 +56,15 @@ def _end(child: BaseProcess) -> None:
 
 
 def _run(trial: Trial, folder: Path, keeps: bool) -> None:
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     from pipeline.experiments.run import in_process
 
     in_process(trial, folder, keeps)
+
+
+def _leave_with_parent() -> None:
+    """End with the command that began this run, should it be killed: another may begin it anew."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

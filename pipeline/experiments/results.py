@@ -79,7 +79,7 @@ class Results:
             return None
         return Difference.between(*losses, self.spread(one.group))
 
-    def against_baseline(self, variant: Variant) -> Difference | None:
+    def difference_to_baseline(self, variant: Variant) -> Difference | None:
         """How much better a variant is than its group's baseline; None for that itself."""
         baseline = self.family.groups[variant.group][0]
         return None if variant is baseline else self.difference(variant, baseline)

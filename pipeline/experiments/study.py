@@ -82,7 +82,8 @@ def _studied(family: Family, laboratory: Laboratory, screen: Screen) -> Results:
     """Do a family, and print it."""
     with shown(family, laboratory.folder, screen) as watch:
         found = laboratory.study(family, watch)
-    screen.console.print(table.whole(found))
+    for each in table.whole(found):
+        screen.console.print(each, "")
     for sentence in conclusions.sentences(found):
         screen.note(sentence.replace("**", ""))
     for line in claims.compared(found):

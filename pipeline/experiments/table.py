@@ -16,9 +16,10 @@ from pipeline.experiments.results import Outcome, Results
 
 MIB = 1 << 20
 REFUSED = "refused"
-SPEEDS = (64, 256, 1024)  # new tokens, as in speeds.py
+SPEEDS = (64, 256, 1024)  # new tokens, as in speeds.py, which would load torch
 
 Column = Callable[[Results, Variant, Outcome], str]
+Columns = Mapping[str, Column]
 
 
 def _number(name: str, form: str, scale: float = 1.0) -> Column:
@@ -52,46 +53,48 @@ def _runs(found: Results, variant: Variant, outcome: Outcome) -> str:
 
 
 def _against(found: Results, variant: Variant, outcome: Outcome) -> str:
-    return said(found.against_baseline(variant), variant is found.family.groups[variant.group][0])
-
-
-def said(difference: Difference | None, is_baseline: bool = False) -> str:
-    """How a variant does beside its baseline, in a few words."""
-    if is_baseline:
+    if variant is found.family.groups[variant.group][0]:
         return "baseline"
+    return said(found.difference_to_baseline(variant))
+
+
+def said(difference: Difference | None) -> str:
+    """How a variant does beside its baseline; in brackets what cannot be told apart."""
     if difference is None:
         return ""
-    if not difference.counts:
-        return f"not told apart ({difference.signed})"
-    return f"{difference.word} by {abs(difference.gain):.3f}"
+    word = difference.word
+    return f"({difference.signed})" if word == "same" else f"{difference.signed} {word}"
 
 
-COLUMNS: Mapping[str, Column] = {
-    "variant": lambda found, variant, outcome: variant.label,
+VARIANT: Columns = {"variant": lambda found, variant, outcome: variant.label}
+LEARNED: Columns = {
+    **VARIANT,
     "parameters": _number("parameters", ",.0f"),
+    "tokens": _number("tokens", ",.0f"),
     "runs": _runs,
     "train loss": _number("train_loss", ".3f"),
     "val loss": _number("val_loss", ".3f"),
     "bits/byte": _number("bits_per_byte", ".3f"),
-    "beside the baseline": _against,
+    "to baseline": _against,
+}
+STRETCHED: Columns = {"val at 2×": _longer(2), "val at 4×": _longer(4)}
+COSTS: Columns = {
+    **VARIANT,
     "training tokens/s": _number("tokens_per_second", ",.0f"),
-    **{f"new tokens/s over {n:,}": _generation(n) for n in SPEEDS},
+    **{f"new tokens/s, {n:,}": _generation(n) for n in SPEEDS},
     "cache bytes/token": _number("cache_bytes", ",.0f"),
     "peak MiB": _number("peak_bytes", ",.0f", MIB),
 }
-STRETCHED: Mapping[str, Column] = {
-    "val loss at 2×": _longer(2),
-    "val loss at 4×": _longer(4),
-}
-LIVE = ("variant", "runs", "train loss", "val loss", "bits/byte", "training tokens/s", "peak MiB")
+LIVE = ("variant", "runs", "train loss", "val loss", "bits/byte")
 
 
-def columns(found: Results) -> Mapping[str, Column]:
-    """Those of a family: with longer contexts where it asks about positions."""
-    return {**COLUMNS, **STRETCHED} if found.family.name == "positions" else COLUMNS
+def both(found: Results) -> tuple[Columns, Columns]:
+    """What was learned, with longer contexts where the family asks about positions; the costs."""
+    learned = {**LEARNED, **STRETCHED} if found.family.name == "positions" else LEARNED
+    return learned, COSTS
 
 
-def rows(found: Results, chosen: Mapping[str, Column]) -> list[list[str]]:
+def rows(found: Results, chosen: Columns) -> list[list[str]]:
     """The cells of each variant."""
     return [
         [column(found, outcome.variant, outcome) for column in chosen.values()]
@@ -100,33 +103,40 @@ def rows(found: Results, chosen: Mapping[str, Column]) -> list[list[str]]:
 
 
 def markdown(found: Results) -> str:
-    """A table for a page."""
-    chosen = columns(found)
+    """Two tables for a page."""
+    return "\n\n".join(_markdown(found, chosen) for chosen in both(found))
+
+
+def _markdown(found: Results, chosen: Columns) -> str:
     lines = [list(chosen), ["---"] * len(chosen), *rows(found, chosen)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def whole(found: Results) -> Table:
-    """All figures, for the terminal."""
-    chosen = columns(found)
-    table = _empty(found, chosen)
-    for cells in rows(found, chosen):
-        table.add_row(*cells)
-    return table
+def whole(found: Results) -> list[Table]:
+    """The same for the terminal."""
+    title = f"{found.family.name}: {found.family.question}"
+    tables = []
+    for chosen in both(found):
+        table = _empty(chosen, title)
+        for cells in rows(found, chosen):
+            table.add_row(*cells)
+        tables.append(table)
+        title = ""
+    return tables
 
 
 def live(found: Results, now: str = "", state: str = "") -> Table:
     """The main figures, with what goes on in the row of a variant."""
-    table = _empty(found, (*LIVE, "now"))
-    shown = rows(found, {name: COLUMNS[name] for name in LIVE})
+    table = _empty((*LIVE, "now"), f"{found.family.name}: {found.family.question}")
+    shown = rows(found, {name: LEARNED[name] for name in LIVE})
     for label, cells in zip(found.outcomes, shown, strict=True):
         table.add_row(*cells, state if label == now else "")
     return table
 
 
-def _empty(found: Results, names: Iterable[str]) -> Table:
-    title = f"{found.family.name}: {found.family.question}"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0))
+def _empty(names: Iterable[str], title: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left")
+    table.show_edge, table.padding = False, (0, 1, 0, 0)
     for name in names:
         table.add_column(name, justify="left" if name in ("variant", "now") else "right")
     return table

@@ -40,8 +40,9 @@ class Trial:
 
     @property
     def tokens(self) -> int:
-        """How many tokens are learned from, those of the run it begins from not counted."""
-        return self.steps * ROWS * self.config.block
+        """How many tokens the model has learned from in the end."""
+        before = self.start.tokens if self.start else 0
+        return before + self.steps * ROWS * self.config.block
 
     def pooled(self, kv_heads: int, rate: float) -> Trial:
         """The run that begins with this one's model, its heads pooled, and goes on briefly."""

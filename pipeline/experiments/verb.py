@@ -15,6 +15,7 @@ from pipeline.workspace import HOME, make_private
 ALL = "all"
 FOLDER = HOME / "laboratory"
 MINUTES = 12.0  # a family
+LOCK = ".lock"
 
 
 def experiments(
@@ -57,9 +58,13 @@ def opened(folder: Path) -> FileLock:
             f"{folder} is a workspace of its own; to learn from it give --text {folder}, and "
             "--workspace another folder for the results."
         )
+    if folder.exists() and any(folder.iterdir()) and not (folder / LOCK).exists():
+        raise WorkspaceError(
+            f"{folder} holds other files; give --workspace an empty or new folder for the results."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     make_private(folder)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:

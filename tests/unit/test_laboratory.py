@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -271,13 +272,9 @@ def test_a_crash_ends_nothing_else_and_is_tried_again(tmp_path):
     assert laboratory.missing(FAMILIES["norms"]) == 1
 
 
-def _fails() -> None:
-    raise SystemExit(3)
-
-
 def test_a_process_that_ends_early_is_told():
     with pytest.raises(Crashed, match="code 3"):
-        await_child(_fails, (), lambda: None)
+        await_child(os._exit, (3,), lambda: None)
 
 
 # --- how many steps --------------------------------------------------------------------------
@@ -413,6 +410,7 @@ def test_every_optimizer_learns_and_goes_on_from_its_state(name):
         (["norms", "--text", "folder"], "is no encoded workspace"),
         (["norms", "--workspace", "short.txt"], "is a file"),
         (["norms", "--workspace", "used"], "--text used"),
+        (["norms", "--workspace", "others"], "holds other files"),
     ],
 )
 def test_bad_input_is_one_clear_line(tmp_path, monkeypatch, capsys, words, told):
@@ -421,6 +419,8 @@ def test_bad_input_is_one_clear_line(tmp_path, monkeypatch, capsys, words, told)
     Path("latin.txt").write_bytes("né".encode("latin-1") * 99)
     Path("folder").mkdir()
     Path("used").mkdir()
+    Path("others").mkdir()
+    Path("others/mine.txt").touch()
     Path("used/workspace.toml").write_text("", encoding="utf-8")
     assert main(["experiments", *words]) == 2
     error = capsys.readouterr().err
@@ -463,7 +463,7 @@ def test_the_docs_have_a_place_for_results_and_name_the_columns():
     assert page.BEGIN in told
     assert page.END in told
     assert all(f"`{name}`" in told for name in FAMILIES)
-    assert all(name in told for name in ("train loss", "beside the baseline", "peak MiB"))
+    assert all(column in told for column in (*table.LEARNED, "val at 2×", *table.COSTS))
 
 
 def test_the_live_table_shows_where_a_run_stands(console):
