@@ -17,7 +17,7 @@ from pipeline.experiments import build
 from pipeline.experiments.families import BRIEF, Family, Variant
 from pipeline.experiments.process import Runner, Tick, await_child
 from pipeline.experiments.text import Text
-from pipeline.experiments.trial import ROWS, SEEDS, VERSION, Trial, record_of
+from pipeline.experiments.trial import SEEDS, VERSION, Trial, record_of
 from pipeline.files import read_json, write_json
 
 BEST = 2  # variants of a group, beside its baseline, that get all seeds
@@ -96,7 +96,7 @@ def keep(plan: Plan, path: Path) -> None:
 
 def fitting(costs: Sequence[Cost], seconds: float) -> int:
     """The most steps at which all runs together take no longer than so many seconds."""
-    low, high = FEWEST, build.MOST
+    low, high = FEWEST, max(FEWEST, *(cost.most for cost in costs))
     while low < high:
         middle = (low + high + 1) // 2
         fits = sum(cost.seconds(middle) for cost in costs) <= seconds
@@ -139,4 +139,4 @@ def _timed(trials: Sequence[Trial], folder: Path, tick: Tick) -> list[float]:
 def _time(trials: list[Trial], out: Path) -> None:
     from pipeline.experiments.timing import step_seconds
 
-    write_json(out, [step_seconds(trial, ROWS) for trial in trials])
+    write_json(out, [step_seconds(trial) for trial in trials])

@@ -32,6 +32,7 @@ from pipeline.training.batches import Blocks
 from pipeline.training.device import Machine, peak_flops, pick_device
 from pipeline.training.fit import Parts, fit
 from pipeline.training.plan import FitSettings, Progress
+from pipeline.training.step import Stepper
 from pipeline.world import ALONE
 from transformer.convert import to_grouped
 from transformer.decoder import Decoder
@@ -105,13 +106,9 @@ class _Run:
         return facts
 
     def _learned(self, keeps: bool) -> dict[str, Any]:
-        peak_flops(Machine.plain(self.device))  # loads what every run loads, before memory counts
-        own = memory.used(self.device) if self.device.type == "cpu" else 0
-        with memory.peak(self.device) as held:
-            model = self._begun().to(self.device)
-            before = self._measured(model) if self.trial.start else None
-            end = self._fit(model)
-            peak = held() - own
+        model, peak = self._begun_and_weighed()
+        before = self._measured(model) if self.trial.start else None
+        end = self._fit(model)
         if keeps:
             save(model, model_of(self.trial, self.folder))
         val = self._measured(model)
@@ -126,6 +123,17 @@ class _Run:
             "setbacks": end.setbacks,
             "curve": list(read_jsonl(self.work / "log.jsonl")),
         }
+
+    def _begun_and_weighed(self) -> tuple[Decoder, int]:
+        """The model, and the most bytes held in a step, before any evaluation took some."""
+        peak_flops(Machine.plain(self.device))  # loads what every run loads
+        own = memory.used(self.device) if self.device.type == "cpu" else 0
+        with memory.peak(self.device) as held:
+            model = self._begun().to(self.device)
+            stepper = stepper_of(self.trial, model, self.data)
+            for _ in range(2):  # in the second one, the optimizer has its memory
+                stepper.rehearse(ROWS)
+            return model, held() - own
 
     def _begun(self) -> Decoder:
         """A new decoder, or an earlier run's with its heads pooled."""
@@ -189,6 +197,12 @@ def settings_of(trial: Trial, epoch: int) -> FitSettings:
         ),
         optimizer=trial.optimizer,
     )
+
+
+def stepper_of(trial: Trial, model: Decoder, data: Blocks) -> Stepper:
+    """Takes steps of a trial, outside its training."""
+    way = Machine.plain(model.tokens.weight.device)
+    return Stepper(model, data, settings_of(trial, data.epoch), way, ALONE)
 
 
 def machine(device: torch.device) -> dict[str, Any]:

@@ -32,6 +32,8 @@ def study(
     planned = _planned(families, minutes, found, folder, screen, runner)
     laboratory = Laboratory(found, planned.steps, folder, runner)
     _announce(families, planned, laboratory, screen)
+    if planned.steps == plan.FEWEST:
+        screen.warn(f"{minutes:g} minutes are short: fewer steps than these would show nothing")
     studied = [_studied(family, laboratory, screen) for family in families]
     pictures = [picture for results in studied for picture in plots.draw(results, folder)]
     page = folder / f"{name}.md"

@@ -31,7 +31,7 @@ from pipeline.experiments import run as running
 from pipeline.experiments.budget import parameters
 from pipeline.experiments.families import BASELINE, FAMILIES, Variant
 from pipeline.experiments.laboratory import Laboratory
-from pipeline.experiments.process import Crashed, await_child
+from pipeline.experiments.process import Crashed, await_child, in_child
 from pipeline.experiments.ranking import Difference, Spread
 from pipeline.experiments.results import Outcome, Results
 from pipeline.experiments.study import study
@@ -287,6 +287,26 @@ def test_as_many_steps_as_fit_into_the_time():
     assert plan.fitting(costs, -5) == plan.FEWEST
 
 
+def test_a_plan_counts_every_run_once_and_is_the_same_the_next_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "_timed", lambda trials, *_: [0.1] * len(trials))
+    both, runner = [FAMILIES["norms"], FAMILIES["activations"]], Pretended()
+    made = plan.made(both, 20.0, TEXT, tmp_path, runner)
+    assert made.runs == 3 + 2 * 3 + (4 + 2 * 2)
+    assert 19.5 < made.minutes <= 20.0
+    assert [t.steps for t in runner.done] == [plan.PILOT]
+    assert not list((tmp_path / "runs").iterdir())
+    path = plan.path_of(both, 20.0, TEXT, tmp_path)
+    plan.keep(made, path)
+    assert plan.known(path) == made
+    assert plan.known(plan.path_of(both, 21.0, TEXT, tmp_path)) is None
+
+
+def test_a_family_of_one_pass_is_planned_with_no_more():
+    most = build.most_steps(FAMILIES["dropout"], TEXT)
+    assert plan.fitting([plan.Cost(3, 0.1, 1.0, most)], 1e9) == most
+    assert most == pytest.approx(TEXT.tokens[0] / 1024, rel=0.01)
+
+
 # --- real runs, tiny -------------------------------------------------------------------------
 
 
@@ -371,6 +391,21 @@ def test_a_stopped_run_ends_as_an_unbroken_one(tiny, tmp_path, monkeypatch):
     broken = read_json(trial.record_of(wanted, tmp_path / "broken"))
     assert broken["val_loss"] == whole["val_loss"]
     assert [row["step"] for row in broken["curve"]] == [row["step"] for row in whole["curve"]]
+
+
+@pytest.mark.slow
+def test_a_run_has_a_process_of_its_own(tiny, tmp_path):
+    found = text.find(tiny, tmp_path)
+    wanted = replace(build.trial(FAMILIES["norms"], Variant("rms"), found, 2, 2), stretches=False)
+    ticks: list[int] = []
+    in_child(wanted, tmp_path, True, lambda: ticks.append(1))
+    assert read_json(trial.record_of(wanted, tmp_path))["steps"] == 2
+    assert (trial.model_of(wanted, tmp_path) / "model.safetensors").exists()
+    assert ticks
+    broken = replace(wanted, text=replace(found, train=tmp_path / "gone", key="gone"))
+    with pytest.raises(Crashed, match="says more"):
+        in_child(broken, tmp_path, False, lambda: None)
+    assert "FileNotFoundError" in trial.output_of(broken, tmp_path).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ALONE)
