@@ -73,7 +73,7 @@ def _announce(
         f"{planned.minutes:.0f} minutes on this machine."
     )
     if missing:
-        screen.say(f"{missing} variants are not tried yet. Ctrl-C is safe: what is done stays.")
+        screen.say(f"Not tried yet: {missing} variants. Ctrl-C is safe: what is done stays.")
 
 
 def _tokens(planned: Plan) -> int:
