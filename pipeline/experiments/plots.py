@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.experiments.results import Outcome, Results
+from pipeline.experiments.table import SPEEDS
 from pipeline.files import atomic
 
 SIZE = (9, 5)
@@ -48,7 +49,8 @@ def _losses(axes: Any, outcomes: Sequence[Outcome]) -> bool:
     for number, outcome in enumerate(outcomes):
         curve = outcome.first("curve") or []
         if curve:
-            tokens, colour = [row["tokens"] for row in curve], f"C{number % 10}"
+            before = outcome.first("tokens") - curve[-1]["tokens"]  # of the model it began from
+            tokens, colour = [before + row["tokens"] for row in curve], f"C{number % 10}"
             style = "-" if number < 10 else "-."
             validation, training = ([row[k] for row in curve] for k in ("val_loss", "train_loss"))
             axes.plot(tokens, validation, style, color=colour, label=outcome.variant.label)
@@ -59,10 +61,12 @@ def _losses(axes: Any, outcomes: Sequence[Outcome]) -> bool:
 def _speeds(axes: Any, outcomes: Sequence[Outcome]) -> bool:
     """New tokens a second, against how many."""
     axes.set(xlabel="new tokens", ylabel="new tokens a second", xscale="log")
+    axes.set_xticks(SPEEDS, [f"{length:,}" for length in SPEEDS])
     for number, outcome in enumerate(outcomes):
         rates = outcome.first("generation") or {}
         if rates:
             style = "o-" if number < 10 else "o-."
             lengths = [int(length) for length in rates]
             axes.plot(lengths, list(rates.values()), style, label=outcome.variant.label)
+    axes.set_ylim(bottom=0)
     return bool(axes.lines)
