@@ -100,14 +100,13 @@ def _facts(studied: Sequence[Results], planned: Plan, found: Text) -> str:
     }
     return (
         f"Text: {found.name}, {found.tokens[0]:,} tokens to learn from and {found.tokens[1]:,} to "
-        f"validate with, vocabulary {found.vocabulary:,}. Each run learns from "
-        f"{_tokens(planned):,} tokens ({planned.steps:,} steps). Machine: "
-        f"{'; '.join(sorted(machines))}."
+        f"validate with, vocabulary {found.vocabulary:,}. Runs of {planned.steps:,} steps, at most "
+        f"{_tokens(planned):,} tokens. Machine: {'; '.join(sorted(machines))}."
     )
 
 
 def _machine(facts: dict[str, Any]) -> str:
     return (
-        f"{facts['system']}, {facts['device']}, {facts['threads']} threads, Python "
+        f"{facts['system']}, {facts['device']}, threads: {facts['threads']}, Python "
         f"{facts['python']}, torch {facts['torch']}"
     )
