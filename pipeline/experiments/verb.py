@@ -10,25 +10,23 @@ from filelock import FileLock, Timeout
 from pipeline.errors import DataError, WorkspaceError
 from pipeline.experiments.families import FAMILIES, Family
 from pipeline.screen import Screen
-from pipeline.workspace import HOME, make_private
+from pipeline.workspace import make_private
 
 ALL = "all"
-FOLDER = HOME / "laboratory"
 MINUTES = 12.0  # a family
 LOCK = ".lock"
 
 
 def experiments(
-    name: str, minutes: float | None, text: Path | None, folder: Path | None, screen: Screen
+    name: str, minutes: float | None, text: Path | None, folder: Path, screen: Screen
 ) -> None:
     """Study a family or all of them, within the minutes, and write the page."""
     families = chosen(name)
     budget = checked(MINUTES * len(families) if minutes is None else minutes)
-    place = folder or FOLDER
-    with opened(place):
+    with opened(folder):
         from pipeline.experiments.study import study
 
-        study(name, families, budget, text, place, screen)
+        study(name, families, budget, text, folder, screen)
 
 
 def chosen(name: str) -> list[Family]:
