@@ -330,6 +330,34 @@ def explain(
 
 
 @cli.command()
+@click.argument("family")
+@click.option("--minutes", type=float, metavar="M", help="For all of it; otherwise 12 a family.")
+@click.option(
+    "--text",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A text file or an encoded workspace; otherwise Python's own manual.",
+)
+@click.option(
+    "--workspace",
+    default="workspaces/laboratory",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where results are kept.",
+)
+def experiments(family: str, minutes: float | None, text: Path | None, workspace: Path) -> None:
+    """The laboratory: compare the variants of a FAMILY, or `all`, under the same conditions.
+
+    Families: positions, attention, activations, norms, placement, dropout, evolution, size,
+    optimizer, learning-rate.
+    """
+    from pipeline.experiments.verb import experiments as compare
+
+    compare(family, minutes, text, workspace, Screen())
+
+
+@cli.command()
 @options("workspace")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(workspace: Path | None, yes: bool) -> None:

@@ -7,6 +7,10 @@ al. 2025, "Muon is scalable for LLM training", section 2.2), so that one learnin
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -14,19 +18,28 @@ from pipeline.training.distributed import like
 from pipeline.training.muon import Muon
 
 Optimizers = list[torch.optim.Optimizer]
+Groups = list[dict[str, Any]]
 
 MOMENTUM = 0.95  # of Muon
 BETAS = (0.9, 0.95)  # of AdamW
 ROWS = 2.0  # rate of the embedding and the head, beside that of the matrices
 
+MUON = "muon"  # with AdamW for the rest: what everything but the laboratory uses
+# What can learn all by itself, for the laboratory.
+ALONE: Mapping[str, Callable[[Groups], torch.optim.Optimizer]] = {
+    "adamw": partial(torch.optim.AdamW, lr=0.0, betas=BETAS, fused=True),
+    "adafactor": partial(torch.optim.Adafactor, lr=0.0),
+    "sgd": partial(torch.optim.SGD, lr=0.0, momentum=MOMENTUM, nesterov=True),
+}
 
-def optimizers(model: nn.Module, weight_decay: float) -> Optimizers:
+
+def optimizers(model: nn.Module, weight_decay: float, name: str = MUON) -> Optimizers:
     """The optimizers over what learns; `fit` sets their rate at every step.
 
     Where part of the model is frozen (LoRA), the small added matrices are AdamW's too.
     """
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    whole = all(p.requires_grad for p in model.parameters())
+    whole = name == MUON and all(p.requires_grad for p in model.parameters())
     matrices = [p for n, p in named if whole and p.ndim == 2 and n.startswith("blocks.")]
     taken = {id(p) for p in matrices}
     rest = [p for _, p in named if id(p) not in taken]
@@ -35,9 +48,8 @@ def optimizers(model: nn.Module, weight_decay: float) -> Optimizers:
         {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
         {"params": [p for p in rest if p.ndim >= 2], "weight_decay": weight_decay, "share": share},
     ]
-    found: Optimizers = [
-        torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, betas=BETAS, fused=True)
-    ]
+    rest_by = ALONE["adamw" if name == MUON else name]
+    found: Optimizers = [rest_by([g for g in groups if g["params"]])]
     if matrices:
         found.append(Muon(matrices, lr=0.0, weight_decay=weight_decay, momentum=MOMENTUM))
     return found

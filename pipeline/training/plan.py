@@ -38,6 +38,7 @@ class FitSettings:
     grows: bool = False  # whether the batch may become larger where that trains faster
     compiles: bool = False  # whether all batches have one shape, so that blocks may be compiled
     clip: float = 1.0
+    optimizer: str = "muon"  # or a row of `optimizer.ALONE`
 
 
 @dataclass

@@ -56,7 +56,8 @@ class Stepper:
         """Compute this way from now on, with optimizers that remember nothing."""
         self.machine = machine
         machine.use()
-        self.optimizers = optimizers(self.model, self.settings.weight_decay)
+        settings = self.settings
+        self.optimizers = optimizers(self.model, settings.weight_decay, settings.optimizer)
         self.scaler = machine.scaler()
         self._rate = 0.0
 

@@ -20,6 +20,7 @@ MAY_NOT = {
     "pipeline/training": ("pipeline.stage", "pipeline.serving", "pipeline.verbs"),
     "pipeline/classify": ("pipeline.serving", "pipeline.verbs"),
     "pipeline/explain": ("pipeline.stage", "pipeline.verbs", "pipeline.runner"),
+    "pipeline/experiments": ("pipeline.serving", "pipeline.verbs"),
     "pipeline/serving": ("pipeline.training", "pipeline.stage1", "pipeline.verbs"),
 }
 
@@ -58,6 +59,7 @@ def test_no_stage_imports_another():
         "import chat",
         "import pipeline.classify.verbs",
         "import pipeline.explain.show",
+        "import pipeline.experiments.verb",
     ],
 )
 def test_help_and_status_do_not_load_torch(line):

@@ -1,0 +1,515 @@
+"""The laboratory: the same conditions for all, nothing done twice, nothing claimed from luck."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.__main__ import main
+from pipeline.errors import DataError, SoundalikeError
+from pipeline.experiments import (
+    build,
+    claims,
+    conclusions,
+    families,
+    lengths,
+    page,
+    plan,
+    ranking,
+    speeds,
+    table,
+    text,
+    trial,
+    verb,
+)
+from pipeline.experiments import run as running
+from pipeline.experiments.budget import parameters
+from pipeline.experiments.families import BASELINE, FAMILIES, Variant
+from pipeline.experiments.laboratory import Laboratory
+from pipeline.experiments.process import Crashed, await_child, in_child
+from pipeline.experiments.ranking import Difference, Spread
+from pipeline.experiments.results import Outcome, Results
+from pipeline.experiments.study import study
+from pipeline.files import read_json, write_json
+from pipeline.screen import Screen
+from pipeline.training.optimizer import ALONE, optimizers, restore_state, set_rate, state_tensors
+from transformer.config import ConfigError, ModelConfig
+from transformer.decoder import Decoder
+
+TEXT = text.Text("a text", "k", Path("train"), Path("val"), 1024, (160_000, 17_000))
+STEPS = 400
+PROSE = "".join(
+    f"On day {n} the keeper of light {n * 7 % 11} wrote {n * n} words about the {w}.\n"
+    for n, w in enumerate(["sea", "fog", "lamp", "stairs", "gulls", "boat", "letters"] * 100)
+)
+
+
+def trials(family: families.Family, seed: int = 1) -> dict[str, trial.Trial]:
+    return {v.label: build.trial(family, v, TEXT, STEPS, seed) for v in family.variants}
+
+
+# --- the same conditions ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda f: f.name)
+def test_a_family_has_one_size_and_the_same_tokens(family):
+    made = trials(family)
+    wanted = parameters(next(iter(made.values())).config)
+    for variant in family.variants:
+        found = made[variant.label]
+        if variant.start:
+            begun = made[variant.start]
+            assert found.start == begun
+            assert found.steps == round(families.BRIEF * begun.steps)
+            continue
+        assert parameters(found.config) == pytest.approx(wanted, rel=0.02), variant.label
+        assert found.tokens == next(iter(made.values())).tokens
+    assert len({found.key for found in made.values()}) == len(made)
+
+
+def test_dropout_passes_once_over_much_and_twenty_times_over_little():
+    made = trials(FAMILIES["dropout"])
+    for label, found in made.items():
+        passes = found.tokens / (TEXT.tokens[0] * found.share)
+        assert passes == pytest.approx(20 if "little" in label else 1, rel=0.02)
+
+
+def test_the_baseline_is_one_run_for_all_who_share_it():
+    shared = {name: f for name, f in FAMILIES.items() if name != "dropout"}
+    keys = {next(iter(trials(family).values())).key for family in shared.values()}
+    assert len(keys) == 1
+
+
+def test_a_run_is_known_by_what_shapes_it():
+    found = trials(FAMILIES["positions"])["rope"]
+    changed = [
+        replace(found, steps=found.steps + 1),
+        replace(found, seed=2),
+        replace(found, rate=found.rate / 2),
+        replace(found, text=replace(TEXT, key="another")),
+        replace(found, config=replace(found.config, dropout=0.1)),
+    ]
+    assert len({t.key for t in (found, *changed)}) == 6
+    assert replace(found, text=replace(TEXT, train=Path("elsewhere"))).key == found.key
+
+
+def test_the_courses_claims_name_variants_that_there_are():
+    for name, known in claims.CLAIMS.items():
+        for claim in known:
+            there = {v.name for v in FAMILIES[name].groups[claim.group]}
+            assert {claim.better, *claim.others} <= there
+
+
+# --- beyond the training length --------------------------------------------------------------
+
+
+def small(**changes) -> Decoder:
+    shape = {"vocab_size": 50, "block": 16, "width": 16, "layers": 1, "heads": 2, "dropout": 0.0}
+    return Decoder(ModelConfig(**{**shape, **changes}), torch.Generator().manual_seed(1)).eval()
+
+
+@pytest.mark.parametrize("position", ["none", "sinusoidal", "relative", "rope"])
+def test_a_longer_context_changes_nothing_within_the_old_one(position):
+    decoder = small(position=position)
+    stretched = lengths.longer(decoder, 4)
+    ids = torch.arange(64).remainder(50)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(stretched(ids)[:, :16], decoder(ids[:, :16]))
+
+
+def test_learned_positions_are_refused_beyond_their_length_with_the_reason():
+    with pytest.raises(ConfigError, match="none for position 17"):
+        lengths.longer(small(position="learned"), 2)
+    found = lengths.measured(small(position="learned"), 2, torch.arange(40).numpy(), 99)
+    assert "one trained vector each for 16 positions" in found["refused"]
+
+
+# --- ranking ---------------------------------------------------------------------------------
+
+
+def test_the_spread_is_pooled_over_all_that_ran_several_times():
+    spread = Spread.of([[1.0, 1.2, 1.1], [2.0, 2.2, 2.1], [9.0]])
+    assert spread is not None
+    assert (spread.deviation, spread.freedom) == (pytest.approx(0.1), 4)
+    assert spread.least(3, 3) == pytest.approx(2.78 * 0.1 * (2 / 3) ** 0.5)
+    assert spread.least(1, 3) > spread.least(3, 3)
+    assert Spread.of([[1.0], [2.0]]) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "word"), [([0.5, 0.6, 0.7], "better"), ([1.0, 1.1, 1.2], "same"), ([2.0], "worse")]
+)
+def test_a_difference_within_the_spread_is_none(one, word):
+    other = [1.0, 1.1, 1.2]
+    assert Difference.between(one, other, Spread.of([one, other])).word == word
+
+
+def test_without_seeds_nothing_can_be_told():
+    assert Difference.between([1.0], [9.0], None).word == "same"
+
+
+# --- conclusions for made-up results ---------------------------------------------------------
+
+
+def made_up(name: str, losses: dict[str, list[float]], **more) -> Results:
+    family = FAMILIES[name]
+    outcomes = {
+        v.label: Outcome(v, [{"val_loss": x, **more.get(v.label, {})} for x in losses[v.label]])
+        for v in family.variants
+        if v.label in losses
+    }
+    kept = tuple(outcome.variant for outcome in outcomes.values())
+    return Results(replace(family, variants=kept), outcomes)
+
+
+def test_conclusions_tell_what_counts_and_what_does_not():
+    refused = {"refused": "no vector for position 129"}
+    found = made_up(
+        "positions",
+        {
+            "rope": [4.00, 4.01, 4.02],
+            "none": [4.50],
+            "learned": [4.10, 4.11, 4.12],
+            "sinusoidal": [4.30],
+            "relative": [4.00, 4.02, 4.01],
+        },
+        learned={"longer": {"2": refused, "4": refused}},
+    )
+    said = "\n".join(conclusions.sentences(found))
+    assert "**learned** is worse than rope by 0.100 nats" in said
+    assert "**none** is worse" in said
+    assert "Not to be told apart from rope: relative +0.000" in said
+    assert "better" not in said.replace("better than learned", "")
+    assert "learned is refused beyond the training length: no vector for position 129." in said
+    theirs = list(claims.compared(found))
+    assert "rope 4.393, learned 4.675. Here: the same: rope is better than learned" in theirs[1]
+    assert "**not confirmed**: they cannot be told apart" in theirs[3]
+
+
+def test_a_conclusion_against_the_courses_is_marked():
+    found = made_up("placement", {"4 blocks: pre": [4.0, 4.0, 4.01], "4 blocks: post": [4.2] * 3})
+    (line,) = claims.compared(found)
+    assert "**otherwise**: post is worse than pre by 0.197 nats" in line
+
+
+def test_rows_keep_the_tables_order_and_failures_are_said():
+    found = made_up("norms", {"rms": [4.0, 4.1, 4.2], "layer": [3.0]})
+    found.outcomes["layer"].records.append({"failed": "The loss became nan"})
+    page = table.markdown(found)
+    assert page.index("| rms ") < page.index("| layer ")
+    assert "1 failed" in page
+    assert "**layer** came to no end. The loss became nan." in list(conclusions.sentences(found))
+
+
+# --- the order of runs -----------------------------------------------------------------------
+
+
+class Pretended:
+    """A runner that writes records and trains nothing; `stop` is the run at which Ctrl-C comes."""
+
+    def __init__(self, stop: int = -1) -> None:
+        self.done: list[trial.Trial] = []
+        self.stop = stop
+
+    def __call__(self, wanted, folder, keeps, tick) -> None:
+        if len(self.done) == self.stop:
+            raise KeyboardInterrupt
+        if wanted.start is not None:
+            assert trial.model_of(wanted.start, folder).exists()
+        if keeps:
+            trial.model_of(wanted, folder).mkdir(parents=True)
+        self.done.append(wanted)
+        loss = 4 + wanted.config.hidden / 1000 + wanted.seed / 100
+        write_json(trial.record_of(wanted, folder), {"val_loss": loss, "setbacks": 0})
+
+
+def test_the_baseline_and_the_best_two_run_with_all_seeds(tmp_path):
+    runner = Pretended()
+    found = Laboratory(TEXT, STEPS, tmp_path, runner).study(FAMILIES["attention"])
+    runs = {name: len(outcome.records) for name, outcome in found.outcomes.items()}
+    assert runs["gqa"] == runs["mha"] == 3  # mha has the narrowest feed-forward: best here
+    assert sorted(runs.values()) == [1] * 8 + [3] * 3
+    assert len(runner.done) == 8 + 9
+    again = Pretended(stop=0)
+    Laboratory(TEXT, STEPS, tmp_path, again).study(FAMILIES["attention"])
+    assert not again.done
+
+
+def test_a_stopped_study_goes_on_where_it_was(tmp_path):
+    stopped, rest = Pretended(stop=3), Pretended()
+    with pytest.raises(KeyboardInterrupt):
+        Laboratory(TEXT, STEPS, tmp_path, stopped).study(FAMILIES["norms"])
+    laboratory = Laboratory(TEXT, STEPS, tmp_path, rest)
+    laboratory.study(FAMILIES["norms"])
+    assert len(stopped.done) == 3
+    assert len(rest.done) == 6
+    assert not {t.key for t in stopped.done} & {t.key for t in rest.done}
+
+
+def test_families_share_the_baselines_runs(tmp_path):
+    runner = Pretended()
+    laboratory = Laboratory(TEXT, STEPS, tmp_path, runner)
+    laboratory.study(FAMILIES["norms"])
+    laboratory.study(FAMILIES["activations"])
+    assert len({t.key for t in runner.done}) == len(runner.done)
+
+
+def test_a_crash_ends_nothing_else_and_is_tried_again(tmp_path):
+    def crashing(wanted, folder, keeps, tick):
+        if wanted.config.norm == "layer":
+            raise Crashed("The process of a run ended with code -9")
+        Pretended()(wanted, folder, keeps, tick)
+
+    laboratory = Laboratory(TEXT, STEPS, tmp_path, crashing)
+    found = laboratory.study(FAMILIES["norms"])
+    assert found.outcomes["layer"].failed == "The process of a run ended with code -9"
+    assert len(found.outcomes["batch"].records) == 3
+    assert laboratory.missing(FAMILIES["norms"]) == 1
+
+
+def test_a_process_that_ends_early_is_told():
+    with pytest.raises(Crashed, match="code 3"):
+        await_child(os._exit, (3,), lambda: None)
+
+
+# --- how many steps --------------------------------------------------------------------------
+
+
+def test_as_many_steps_as_fit_into_the_time():
+    costs = [plan.Cost(3, 0.1, 1.0, 10**6), plan.Cost(1, 0.2, 1.0, 100), plan.Cost(1, 0.1, 0.05, 9)]
+    steps = plan.fitting(costs, 500)
+    assert sum(c.seconds(steps) for c in costs) <= 500 < sum(c.seconds(steps + 1) for c in costs)
+    assert plan.fitting(costs, -5) == plan.FEWEST
+
+
+def test_a_plan_counts_every_run_once_and_is_the_same_the_next_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "_timed", lambda trials, *_: [0.1] * len(trials))
+    both, runner = [FAMILIES["norms"], FAMILIES["activations"]], Pretended()
+    made = plan.made(both, 20.0, TEXT, tmp_path, runner)
+    assert made.runs == 3 + 2 * 3 + (4 + 2 * 2)
+    assert 19.5 < made.minutes <= 20.0
+    assert [t.steps for t in runner.done] == [plan.PILOT]
+    assert not list((tmp_path / "runs").iterdir())
+    path = plan.path_of(both, 20.0, TEXT, tmp_path)
+    plan.keep(made, path)
+    assert plan.known(path) == made
+    assert plan.known(plan.path_of(both, 21.0, TEXT, tmp_path)) is None
+
+
+def test_a_family_of_one_pass_is_planned_with_no_more():
+    most = build.most_steps(FAMILIES["dropout"], TEXT)
+    assert plan.fitting([plan.Cost(3, 0.1, 1.0, most)], 1e9) == most
+    assert most == pytest.approx(TEXT.tokens[0] / 1024, rel=0.01)
+
+
+# --- real runs, tiny -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """A laboratory whose runs take a moment, in this process."""
+    for name, value in {"block": 16, "width": 16, "layers": 1}.items():
+        monkeypatch.setitem(BASELINE, name, value)
+    monkeypatch.setattr("pipeline.training.device.PROBE_SECONDS", 0.001)
+    monkeypatch.setattr(text, "VOCABULARY", 300)
+    monkeypatch.setattr(speeds, "LENGTHS", (4, 8))
+    monkeypatch.setattr(running, "peak_flops", lambda machine: 1.0)
+    monkeypatch.setattr("pipeline.training.fit.peak_flops", lambda machine: 1.0)
+    monkeypatch.setattr("pipeline.training.sizing.peak_flops", lambda machine: 1.0)
+    path = tmp_path / "prose.txt"
+    path.write_text(PROSE, encoding="utf-8")
+    return path
+
+
+def here(wanted, folder, keeps, tick) -> None:
+    running.run(wanted, folder, keeps)
+    tick()
+
+
+def test_a_family_from_a_text_to_a_page_and_the_second_time_only_printed(tiny, tmp_path, console):
+    lab, screen = tmp_path / "lab", Screen(console)
+    family = FAMILIES["norms"]
+    found = text.find(tiny, lab)
+    plan.keep(plan.Plan(2, 9, 1.0, 0.1), plan.path_of([family], 1.0, found, lab))
+    (results,) = study("norms", [family], 1.0, tiny, lab, screen, here)
+    for outcome in results.outcomes.values():
+        assert len(outcome.records) == 3
+        record = outcome.records[0]
+        assert record["tokens"] == 2 * trial.ROWS * 16
+        assert {"4", "8"} == set(record["generation"])
+        assert record["cache_bytes"] == 2 * 2 * 4 * 4
+        assert record["peak_bytes"] > 0
+        assert record["curve"]
+    assert not list((lab / "runs").glob("*/")) or all(p.is_file() for p in (lab / "runs").iterdir())
+    written = (lab / "norms.md").read_text(encoding="utf-8")
+    assert "| batch |" in written
+    assert "![norms-loss](norms-loss.png)" in written
+    assert (lab / "norms-loss.png").read_bytes().startswith(b"\x89PNG")
+    before = console.file.getvalue()
+    study("norms", [family], 1.0, tiny, lab, screen, Pretended(stop=0))
+    assert (lab / "norms.md").read_text(encoding="utf-8") == written
+    assert before.splitlines()[-5:-1] == console.file.getvalue().splitlines()[-5:-1]
+
+
+def test_pooled_heads_begin_from_the_trained_ones(tiny, tmp_path):
+    lab = tmp_path / "lab"
+    laboratory = Laboratory(text.find(tiny, lab), 3, lab, here)
+    family = FAMILIES["attention"]
+    few = tuple(v for v in family.variants if v.name in ("gqa", "mha", "mha to gqa"))
+    found = laboratory.study(replace(family, variants=few))
+    pooled = found.outcomes["mha to gqa"].records[0]
+    assert pooled["before"] is not None
+    assert pooled["steps"] == 1
+    assert pooled["cache_bytes"] == found.outcomes["gqa"].records[0]["cache_bytes"]
+
+
+def test_a_stopped_run_ends_as_an_unbroken_one(tiny, tmp_path, monkeypatch):
+    found = text.find(tiny, tmp_path)
+    wanted = build.trial(FAMILIES["optimizer"], FAMILIES["optimizer"]["sgd"], found, 6, 2)
+    running.run(wanted, tmp_path / "whole", False)
+    whole = read_json(trial.record_of(wanted, tmp_path / "whole"))
+    taken: list[int] = []
+
+    def stop_at_the_second(*_: object) -> None:
+        taken.append(1)
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.training.watch.Watch.evaluated", stop_at_the_second)
+    monkeypatch.setattr("pipeline.training.fit._Run._save_is_due", lambda *_: True)
+    for attempt in range(2):
+        if attempt == 0:
+            with pytest.raises(KeyboardInterrupt):
+                running.run(wanted, tmp_path / "broken", False)
+        else:
+            running.run(wanted, tmp_path / "broken", False)
+    broken = read_json(trial.record_of(wanted, tmp_path / "broken"))
+    assert broken["val_loss"] == whole["val_loss"]
+    assert [row["step"] for row in broken["curve"]] == [row["step"] for row in whole["curve"]]
+
+
+@pytest.mark.slow
+def test_a_run_has_a_process_of_its_own(tiny, tmp_path):
+    found = text.find(tiny, tmp_path)
+    wanted = replace(build.trial(FAMILIES["norms"], Variant("rms"), found, 2, 2), stretches=False)
+    ticks: list[int] = []
+    in_child(wanted, tmp_path, True, lambda: ticks.append(1))
+    assert read_json(trial.record_of(wanted, tmp_path))["steps"] == 2
+    assert (trial.model_of(wanted, tmp_path) / "model.safetensors").exists()
+    assert ticks
+    broken = replace(wanted, text=replace(found, train=tmp_path / "gone", key="gone"))
+    with pytest.raises(Crashed, match="says more"):
+        in_child(broken, tmp_path, False, lambda: None)
+    assert "FileNotFoundError" in trial.output_of(broken, tmp_path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_every_optimizer_learns_and_goes_on_from_its_state(name):
+    def stepped(decoder, found, times):
+        for _ in range(times):
+            decoder.zero_grad()
+            decoder(torch.arange(8)[None]).logsumexp(-1).sum().backward()
+            set_rate(found, 0.01)
+            for optimizer in found:
+                optimizer.step()
+
+    one, other = small(), small()
+    stepped(one, mine := optimizers(one, 0.1, name), 2)
+    stepped(other, first := optimizers(other, 0.1, name), 1)
+    again = optimizers(other, 0.1, name)
+    restore_state(again, state_tensors(first))
+    stepped(other, again, 1)
+    assert len(mine) == 1
+    for a, b, fresh in zip(one.parameters(), other.parameters(), small().parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+        assert not torch.equal(a, fresh)
+
+
+# --- what a user can get wrong ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["position"], "did you mean positions?"),
+        (["zebra"], "pick one of positions"),
+        (["norms", "--minutes", "0"], "no time to work in"),
+        (["norms", "--text", "nothing.txt"], "There is no nothing.txt"),
+        (["norms", "--text", "short.txt"], "name a longer text"),
+        (["norms", "--text", "latin.txt"], "not UTF-8"),
+        (["norms", "--text", "folder"], "is no encoded workspace"),
+        (["norms", "--workspace", "short.txt"], "is a file"),
+        (["norms", "--workspace", "used"], "--text used"),
+        (["norms", "--workspace", "others"], "holds other files"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path, monkeypatch, capsys, words, told):
+    monkeypatch.chdir(tmp_path)
+    Path("short.txt").write_text("too little\n" * 50, encoding="utf-8")
+    Path("latin.txt").write_bytes("né".encode("latin-1") * 99)
+    Path("folder").mkdir()
+    Path("used").mkdir()
+    Path("others").mkdir()
+    Path("others/mine.txt").touch()
+    Path("used/workspace.toml").write_text("", encoding="utf-8")
+    assert main(["experiments", *words]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_the_help_names_every_family(capsys):
+    assert main(["experiments", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in (*FAMILIES, verb.ALL))
+
+
+def test_two_commands_do_not_share_a_folder(tmp_path):
+    with verb.opened(tmp_path / "lab"), pytest.raises(SoundalikeError, match="in use"):
+        verb.opened(tmp_path / "lab")
+
+
+def test_the_manual_is_there_and_is_the_default(tmp_path):
+    found = text.find(None, tmp_path)
+    assert found.tokens[0] > 100_000
+    assert found == text.find(None, tmp_path)
+
+
+def test_results_go_between_the_marks_of_a_page(tmp_path):
+    results, target = tmp_path / "all.md", tmp_path / "docs.md"
+    results.write_text("## norms\n![a](a.png)\nnew\n", encoding="utf-8")
+    target.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n", encoding="utf-8")
+    page.insert(results, target)
+    page.insert(results, target)
+    told = target.read_text(encoding="utf-8")
+    assert told == f"before\n{page.BEGIN}\n\n## norms\nnew\n\n{page.END}\nafter\n"
+    target.write_text("no marks", encoding="utf-8")
+    with pytest.raises(DataError, match="no place"):
+        page.insert(results, target)
+
+
+def test_the_docs_have_a_place_for_results_and_name_the_columns():
+    told = (Path(__file__).resolve().parents[2] / "docs/laboratory.md").read_text(encoding="utf-8")
+    assert page.BEGIN in told
+    assert page.END in told
+    assert all(f"`{name}`" in told for name in FAMILIES)
+    assert all(column in told for column in (*table.LEARNED, "val at 2×", *table.COSTS))
+
+
+def test_the_live_table_shows_where_a_run_stands(console):
+    found = made_up("norms", {"rms": [4.0], "layer": [], "batch": []})
+    console.print(table.live(found, "layer", "seed 1, 40%"))
+    told = console.file.getvalue()
+    assert "seed 1, 40%" in told
+    assert "4.000" in told
+    assert isinstance(console.file, io.StringIO)
+
+
+def test_ranking_names_its_source_of_spread():
+    assert "Student's t" in (ranking.__doc__ or "")
+    assert Variant("x").label == "x"
