@@ -231,4 +231,7 @@ def _unmeasurable(made: _Level, floor: _Level, ceiling: _Level) -> str:
     apart = (ceiling.mean - floor.mean) / max(error, 1e-9)
     if apart > APART:
         return ""
-    return f"floor and ceiling are {apart:.1f} standard errors apart, more than {APART:.0f} needed"
+    return (
+        f"floor ({floor.mean:.2f}) and ceiling ({ceiling.mean:.2f}) are {apart:.1f} standard errors "
+        f"apart, more than {APART:.0f} needed; the made replies came to {made.mean:.2f}"
+    )

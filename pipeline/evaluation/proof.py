@@ -36,7 +36,9 @@ RANKED, CANDIDATES = 60, 20  # moments, and replies to choose from at each
 EACH = 4  # replies to a moment: reading what was said before takes as long as answering it
 AT_ONCE = 16  # moments
 LEARNING, JUDGED = 45.0, 400  # seconds for the decoder to learn the speakers; replies it judges
+PREDICTING, RANKING = 0.3, 0.45  # of the time has passed at most when these end
 FIGURING = 0.2  # of the time is kept for the figures after the last reply
+SAMPLE = 2_000  # tokens that tell how fast predicting is
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Proof:
         speaks = [
             c for c in self.evidence.held_out if any(t.speaker == self.own.speaker for t in c)
         ]
-        asked = spread(speaks, self.own, self.tokens)
+        asked = spread(speaks, self.own, min(self.tokens, self._affordable(speaks)))
         own = predict(self.own, asked)
         if not own.targets.sum():
             why = score(None, note="the test part holds no reply of the persona")
@@ -135,6 +137,14 @@ class Proof:
         wrong = replace(self.own, speaker=self.evidence.other, instead_of=self.evidence.persona)
         gap = predict(wrong, asked).bits - own.bits
         ratio("wrong_persona_gap", gap, own.bytes, 0.0, f"{part}two names changed places")
+
+    def _affordable(self, conversations: Conversations) -> int:
+        """How many tokens can be predicted three times in the time for it."""
+        began = time.monotonic()
+        predict(self.own, spread(conversations, self.own, SAMPLE))
+        rate = SAMPLE / max(time.monotonic() - began, 1e-9)
+        left = (PREDICTING - self.clock.spent) * self.clock.seconds
+        return max(SAMPLE, int(left * rate / 3))
 
     def _ratio(
         self, name: str, top: Column, bottom: Column, floor: float | None, note: str, count: int
@@ -162,6 +172,8 @@ class Proof:
         rows = []
         with self.screen.bar("ranking replies", len(asked), count=True) as bar:
             for number, moment in enumerate(asked, 1):
+                if len(rows) > 1 and self.clock.spent > RANKING:
+                    break
                 others = [text for text in texts if text != moment.real]
                 chosen = rng.permutation(len(others))[: CANDIDATES - 1]
                 candidates = [moment.real, *(others[n] for n in chosen)]
