@@ -26,16 +26,13 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-import minbpe
-from pipeline import stage6_dialogues, texts
-from pipeline.dialogue.thinning import thinned
-from pipeline.dialogue.windows import examples, padded
+from pipeline import texts
 from pipeline.finetuning import Trainer
-from pipeline.persona import persona_of
 from pipeline.runner import Task
 from pipeline.screen import Screen
 from pipeline.settings import from_dict, parse_value
-from pipeline.stages import DIALOGUES, TOKENIZER, by_name
+from pipeline.stage6_dialogues import Builder
+from pipeline.stages import DIALOGUES, by_name
 from pipeline.training.arrays import ArrayFile
 from pipeline.workspace import Workspace
 
@@ -96,18 +93,9 @@ def _trained(workspace: Workspace, trial: str, minutes: float) -> dict[str, Any]
 
 def _rows(workspace: Workspace) -> NDArray[np.int32]:
     """The training rows as stage 6 would write them with these settings."""
-    settings, persona = workspace.settings.dialogues, persona_of(workspace)
-    tokenizer = minbpe.load(workspace.path / TOKENIZER)
-    conversations = list(texts.conversations(workspace, "train"))
-    wanted = [[turn.speaker == persona for turn in c] for c in conversations]
-    wanted = thinned(conversations, wanted, None)
-    block = stage6_dialogues.BLOCK if settings.block == "auto" else settings.block
-    found = [
-        [padded(e.x, block, "right"), padded(e.y, block, "right")]
-        for turns, learned in zip(conversations, wanted, strict=True)
-        for e in examples(turns, tokenizer, learned, block, settings.windows)
-    ]
-    return np.array(found, dtype=np.int32)
+    builder = Builder.of(workspace)
+    found = builder.examples(list(texts.conversations(workspace, "train")), trains=True)
+    return np.array([builder.row(example) for example in found], dtype=np.int32)
 
 
 if __name__ == "__main__":

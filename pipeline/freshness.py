@@ -38,7 +38,7 @@ class Shape:
         hashes = [
             version,
             self.settings,
-            {name: [s["sha256"] for s in found] for name, found in self.sources.items()},
+            {name: [s["sha256"] for s in found] for name, found in self.sources.items() if found},
             {name: s["sha256"] for name, s in self.inputs.items()},
             self.parts,
         ]

@@ -2,50 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import minbpe
 from pipeline import texts
-from pipeline.dialogue import source
+from pipeline.config import Dialogues
+from pipeline.dialogue import source, windows
+from pipeline.dialogue.template import Encoder
 from pipeline.dialogue.thinning import thinned
 from pipeline.dialogue.turns import Turn
-from pipeline.dialogue.windows import BEFORE, MEASURED, Example, examples, padded
+from pipeline.dialogue.windows import Example, padded
 from pipeline.errors import DataError
 from pipeline.files import read_json, write_jsonl
 from pipeline.persona import persona_of
 from pipeline.runner import Task
 from pipeline.stages import DIALOGUES, PRETRAINED, TOKENIZER
 from pipeline.training.arrays import writing
+from pipeline.workspace import Workspace
 
 BLOCK = 512  # tokens in a window, where the model takes more
 
 
+@dataclass(frozen=True)
+class Builder:
+    """Makes examples of conversations, all in one way."""
+
+    tokenizer: Encoder
+    persona: str
+    settings: Dialogues
+    block: int
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Builder:
+        """As the settings of a workspace say, for its tokenizer and its pretrained model."""
+        settings = workspace.settings.dialogues
+        most = int(read_json(workspace.path / PRETRAINED / "config.json")["block"])
+        block = min(most, BLOCK if settings.block == "auto" else settings.block)
+        return cls(minbpe.load(workspace.path / TOKENIZER), persona_of(workspace), settings, block)
+
+    def examples(self, conversations: Sequence[list[Turn]], trains: bool) -> list[Example]:
+        """Those that train repeat nothing too often; those that are measured see more before."""
+        wanted = [[self._is_learned(turn) for turn in turns] for turns in conversations]
+        repeats = self.settings.repeats
+        if trains and repeats:
+            wanted = thinned(conversations, wanted, None if repeats == "auto" else repeats)
+        before = windows.BEFORE if trains else windows.MEASURED
+        kind = self.settings.windows
+        return [
+            example
+            for turns, learned in zip(conversations, wanted, strict=True)
+            for example in windows.examples(
+                turns, self.tokenizer, learned, self.block, kind, before
+            )
+        ]
+
+    def _is_learned(self, turn: Turn) -> bool:
+        return self.settings.targets == "all" or turn.speaker == self.persona
+
+    def row(self, example: Example) -> list[list[int]]:
+        """x and y, filled up to the block."""
+        return [padded(half, self.block, self.settings.padding) for half in (example.x, example.y)]
+
+
 def run(task: Task) -> dict[str, Any]:
     """Write the examples of each part; returns how many, and how many turns they teach."""
-    tokenizer = minbpe.load(task.path(TOKENIZER))
-    most = int(read_json(task.path(f"{PRETRAINED}/config.json"))["block"])
-    persona = persona_of(task.workspace)
-    settings = task.settings.dialogues
-    block = min(most, BLOCK if settings.block == "auto" else settings.block)
-    parts = _parts(task, persona)
+    builder = Builder.of(task.workspace)
+    parts = _parts(task, builder.persona)
     counts: dict[str, Any] = {}
     for name in DIALOGUES:
         part = task.path(name).stem
-        conversations = list(parts[part])
-        everybody = settings.targets == "all"
-        wanted = [[everybody or turn.speaker == persona for turn in c] for c in conversations]
-        if part == "train" and settings.repeats:
-            limit = None if settings.repeats == "auto" else settings.repeats
-            wanted = thinned(conversations, wanted, limit)
-        before = BEFORE if part == "train" else MEASURED
-        found = [
-            example
-            for turns, learned in zip(conversations, wanted, strict=True)
-            for example in examples(turns, tokenizer, learned, block, settings.windows, before)
-        ]
-        _write(task.path(name), found, block, settings.padding)
+        found = builder.examples(list(parts[part]), trains=part == "train")
+        _write(task.path(name), found, builder)
         counts[f"{part}_examples"] = len(found)
         counts[f"{part}_turns"] = sum(sum(example.learned) for example in found)
     if not counts["train_examples"]:
@@ -60,11 +90,11 @@ def _parts(task: Task, persona: str) -> dict[str, Iterable[list[Turn]]]:
     return {p: texts.conversations(task.workspace, p) for p in ("train", "val", "test")}
 
 
-def _write(path: Path, found: list[Example], block: int, side: str) -> None:
-    with writing(path, "int32", (2, block)) as writer:
-        for e in found:
-            writer.append([padded(e.x, block, side), padded(e.y, block, side)])
-        writer.info["bytes"] = sum(e.bytes for e in found)
+def _write(path: Path, found: list[Example], builder: Builder) -> None:
+    with writing(path, "int32", (2, builder.block)) as writer:
+        for example in found:
+            writer.append(builder.row(example))
+        writer.info["bytes"] = sum(example.bytes for example in found)
     write_jsonl(path.with_suffix(".jsonl"), map(_readable, found))
 
 

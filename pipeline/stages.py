@@ -130,6 +130,7 @@ STAGES = (
         "build the fine-tuning set",
         needs=(CLEAN, TOKENIZER, f"{PRETRAINED}/config.json"),
         makes=(*DIALOGUES, *DIALOGUE_TEXTS),
+        version=2,
         settings=("dialogues.*", "source.persona"),
         sources=("dialogues.source",),
         wants=("source.export", "dialogues.source"),
@@ -141,7 +142,7 @@ STAGES = (
         "learn the persona's voice",
         needs=(PRETRAINED, *DIALOGUES, TOKENIZER),
         makes=(FINETUNED, *MODEL_FILES, "7_finetuned/log.jsonl"),
-        version=2,
+        version=3,
         settings=("finetune.*", "train.precision", "train.seed", "source.persona", "source.base"),
         finish=("chat.*",),
         trains=True,
@@ -155,7 +156,7 @@ STAGES = (
         needs=(*MODEL_FILES, *DIALOGUES, *DIALOGUE_TEXTS, *ENCODED),
         makes=EVALUATION,
         settings=("evaluate.*", "train.seed", "source.base"),
-        version=2,
+        version=3,
     ),
 )
 

@@ -118,9 +118,10 @@ def draw(shares: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """An id (...,) by its share among all (..., V).
 
     One random number each, where `torch.multinomial` takes one for every id of the vocabulary. It
-    is never 0, so that an id without a share is never drawn.
+    is never 0, so that an id without a share is not drawn.
     """
-    below = shares.cumsum(-1)
+    exact = torch.float32 if shares.device.type == "mps" else torch.float64
+    below = shares.cumsum(-1, dtype=exact)
     total = below[..., -1:]
-    place = 1 - torch.rand(total.shape, generator=generator, device=shares.device)
+    place = 1 - torch.rand(total.shape, generator=generator, device=shares.device, dtype=exact)
     return torch.searchsorted(below, place * total).squeeze(-1)

@@ -232,6 +232,6 @@ def _unmeasurable(made: _Level, floor: _Level, ceiling: _Level) -> str:
     if apart > APART:
         return ""
     return (
-        f"floor ({floor.mean:.2f}) and ceiling ({ceiling.mean:.2f}) are {apart:.1f} standard errors "
-        f"apart, more than {APART:.0f} needed; the made replies came to {made.mean:.2f}"
+        f"floor ({floor.mean:.2f}) and ceiling ({ceiling.mean:.2f}) are {apart:.1f} standard "
+        f"errors apart, more than {APART:.0f} needed; the made replies came to {made.mean:.2f}"
     )

@@ -245,11 +245,13 @@ class _Run:
     def _correct(self) -> None:
         """More or fewer steps, where half of them took another time than a few promised."""
         at = self.at
-        steps = self.world.agreed(corrected(self.settings, at, self.parts.data.epoch))
+        found = corrected(self.settings, at, self.parts.data.epoch)
+        steps, minutes = self.world.agreed(found)
         if abs(steps / at.planned - 1) < WORTH_CORRECTING:
             return
         at.schedule = at.schedule.of_new_length(steps, at.step)
-        at.planned, at.pace = at.schedule.total, at.seconds / at.step
+        at.planned, at.minutes = at.schedule.total, minutes * at.schedule.total / steps
+        at.pace = at.seconds / at.step
         at.every = spread(self.settings, at.planned, at.every)
         self.screen.note(f"a step takes {at.pace:.3f} s: {at.planned:,} steps fit into the time")
 

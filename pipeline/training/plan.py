@@ -101,17 +101,21 @@ def steps_of_minutes(seconds: float, step: float, evaluation: float) -> int:
     return max(1, int((seconds - spent) / (step * SLACK)))
 
 
-def corrected(settings: FitSettings, at: Progress, epoch: int) -> int:
-    """The steps of the budget by what they have taken so far, instead of by the few timed first.
+def corrected(settings: FitSettings, at: Progress, epoch: int) -> tuple[int, float]:
+    """The steps of the budget by what they have taken so far, instead of by the few timed first,
+    and the minutes they are worth.
 
     A run that was cut short, or whose budget is no time, stays as it is.
     """
-    if not at.pace or at.schedule != Schedule.of(at.planned):
-        return at.planned
-    steps = max(at.step + 1, round(at.planned * at.pace * at.step / at.seconds))
+    if settings.epochs or not at.pace or at.schedule != Schedule.of(at.planned):
+        return at.planned, at.minutes
+    thought = at.planned * settings.minutes / at.minutes  # to fit into all of the minutes
+    fitting = thought * at.pace * at.step / at.seconds
+    steps = round(fitting)
     if settings.passes:
-        steps = min(steps, max(at.planned, steps_of_epochs(settings.passes, at.update, epoch)))
-    return steps
+        steps = min(steps, steps_of_epochs(settings.passes, at.update, epoch))
+    steps = max(at.step + 1, steps)
+    return steps, settings.minutes * steps / fitting
 
 
 def pace(settings: FitSettings, total: int, step: float, evaluation: float) -> int:

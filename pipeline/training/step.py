@@ -131,22 +131,37 @@ class Stepper:
 
     def rehearse(self, rows: int, first: int = 0) -> None:
         """A step of so many rows a process that changes nothing, to see what it takes."""
+        before = [(buffer, buffer.clone()) for _, buffer in self._buffers()]
         self.gradients(Samples(first, rows, 1))
         self.clip()
         self.update(0.0)
+        for buffer, value in before:
+            buffer.copy_(value)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Weights that learn and the optimizers' memory, whole. All processes must call it."""
-        tensors: dict[str, torch.Tensor] = {f"model.{n}": p for n, p in self._learning()}
+        """Weights that learn, running statistics and the optimizers' memory, whole.
+
+        All processes must call it.
+        """
+        tensors: dict[str, torch.Tensor] = {f"model.{n}": p for n, p in self._kept()}
         tensors |= state_tensors(self.optimizers)
         return {name: distributed.whole(tensor) for name, tensor in tensors.items()}
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """The inverse of `state`, at any number of processes."""
         with torch.no_grad():
-            for name, parameter in self._learning():
-                parameter.copy_(distributed.like(tensors[f"model.{name}"], parameter))
+            for name, tensor in self._kept():
+                tensor.copy_(distributed.like(tensors[f"model.{name}"], tensor))
         restore_state(self.optimizers, tensors)
+
+    def _kept(self) -> list[tuple[str, torch.Tensor]]:
+        """What a step changes."""
+        return [*self._learning(), *self._buffers()]
+
+    def _buffers(self) -> list[tuple[str, torch.Tensor]]:
+        """Running statistics: the buffers that a saved model holds."""
+        saved = self.model.state_dict()
+        return [(n, b) for n, b in self.model.named_buffers() if n in saved]
 
     def _learning(self) -> list[tuple[str, nn.Parameter]]:
         return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]

@@ -138,6 +138,28 @@ def test_a_killed_run_repeats_the_steps_it_lost(trial):
     assert without_times(again.log()) == without_times(whole.log())
 
 
+def test_running_statistics_go_on_too(trial):
+    """BatchNorm's are no parameters, and must not count what was only timed either."""
+    config = ModelConfig(
+        vocab_size=20, block=8, width=16, layers=1, heads=2, norm="batch", laboratory=True
+    )
+
+    def batch(name):
+        run = trial(name)
+        run.decoder = Decoder(config, torch.Generator().manual_seed(1))
+        return run
+
+    whole, parts, again = batch("whole"), batch("parts"), batch("parts")
+    whole.run(40)
+    parts.stop_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        parts.run(40)
+    again.run(40)
+    ends = [run.decoder.state_dict() for run in (whole, again)]
+    assert any("running" in name for name in ends[0])
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
 def test_a_larger_budget_goes_on_from_before_the_decay(trial):
     small = trial()
     small.run(50)
@@ -247,9 +269,28 @@ def test_a_corrected_run_that_is_killed_ends_like_one_that_never_was(trial, cloc
     assert all(map(torch.equal, again.weights(), whole.weights()))
 
 
-def test_a_run_by_passes_is_as_long_as_it_was_planned(trial, clock):
-    clock.step *= 0.1
-    assert trial().run(30).step == 30
+def test_passes_that_are_enough_stay_enough_when_steps_take_longer(trial, clock):
+    """Of ten minutes two passes need a few seconds, at whatever speed; a kill changes nothing."""
+    clock.step *= 2
+    budget = {"epochs": 0.0, "minutes": 10.0, "passes": 2.0}
+    end = trial().run(1, **budget)
+    assert end.step == math.ceil(2 * 99 / 4)
+    assert trial().run(1, **budget).step == end.step
+
+
+def test_minutes_that_end_before_the_passes_do_stay_ended(trial, clock):
+    """Slower than thought, so that the passes no longer fit; the same command trains no more."""
+    clock.step *= 3
+    budget = {"epochs": 0.0, "minutes": 0.1, "passes": 2.0}
+    end = trial().run(1, **budget)
+    assert 20 < end.step < math.ceil(2 * 99 / 4)
+    assert trial().run(1, **budget).step == end.step
+
+
+def test_a_run_by_minutes_that_goes_on_by_passes_is_as_long_as_these(trial, clock):
+    end = trial().run(1, epochs=0.0, minutes=0.1)
+    clock.step *= 0.2
+    assert trial().run(3 * end.step).step == pytest.approx(3 * end.step, abs=1)
 
 
 @pytest.mark.parametrize("steps", [(3,), (1, 2, 17), (11, 12, 29)])
