@@ -169,7 +169,7 @@ class Proof:
             self.scores |= ranking.ranking(np.zeros((0, 0)), self.seed)
             return
         alone = dict(zip(texts, self._alone(texts), strict=True))
-        rows = []
+        rows: list[NDArray[np.float64]] = []
         with self.screen.bar("ranking replies", len(asked), count=True) as bar:
             for number, moment in enumerate(asked, 1):
                 if len(rows) > 1 and self.clock.spent > RANKING:
