@@ -5,6 +5,7 @@ Until then `runs/KEY/` holds checkpoints to go on from, and what the training sa
 
 from __future__ import annotations
 
+import math
 import platform
 import shutil
 import sys
@@ -19,7 +20,7 @@ from rich.console import Console
 from torch import nn
 
 from pipeline.config import Train
-from pipeline.errors import DataError
+from pipeline.errors import Astray
 from pipeline.evaluation.bits import Loss, measure_text
 from pipeline.experiments import lengths, speeds
 from pipeline.experiments.budget import parameters
@@ -98,7 +99,7 @@ class _Run:
         }
         try:
             facts |= self._learned(keeps)
-        except DataError as error:  # it went astray at every rate that it fell back to
+        except Astray as error:  # which it would again; all else is tried anew
             facts["failed"] = str(error).partition(";")[0]
         if self.trial.times:
             facts["generation"] = speeds.generation(self.trial.config, self.device)
@@ -109,9 +110,11 @@ class _Run:
         model, peak = self._begun_and_weighed()
         before = self._measured(model) if self.trial.start else None
         end = self._fit(model)
+        val = self._measured(model)
+        if not math.isfinite(val.nats):
+            raise Astray(f"After all steps the validation loss is {val.nats}")
         if keeps:
             save(model, model_of(self.trial, self.folder))
-        val = self._measured(model)
         return {
             "train_loss": self._learned_from(model).per_token,
             "val_loss": val.per_token,

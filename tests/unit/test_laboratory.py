@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pipeline.__main__ import main
-from pipeline.errors import DataError, SoundalikeError
+from pipeline.errors import Astray, DataError, SoundalikeError
 from pipeline.experiments import (
     build,
     claims,
@@ -393,6 +393,35 @@ def test_a_stopped_run_ends_as_an_unbroken_one(tiny, tmp_path, monkeypatch):
     assert [row["step"] for row in broken["curve"]] == [row["step"] for row in whole["curve"]]
 
 
+def test_only_a_training_that_went_astray_is_a_result(tiny, tmp_path, monkeypatch):
+    wanted = build.trial(FAMILIES["norms"], Variant("rms"), text.find(tiny, tmp_path), 2, 2)
+
+    def ended_by(reason):
+        def fit(*_):
+            raise reason
+
+        monkeypatch.setattr(running, "fit", fit)
+        running.run(wanted, tmp_path, False)
+        return read_json(trial.record_of(wanted, tmp_path))
+
+    with pytest.raises(DataError, match="memory"):
+        ended_by(DataError("Not even one row fits into the memory; close other programs."))
+    assert not trial.record_of(wanted, tmp_path).exists()
+    assert ended_by(Astray("At step 5 it rose; set a lower rate."))["failed"] == "At step 5 it rose"
+
+
+def test_a_loss_that_is_no_number_in_the_end_is_a_failed_run(tiny, tmp_path, monkeypatch):
+    wanted = build.trial(FAMILIES["norms"], Variant("rms"), text.find(tiny, tmp_path), 1, 2)
+    monkeypatch.setattr(
+        running._Run, "_fit", lambda _, model: model.tokens.weight.data.fill_(float("nan"))
+    )
+    running.run(wanted, tmp_path, True)
+    record = read_json(trial.record_of(wanted, tmp_path))
+    assert "validation loss is nan" in record["failed"]
+    assert "val_loss" not in record
+    assert not trial.model_of(wanted, tmp_path).exists()
+
+
 @pytest.mark.slow
 def test_a_run_has_a_process_of_its_own(tiny, tmp_path):
     found = text.find(tiny, tmp_path)
@@ -472,6 +501,14 @@ def test_the_help_names_every_family(capsys):
 def test_two_commands_do_not_share_a_folder(tmp_path):
     with verb.opened(tmp_path / "lab"), pytest.raises(SoundalikeError, match="in use"):
         verb.opened(tmp_path / "lab")
+
+
+def test_a_folder_is_known_again_without_its_lock(tmp_path):
+    folder = tmp_path / "lab"
+    verb.opened(folder).release()
+    (folder / "norms.md").touch()
+    (folder / verb.LOCK).unlink(missing_ok=True)  # as it is on Windows
+    verb.opened(folder).release()
 
 
 def test_the_manual_is_there_and_is_the_default(tmp_path):
