@@ -195,8 +195,9 @@ def settings_of(trial: Trial, epoch: int) -> FitSettings:
             threads=torch.get_num_threads(),
             seed=trial.seed,
             evaluate_every=max(1, trial.steps // EVALUATIONS),
-            save_every=0.5,
-            keep=1,
+            save_every=math.inf,  # minutes: by the clock, going back would lead elsewhere each time
+            save_steps=max(1, trial.steps // EVALUATIONS),
+            keep=2,
         ),
         optimizer=trial.optimizer,
     )

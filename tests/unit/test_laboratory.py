@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -381,7 +383,6 @@ def test_a_stopped_run_ends_as_an_unbroken_one(tiny, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr("pipeline.training.watch.Watch.evaluated", stop_at_the_second)
-    monkeypatch.setattr("pipeline.training.fit._Run._save_is_due", lambda *_: True)
     for attempt in range(2):
         if attempt == 0:
             with pytest.raises(KeyboardInterrupt):
@@ -391,6 +392,21 @@ def test_a_stopped_run_ends_as_an_unbroken_one(tiny, tmp_path, monkeypatch):
     broken = read_json(trial.record_of(wanted, tmp_path / "broken"))
     assert broken["val_loss"] == whole["val_loss"]
     assert [row["step"] for row in broken["curve"]] == [row["step"] for row in whole["curve"]]
+
+
+def test_where_a_setback_goes_back_to_does_not_depend_on_the_clock(tiny, tmp_path, monkeypatch):
+    wanted = build.trial(FAMILIES["norms"], Variant("rms"), text.find(tiny, tmp_path), 20, 2)
+    saved: list[str] = []
+    minutes = itertools.count(step=60)
+    monkeypatch.setattr(
+        "pipeline.training.fit.time", SimpleNamespace(monotonic=lambda: next(minutes))
+    )
+    monkeypatch.setattr(
+        "pipeline.training.checkpoint._write", lambda path, *_: saved.append(path.name)
+    )
+    running.run(wanted, tmp_path, False)
+    steps = [int(name.partition(".")[0].removeprefix("step-")) for name in saved]
+    assert set(steps) == set(range(0, 21, 2))
 
 
 def test_only_a_training_that_went_astray_is_a_result(tiny, tmp_path, monkeypatch):
