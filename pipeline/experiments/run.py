@@ -147,8 +147,6 @@ class _Run:
 
     def _fit(self, model: Decoder) -> Progress:
         trial = self.trial
-        if trial.config.norm == "batch":  # checkpoints do not hold its running statistics
-            shutil.rmtree(self.work / "last", ignore_errors=True)
 
         def evaluate(objective: nn.Module) -> Loss:
             return measure_text(
