@@ -62,6 +62,11 @@ class Difference:
         return abs(self.gain) > self.least
 
     @property
+    def threshold(self) -> str:
+        """From where on it counts, in brackets; nothing where no seeds were compared."""
+        return f" (counts from {self.least:.3f} on)" if math.isfinite(self.least) else ""
+
+    @property
     def signed(self) -> str:
         """What is added to the other's loss."""
         return f"{round(-self.gain, 3) + 0.0:+.3f}"

@@ -55,6 +55,8 @@ def _runs(found: Results, variant: Variant, outcome: Outcome) -> str:
 def _against(found: Results, variant: Variant, outcome: Outcome) -> str:
     if variant is found.family.groups[variant.group][0]:
         return "baseline"
+    if variant.start:
+        return "not compared"
     return said(found.difference_to_baseline(variant))
 
 
