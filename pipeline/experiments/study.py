@@ -64,7 +64,7 @@ def _planned(
 def _announce(
     families: Sequence[Family], planned: Plan, laboratory: Laboratory, screen: Screen
 ) -> None:
-    missing = sum(laboratory.missing(family) for family in families)
+    missing = laboratory.missing(families)
     passes = _tokens(planned) / laboratory.text.tokens[0]
     names = ", ".join(family.name for family in families)
     screen.say(

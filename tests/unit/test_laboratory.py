@@ -55,6 +55,14 @@ def trials(family: families.Family, seed: int = 1) -> dict[str, trial.Trial]:
     return {v.label: build.trial(family, v, TEXT, STEPS, seed) for v in family.variants}
 
 
+def not_compared(family: families.Family, variant: Variant) -> bool:
+    """Whether nothing is said of it beside the others, though it were much better."""
+    losses = {v.label: [2.0 if v is variant else 4.0] * 3 for v in family.variants}
+    found = made_up(family.name, losses)
+    said = "\n".join([table.markdown(found), *conclusions.sentences(found)])
+    return f"**{variant.name}**" not in said and "| not compared |" in said
+
+
 # --- the same conditions ---------------------------------------------------------------------
 
 
@@ -68,6 +76,7 @@ def test_a_family_has_one_size_and_the_same_tokens(family):
             begun = made[variant.start]
             assert found.start == begun
             assert found.steps == round(families.BRIEF * begun.steps)
+            assert not_compared(family, variant)
             continue
         assert parameters(found.config) == pytest.approx(wanted, rel=0.02), variant.label
         assert found.tokens == next(iter(made.values())).tokens
@@ -196,7 +205,18 @@ def test_conclusions_tell_what_counts_and_what_does_not():
 def test_a_conclusion_against_the_courses_is_marked():
     found = made_up("placement", {"4 blocks: pre": [4.0, 4.0, 4.01], "4 blocks: post": [4.2] * 3})
     (line,) = claims.compared(found)
-    assert "**otherwise**: post is worse than pre by 0.197 nats" in line
+    assert "**otherwise**: post is worse than pre by 0.197 nats (counts from 0.0" in line
+
+
+def test_a_threshold_is_said_where_there_is_one():
+    losses = {"rms": [4.0, 4.1, 4.2], "layer": [4.05], "batch": [4.0]}
+    said = "\n".join(conclusions.sentences(made_up("norms", losses)))
+    assert "Not to be told apart from rms: layer -0.050 (counts from 0.497 on)" in said
+    once = made_up("norms", {name: values[:1] for name, values in losses.items()})
+    said = "\n".join([*conclusions.sentences(once), *claims.compared(once)])
+    assert "layer +0.050, batch +0.000." in said
+    assert "inf" not in said
+    assert "(spread" not in said
 
 
 def test_rows_keep_the_tables_order_and_failures_are_said():
@@ -271,7 +291,42 @@ def test_a_crash_ends_nothing_else_and_is_tried_again(tmp_path):
     found = laboratory.study(FAMILIES["norms"])
     assert found.outcomes["layer"].failed == "The process of a run ended with code -9"
     assert len(found.outcomes["batch"].records) == 3
-    assert laboratory.missing(FAMILIES["norms"]) == 1
+    assert laboratory.missing([FAMILIES["norms"]]) == 1
+
+
+def test_what_would_begin_from_a_failed_run_fails_with_its_reason(tmp_path):
+    asked: list[trial.Trial] = []
+
+    def straying(wanted, folder, keeps, tick):
+        asked.append(wanted)
+        Pretended()(wanted, folder, False, tick)
+        if wanted.config.kv_heads == 4:
+            write_json(trial.record_of(wanted, folder), {"failed": "At step 9 it rose"})
+
+    laboratory = Laboratory(TEXT, STEPS, tmp_path, straying)
+    few = [v for v in FAMILIES["attention"].variants if v.name in ("gqa", "mha", "mha to gqa")]
+    family = replace(FAMILIES["attention"], variants=tuple(few))
+    found = laboratory.study(family)
+    assert found.outcomes["mha to gqa"].failed == "Its start came to no end: At step 9 it rose"
+    assert not any(t.start for t in asked)
+    assert laboratory.missing([family]) == 0
+
+
+def test_a_crashed_start_is_tried_again_with_what_begins_from_it(tmp_path):
+    def crashing(wanted, folder, keeps, tick):
+        assert not wanted.start
+        raise Crashed("The process of a run ended with code -9")
+
+    laboratory = Laboratory(TEXT, STEPS, tmp_path, crashing)
+    family = FAMILIES["attention"]
+    found = laboratory.study(family)
+    assert str(found.outcomes["mha to gqa"].failed).startswith("Its start came to no end: The pro")
+    assert laboratory.missing([family]) == len(family.variants)
+
+
+def test_a_shared_baseline_is_missing_once(tmp_path):
+    laboratory = Laboratory(TEXT, STEPS, tmp_path)
+    assert laboratory.missing([FAMILIES["norms"], FAMILIES["activations"]]) == 3 + 5 - 1
 
 
 def test_a_process_that_ends_early_is_told():
