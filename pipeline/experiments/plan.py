@@ -130,7 +130,7 @@ def _pilot(trial: Trial, folder: Path, runner: Runner, tick: Tick) -> float:
 def _timed(trials: Sequence[Trial], folder: Path, tick: Tick) -> list[float]:
     """Seconds of a step of each trial, timed in one process."""
     out = folder / "plans" / "steps.json"
-    await_child(_time, (list(trials), out), tick)
+    await_child(_time, (list(trials), out), out.with_suffix(".log"), tick)
     found: list[float] = read_json(out)
     out.unlink()
     return found

@@ -10,8 +10,6 @@ import platform
 import shutil
 import sys
 import time
-import traceback
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ from pipeline.errors import Astray
 from pipeline.evaluation.bits import Loss, measure_text
 from pipeline.experiments import lengths, speeds
 from pipeline.experiments.budget import parameters
-from pipeline.experiments.trial import ROWS, Trial, model_of, output_of, record_of, work_of
+from pipeline.experiments.trial import ROWS, Trial, model_of, record_of, work_of
 from pipeline.files import read_jsonl, write_json
 from pipeline.screen import Screen
 from pipeline.training import memory
@@ -46,19 +44,6 @@ GLANCE = 32  # windows of an evaluation while it learns
 WINDOWS = 1024  # of the final ones: all of a short text
 LEARNED = 128  # windows of what was learned from, to measure the loss there
 LONGER = (2, 4)  # times the training length
-
-
-def in_process(trial: Trial, folder: Path, keeps: bool) -> None:
-    """`run`, as a process of its own does it: what would be printed goes into a file."""
-    told = output_of(trial, folder)
-    told.parent.mkdir(parents=True, exist_ok=True)
-    with told.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        try:
-            run(trial, folder, keeps)
-        except BaseException:
-            traceback.print_exc()
-            raise SystemExit(1) from None
-    told.unlink()
 
 
 def run(trial: Trial, folder: Path, keeps: bool) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
+import multiprocessing
 import os
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -329,9 +332,39 @@ def test_a_shared_baseline_is_missing_once(tmp_path):
     assert laboratory.missing([FAMILIES["norms"], FAMILIES["activations"]]) == 3 + 5 - 1
 
 
-def test_a_process_that_ends_early_is_told():
+def test_a_process_that_ends_early_is_told(tmp_path):
     with pytest.raises(Crashed, match="code 3"):
-        await_child(os._exit, (3,), lambda: None)
+        await_child(os._exit, (3,), tmp_path / "log", lambda: None)
+
+
+def test_a_process_prints_nothing_on_the_screen(tmp_path, capfd):
+    log = tmp_path / "runs" / "log"
+    await_child(print, ("all is well",), log, lambda: None)
+    assert not log.exists()
+    with pytest.raises(Crashed, match=r"code 1; .*log says more"):
+        await_child(signal.default_int_handler, (2, None), log, lambda: None)
+    assert not log.read_text(encoding="utf-8")
+    with pytest.raises(Crashed, match=r"code 1; .*log says more"):
+        await_child(int, ("x",), log, lambda: None)
+    assert "ValueError" in log.read_text(encoding="utf-8")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows cannot hold it back")
+def test_an_interruption_of_a_process_that_still_imports_is_quiet(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("pipeline.experiments.process.GLANCE", 0.001)
+
+    pressed: list[int] = []
+
+    def interrupt():
+        if not pressed:
+            (child,) = multiprocessing.active_children()
+            pressed.append(child.pid)
+            os.kill(child.pid, signal.SIGINT)
+
+    with pytest.raises(Crashed, match="code 1;"):
+        await_child(time.sleep, (60,), tmp_path / "log", interrupt)
+    assert capfd.readouterr() == ("", "")
 
 
 # --- how many steps --------------------------------------------------------------------------
