@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from rich.console import Console
 
 from pipeline.__main__ import main
 from pipeline.errors import Astray, DataError, SoundalikeError
@@ -36,6 +37,7 @@ from pipeline.experiments import run as running
 from pipeline.experiments.budget import parameters
 from pipeline.experiments.families import BASELINE, FAMILIES, Variant
 from pipeline.experiments.laboratory import Laboratory
+from pipeline.experiments.live import shown
 from pipeline.experiments.process import Crashed, await_child, in_child
 from pipeline.experiments.ranking import Difference, Spread
 from pipeline.experiments.results import Outcome, Results
@@ -391,6 +393,32 @@ def test_a_plan_counts_every_run_once_and_is_the_same_the_next_time(tmp_path, mo
     assert plan.known(plan.path_of(both, 21.0, TEXT, tmp_path)) is None
 
 
+def test_the_time_of_the_timing_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "_timed", lambda trials, *_: [0.1] * len(trials))
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(plan, "time", clock)
+
+    def slow(wanted, folder, keeps, tick):
+        assert wanted.config == trials(FAMILIES["positions"])["rope"].config
+        assert not wanted.stretches
+        Pretended()(wanted, folder, keeps, tick)
+        clock.now += 12.0
+
+    made = plan.made([FAMILIES["positions"]], 10.0, TEXT, tmp_path, slow)
+    assert made.beside == 12.0
+    assert 9.75 < made.minutes <= 10 - 12 / 60
+
+
+def test_a_run_that_families_share_is_planned_as_often_as_the_one_that_repeats_it(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(plan, "_timed", lambda trials, *_: [0.1] * len(trials))
+    one = FAMILIES["activations"]
+    other = replace(one, variants=one.variants[::-1])
+    for both in ([one, other], [other, one]):
+        assert plan.made(both, 20.0, TEXT, tmp_path, Pretended()).runs == 2 * 3 + 3 * 2
+
+
 def test_a_family_of_one_pass_is_planned_with_no_more():
     most = build.most_steps(FAMILIES["dropout"], TEXT)
     assert plan.fitting([plan.Cost(3, 0.1, 1.0, most)], 1e9) == most
@@ -444,6 +472,41 @@ def test_a_family_from_a_text_to_a_page_and_the_second_time_only_printed(tiny, t
     study("norms", [family], 1.0, tiny, lab, screen, Pretended(stop=0))
     assert (lab / "norms.md").read_text(encoding="utf-8") == written
     assert before.splitlines()[-5:-1] == console.file.getvalue().splitlines()[-5:-1]
+
+
+def test_a_pipe_is_told_of_the_timing_and_of_each_run_when_it_ends(
+    tiny, tmp_path, console, monkeypatch
+):
+    monkeypatch.setattr(plan, "_timed", lambda trials, *_: [0.1] * len(trials))
+
+    def ticking(wanted, folder, keeps, tick):
+        tick()
+        if wanted.config.norm == "batch":
+            raise Crashed("The process of a run ended with code -9")
+        Pretended()(wanted, folder, keeps, tick)
+
+    def told() -> list[str]:
+        study("norms", [FAMILIES["norms"]], 1.0, tiny, tmp_path, Screen(console), ticking)
+        lines = console.file.getvalue().splitlines()
+        console.file.truncate(console.file.seek(0))
+        return [line for line in lines if "norms ·" in line or "is timed" in line]
+
+    timing, *runs = told()
+    assert "is timed" in timing
+    assert runs[0].strip().startswith("norms · rms, seed 1: val 4.")
+    assert runs[2].strip() == "norms · batch, seed 1: The process of a run ended with code -9"
+    assert len(runs) == 3 + 2 * 2
+    assert told() == runs[2:3]  # all else is known
+
+
+def test_a_terminal_shows_the_run_that_goes_on(tmp_path):
+    file = io.StringIO()
+    screen = Screen(Console(file=file, force_terminal=True, width=120))
+    found = made_up("norms", {"rms": [4.0], "layer": [], "batch": []})
+    with shown(tmp_path, screen) as watch:
+        layer = FAMILIES["norms"]["layer"]
+        watch(found, layer, build.trial(FAMILIES["norms"], layer, TEXT, STEPS, 1))
+    assert "seed 1" in file.getvalue()
 
 
 def test_pooled_heads_begin_from_the_trained_ones(tiny, tmp_path):
