@@ -22,7 +22,7 @@ from pipeline.errors import Astray
 from pipeline.evaluation.bits import Loss, measure_text
 from pipeline.experiments import lengths, speeds
 from pipeline.experiments.budget import parameters
-from pipeline.experiments.trial import ROWS, Trial, model_of, record_of, work_of
+from pipeline.experiments.trial import LONGER, ROWS, Trial, model_of, record_of, work_of
 from pipeline.files import read_jsonl, write_json
 from pipeline.screen import Screen
 from pipeline.training import memory
@@ -43,7 +43,6 @@ EVALUATIONS = 10  # while it learns, for the curve
 GLANCE = 32  # windows of an evaluation while it learns
 WINDOWS = 1024  # of the final ones: all of a short text
 LEARNED = 128  # windows of what was learned from, to measure the loss there
-LONGER = (2, 4)  # times the training length
 
 
 def run(trial: Trial, folder: Path, keeps: bool) -> None:
@@ -157,7 +156,8 @@ class _Run:
             return {}
         size = self.val.info["bytes"]
         return {
-            str(times): lengths.measured(model, times, self.val.values, size) for times in LONGER
+            str(times): lengths.measured(model, times, self.val.values, size, WINDOWS)
+            for times in LONGER
         }
 
 

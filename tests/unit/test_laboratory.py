@@ -44,6 +44,7 @@ from pipeline.experiments.results import Outcome, Results
 from pipeline.experiments.study import study
 from pipeline.files import read_json, write_json
 from pipeline.screen import Screen
+from pipeline.stages import ENCODED, TOKENIZER
 from pipeline.training.optimizer import ALONE, optimizers, restore_state, set_rate, state_tensors
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
@@ -129,6 +130,18 @@ def small(**changes) -> Decoder:
     return Decoder(ModelConfig(**{**shape, **changes}), torch.Generator().manual_seed(1)).eval()
 
 
+class ToldTargets(torch.nn.Module):
+    """Keeps the targets that it is given, and finds no loss."""
+
+    def __init__(self, seen: list[torch.Tensor], model: Decoder) -> None:
+        super().__init__()
+        self.seen, self.model = seen, model
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        self.seen.append(y)
+        return torch.zeros(())
+
+
 @pytest.mark.parametrize("position", ["none", "sinusoidal", "relative", "rope"])
 def test_a_longer_context_changes_nothing_within_the_old_one(position):
     decoder = small(position=position)
@@ -141,8 +154,25 @@ def test_a_longer_context_changes_nothing_within_the_old_one(position):
 def test_learned_positions_are_refused_beyond_their_length_with_the_reason():
     with pytest.raises(ConfigError, match="none for position 17"):
         lengths.longer(small(position="learned"), 2)
-    found = lengths.measured(small(position="learned"), 2, torch.arange(40).numpy(), 99)
+    found = lengths.measured(small(position="learned"), 2, torch.arange(40).numpy(), 99, 8)
     assert "one trained vector each for 16 positions" in found["refused"]
+
+
+def test_a_longer_context_is_measured_on_as_many_targets_all_beyond_the_training_length(
+    monkeypatch,
+):
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(
+        "pipeline.evaluation.bits.Objective",
+        lambda model: ToldTargets(seen, model),
+    )
+    ids = torch.arange(5000).remainder(50).numpy()
+    for times in (2, 4):
+        seen.clear()
+        lengths.measured(small(), times, ids, 9999, windows=64)
+        rows = torch.cat(seen)
+        assert int((rows >= 0).sum()) == pytest.approx(64 * 8, rel=0.1)
+        assert not (rows[1:, :16] >= 0).any()
 
 
 # --- ranking ---------------------------------------------------------------------------------
@@ -435,7 +465,7 @@ def tiny(monkeypatch, tmp_path):
         monkeypatch.setitem(BASELINE, name, value)
     monkeypatch.setattr("pipeline.training.device.PROBE_SECONDS", 0.001)
     monkeypatch.setattr(text, "VOCABULARY", 300)
-    monkeypatch.setattr(speeds, "LENGTHS", (4, 8))
+    monkeypatch.setattr(speeds, "NEW_TOKENS", (4, 8))
     monkeypatch.setattr(running, "peak_flops", lambda machine: 1.0)
     monkeypatch.setattr("pipeline.training.fit.peak_flops", lambda machine: 1.0)
     monkeypatch.setattr("pipeline.training.sizing.peak_flops", lambda machine: 1.0)
@@ -639,6 +669,7 @@ def test_every_optimizer_learns_and_goes_on_from_its_state(name):
         (["norms", "--text", "short.txt"], "name a longer text"),
         (["norms", "--text", "latin.txt"], "not UTF-8"),
         (["norms", "--text", "folder"], "is no encoded workspace"),
+        (["norms", "--text", "damaged"], "damaged, not JSON"),
         (["norms", "--workspace", "short.txt"], "is a file"),
         (["norms", "--workspace", "used"], "--text used"),
         (["norms", "--workspace", "others"], "holds other files"),
@@ -649,6 +680,9 @@ def test_bad_input_is_one_clear_line(tmp_path, monkeypatch, capsys, words, told)
     Path("short.txt").write_text("too little\n" * 50, encoding="utf-8")
     Path("latin.txt").write_bytes("né".encode("latin-1") * 99)
     Path("folder").mkdir()
+    for name in (*ENCODED[:2], TOKENIZER):
+        Path("damaged", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("damaged", name).write_text("{", encoding="utf-8")
     Path("used").mkdir()
     Path("others").mkdir()
     Path("others/mine.txt").touch()
@@ -676,6 +710,12 @@ def test_a_folder_is_known_again_without_its_lock(tmp_path):
     (folder / "norms.md").touch()
     (folder / verb.LOCK).unlink(missing_ok=True)  # as it is on Windows
     verb.opened(folder).release()
+
+
+def test_a_text_of_one_line_is_cut_all_the_same():
+    learned, held_out = text._cut("a very long line " * 99)
+    assert (len(learned), len(held_out)) == (17 * 99 - 168, 168)
+    assert text._cut("one\ntwo and three\nfour") == ("one\ntwo and three\n", "four")
 
 
 def test_the_manual_is_there_and_is_the_default(tmp_path):
