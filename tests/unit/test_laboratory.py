@@ -26,7 +26,6 @@ from pipeline.experiments import (
     lengths,
     page,
     plan,
-    ranking,
     speeds,
     table,
     text,
@@ -725,16 +724,27 @@ def test_the_manual_is_there_and_is_the_default(tmp_path):
 
 
 def test_results_go_between_the_marks_of_a_page(tmp_path):
-    results, target = tmp_path / "all.md", tmp_path / "docs.md"
-    results.write_text("## norms\n![a](a.png)\nnew\n", encoding="utf-8")
+    results, target = tmp_path / "lab/all.md", tmp_path / "docs/page.md"
+    results.parent.mkdir()
+    target.parent.mkdir()
+    results.write_text("## norms\n\n![a](a.png)\nnew\n", encoding="utf-8")
+    (tmp_path / "lab/a.png").write_bytes(b"a picture")
     target.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n", encoding="utf-8")
-    page.insert(results, target)
-    page.insert(results, target)
+    for _ in range(2):
+        assert page.main([str(results), str(target)]) is None
     told = target.read_text(encoding="utf-8")
-    assert told == f"before\n{page.BEGIN}\n\n## norms\nnew\n\n{page.END}\nafter\n"
+    picture = "![a](pictures/laboratory-a.png)"
+    assert told == f"before\n{page.BEGIN}\n\n### norms\n\n{picture}\nnew\n\n{page.END}\nafter\n"
+    assert (target.parent / "pictures/laboratory-a.png").read_bytes() == b"a picture"
+
+
+def test_results_that_cannot_be_put_into_a_page_are_one_line(tmp_path):
+    results, target = tmp_path / "all.md", tmp_path / "page.md"
+    assert page.main([]) == page.main(["one"]) == page.USAGE
     target.write_text("no marks", encoding="utf-8")
-    with pytest.raises(DataError, match="no place"):
-        page.insert(results, target)
+    assert "no place for results" in str(page.main([str(results), str(target)]))
+    target.write_text(f"{page.BEGIN}\n{page.END}\n", encoding="utf-8")
+    assert "all.md" in str(page.main([str(results), str(target)]))
 
 
 def test_the_docs_have_a_place_for_results_and_name_the_columns():
@@ -754,6 +764,15 @@ def test_the_live_table_shows_where_a_run_stands(console):
     assert isinstance(console.file, io.StringIO)
 
 
-def test_ranking_names_its_source_of_spread():
-    assert "Student's t" in (ranking.__doc__ or "")
-    assert Variant("x").label == "x"
+@pytest.mark.parametrize("freedom", range(1, 11))
+def test_a_difference_counts_from_students_t_on(freedom):
+    stats = pytest.importorskip("scipy.stats", reason="needs SciPy, which scikit-learn brings")
+    spread = Spread(0.1, freedom)
+    wanted = stats.t.ppf(0.975, freedom) * 0.1 * (1 + 1 / 3) ** 0.5
+    assert spread.least(1, 3) == pytest.approx(wanted, rel=2e-3)
+
+
+def test_two_groups_may_use_one_name():
+    labels = {v.label for v in FAMILIES["placement"].variants}
+    assert len(labels) == len(FAMILIES["placement"].variants)
+    assert "12 blocks: post" in labels
