@@ -30,6 +30,10 @@ class DataError(SoundalikeError):
     """There is too little of something to go on."""
 
 
+class Astray(DataError):
+    """A training came to nothing at every lower rate that it went back to as well."""
+
+
 class ServerError(SoundalikeError):
     """A server that the user named cannot be reached, or refuses."""
 

@@ -68,7 +68,7 @@ def compared(found: Results) -> Iterator[str]:
 def _verdict(claim: Claim, other: str, here: Difference | None) -> str:
     if here is None:
         return "a run came to no end, so nothing can be said."
-    size = f"{abs(here.gain):.3f} nats (spread {here.least:.3f})"
+    size = f"{abs(here.gain):.3f} nats{here.threshold}"
     if here.word == "same":
         agrees = "the same" if claim.close else "**not confirmed**"
         return f"{agrees}: they cannot be told apart, {size}."

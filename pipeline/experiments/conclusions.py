@@ -33,7 +33,7 @@ def _of_group(found: Results, group: str, variants: Sequence[Variant]) -> Iterat
             if difference.word == word:
                 yield (
                     f"**{variant.name}** is {word} than {baseline.name} by "
-                    f"{abs(difference.gain):.3f} nats a token (spread {difference.least:.3f})."
+                    f"{abs(difference.gain):.3f} nats a token{difference.threshold}."
                 )
     yield from _not_told_apart(told, baseline)
     yield from _among_the_best(found, told)
@@ -53,7 +53,7 @@ def _spread(found: Results, group: str) -> str:
 def _not_told_apart(told: Told, baseline: Variant) -> Iterator[str]:
     same = [(v, d) for v, d in told if d.word == "same"]
     if same:
-        each = ", ".join(f"{v.name} {d.signed} (spread {d.least:.3f})" for v, d in same)
+        each = ", ".join(f"{v.name} {d.signed}{d.threshold}" for v, d in same)
         yield f"Not to be told apart from {baseline.name}: {each}."
 
 
@@ -66,11 +66,12 @@ def _among_the_best(found: Results, told: Told) -> Iterator[str]:
     difference = found.difference(one, other)
     if difference is None:
         return
-    size = f"{difference.gain:.3f}, spread {difference.least:.3f}"
+    size = f"{difference.gain:.3f} nats a token{difference.threshold}"
     if difference.counts:
-        yield f"Of the two that ran with all seeds, {one.name} is better than {other.name}: {size}."
+        better = f"{one.name} is better than {other.name}"
+        yield f"Of the two that ran with all seeds, {better} by {size}."
     else:
-        yield f"{one.name} and {other.name} cannot be told apart ({size})."
+        yield f"{one.name} and {other.name} cannot be told apart: {size}."
 
 
 def _beside_the_loss(found: Results) -> Iterator[str]:
@@ -86,7 +87,8 @@ def _beside_the_loss(found: Results) -> Iterator[str]:
         if (before := outcome.first("before")) is not None:
             yield (
                 f"{label}: the heads of {outcome.variant.start} pooled, {before:.3f} at once and "
-                f"{outcome.first('val_loss'):.3f} after more tokens, which the others did not have."
+                f"{outcome.first('val_loss'):.3f} after more tokens. It is smaller than the others "
+                "and learned for longer, so it is not compared with them."
             )
 
 

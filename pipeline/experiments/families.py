@@ -39,7 +39,7 @@ class Variant:
     optimizer: str = "muon"
     rate: float = 1.0  # times the learning rate that the pipeline picks for the width
     share: float = 1.0  # of the training text
-    start: str = ""  # the variant whose trained model it pools and goes on from
+    start: str = ""  # whose trained model it pools and goes on from: smaller, so never compared
 
     @property
     def is_about_positions(self) -> bool:

@@ -5,7 +5,7 @@ A run whose record is there is not done again, whichever family asked for it fir
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,14 @@ class Laboratory:
                     self._add(found, variant, seed, watch)
         return found
 
-    def missing(self, family: Family) -> int:
-        """How many of a family's runs with the first seed are still to be done."""
-        return sum(
-            self._known(build.trial(family, variant, self.text, self.steps, SEEDS[0])) is None
+    def missing(self, families: Sequence[Family]) -> int:
+        """How many runs with the first seed are still to be done; families may share some."""
+        wanted = {
+            build.trial(family, variant, self.text, self.steps, SEEDS[0])
+            for family in families
             for variant in family.variants
-        )
+        }
+        return sum(self._known(trial) is None for trial in wanted)
 
     def _add(self, found: Results, variant: Variant, seed: int, watch: Watch) -> None:
         family = found.family
@@ -59,8 +61,9 @@ class Laboratory:
         if record is not None:
             return record
         try:
-            if trial.start is not None:
-                self._record(trial.start, True, tick)
+            begun = self._record(trial.start, True, tick) if trial.start else {}
+            if "failed" in begun:
+                return _without(begun)
             self.runner(trial, self.folder, keeps, tick)
         except Crashed as reason:
             return {"failed": str(reason)}
@@ -68,12 +71,20 @@ class Laboratory:
 
     def _known(self, trial: Trial, keeps: bool = False) -> dict[str, Any] | None:
         """A record of an earlier command, if the model that is to be kept is there as well."""
+        begun = self._known(trial.start) if trial.start else None
+        if begun and "failed" in begun:
+            return _without(begun)
         try:
             record = dict(read_json(record_of(trial, self.folder)))
         except (FileNotFoundError, ValueError):
             return None
         whole = not keeps or "failed" in record or model_of(trial, self.folder).exists()
         return record if whole else None
+
+
+def _without(begun: Mapping[str, Any]) -> dict[str, Any]:
+    """Stands for the record of a run that cannot begin."""
+    return {"failed": f"Its start came to no end: {begun['failed']}"}
 
 
 def worth_repeating(group: list[Variant], found: Results) -> list[Variant]:

@@ -12,8 +12,6 @@ from transformer.blank import blank
 from transformer.config import ConfigError
 from transformer.decoder import Decoder
 
-WINDOWS = 256  # of validation text, evenly spread over a longer one
-
 
 def longer(decoder: Decoder, times: int) -> Decoder:
     """The same weights, looking at `times` as many tokens; ConfigError where there is no way."""
@@ -28,12 +26,17 @@ def longer(decoder: Decoder, times: int) -> Decoder:
     return made.to(decoder.tokens.weight.device).train(decoder.training)
 
 
-def measured(decoder: Decoder, times: int, val: NDArray[Any], text_bytes: int) -> dict[str, Any]:
-    """Loss and bits per byte at `times` the training length, or the reason why there is none."""
+def measured(
+    decoder: Decoder, times: int, val: NDArray[Any], text_bytes: int, windows: int
+) -> dict[str, Any]:
+    """Loss and bits per byte at `times` the training length, or the reason why there is none.
+
+    Over as many targets as `windows` of the training length have, where the text has so many.
+    """
     try:
         stretched = longer(decoder, times)
     except ConfigError as reason:
         return {"refused": str(reason)}
     block = stretched.config.block
-    found = measure_text(stretched, val, block, text_bytes, most=WINDOWS)
+    found = measure_text(stretched, val, block, text_bytes, most=windows // times)
     return {"val_loss": found.per_token, "bits_per_byte": found.bits_per_byte}

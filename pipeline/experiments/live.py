@@ -9,31 +9,47 @@ from pathlib import Path
 
 from rich.live import Live
 
-from pipeline.experiments.families import Family, Variant
+from pipeline.experiments.families import Variant
 from pipeline.experiments.laboratory import Watch
 from pipeline.experiments.results import Results
 from pipeline.experiments.table import live
-from pipeline.experiments.trial import Trial, work_of
+from pipeline.experiments.trial import SEEDS, Trial, work_of
 from pipeline.screen import Screen
 
 
 @contextmanager
-def shown(family: Family, folder: Path, screen: Screen) -> Iterator[Watch]:
+def shown(folder: Path, screen: Screen) -> Iterator[Watch]:
     """A function to be called while a run goes on, and after it."""
-    view = Live(console=screen.console, refresh_per_second=2, transient=True, auto_refresh=False)
+    if not screen.console.is_terminal:
+        yield _lines(screen)
+        return
+    with Live(console=screen.console, transient=True, auto_refresh=False) as view:
 
-    def watch(found: Results, variant: Variant, trial: Trial) -> None:
-        if view.is_started:
+        def watch(found: Results, variant: Variant, trial: Trial) -> None:
             state = f"seed {trial.seed}{_progress(trial, folder)}"
             view.update(live(found, variant.label, state), refresh=True)
 
-    if screen.console.is_terminal:
-        view.start()
-    try:
         yield watch
-    finally:
-        if view.is_started:
-            view.stop()
+
+
+def _lines(screen: Screen) -> Watch:
+    """Says a line for each run that was done now; those known before are in the table."""
+    seen_at_work: set[str] = set()
+
+    def watch(found: Results, variant: Variant, trial: Trial) -> None:
+        finished = len(found[variant].records) > SEEDS.index(trial.seed)
+        if not finished:
+            seen_at_work.add(trial.key)
+        elif trial.key in seen_at_work:
+            screen.note(_line(found, variant, trial.seed))
+
+    return watch
+
+
+def _line(found: Results, variant: Variant, seed: int) -> str:
+    record = found[variant].records[-1]
+    end = record.get("failed") or f"val {record['val_loss']:.3f}"
+    return f"{found.family.name} · {variant.label}, seed {seed}: {end}"
 
 
 def _progress(trial: Trial, folder: Path) -> str:

@@ -1,11 +1,13 @@
-"""Put a page of results into a page of the docs, between its two marks.
+"""Put a page of results into a page of the docs, between its two marks, and its pictures beside it.
 
 python -m pipeline.experiments.page workspaces/laboratory/all.md docs/laboratory.md
 """
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import DataError, SoundalikeError
@@ -13,23 +15,42 @@ from pipeline.files import atomic
 
 BEGIN = "<!-- results: begin (written by python -m pipeline.experiments.page) -->"
 END = "<!-- results: end -->"
+USAGE = "usage: python -m pipeline.experiments.page RESULTS.md PAGE.md"
+PICTURES = "pictures"  # the folder beside the page
+PICTURE = re.compile(r"^(!\[.*\])\((.+\.png)\)$", re.MULTILINE)
 
 
 def insert(results: Path, page: Path) -> None:
-    """Replace what stands between the marks; pictures stay where they were made."""
+    """Replace what stands between the marks; copy the pictures that it shows."""
     text = page.read_text(encoding="utf-8")
     head, begun, rest = text.partition(BEGIN)
     _, ended, tail = rest.partition(END)
     if not (begun and ended):
         raise DataError(f"{page} has no place for results: it needs the lines {BEGIN} and {END}.")
-    lines = results.read_text(encoding="utf-8").splitlines()
-    kept = "\n".join(line for line in lines if not line.startswith("![")).strip()
+    found = results.read_text(encoding="utf-8").strip()
+    for _, name in PICTURE.findall(found):
+        with atomic(page.parent / _copy_of(name), "wb") as file:
+            file.write((results.parent / name).read_bytes())
+    found = PICTURE.sub(lambda picture: f"{picture[1]}({_copy_of(picture[2])})", found)
+    found = re.sub(r"^## ", "### ", found, flags=re.MULTILINE)  # below the page's own heading
     with atomic(page) as file:
-        file.write(f"{head}{BEGIN}\n\n{kept}\n\n{END}{tail}")
+        file.write(f"{head}{BEGIN}\n\n{found}\n\n{END}{tail}")
+
+
+def _copy_of(name: str) -> str:
+    return f"{PICTURES}/laboratory-{name}"
+
+
+def main(words: Sequence[str]) -> str | None:
+    """What went wrong, in a line."""
+    if len(words) != 2:
+        return USAGE
+    try:
+        insert(*map(Path, words))
+    except (SoundalikeError, OSError) as error:
+        return str(error)
+    return None
 
 
 if __name__ == "__main__":
-    try:
-        insert(*map(Path, sys.argv[1:3]))
-    except (SoundalikeError, OSError, TypeError) as error:
-        sys.exit(str(error))
+    sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,8 @@
 """How many tokens everybody gets, so that all that was asked for fits into the time.
 
 A step of each variant is timed, and one whole run of two steps, for all that a run costs beside its
-steps. What was planned is kept: the same command later means the same runs.
+steps; the time that this takes counts as well. What was planned is kept: the same command later
+means the same runs.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipeline.experiments import build
@@ -24,6 +25,8 @@ BEST = 2  # variants of a group, beside its baseline, that get all seeds
 SLACK = 1.1  # a long run is slower than a few timed steps
 FEWEST = 20  # steps of a run, whatever the time
 PILOT = 2  # steps of the run that shows what a run costs beside its steps
+
+Pair = tuple[Family, Variant]
 
 
 @dataclass(frozen=True)
@@ -71,20 +74,14 @@ def made(
     tick: Tick = lambda: None,
 ) -> Plan:
     """Time what is asked for, and plan so many steps as the minutes hold."""
-    first = {
-        build.trial(family, variant, text, build.MOST, SEEDS[0]).key: (family, variant)
-        for family in families
-        for variant in family.variants
-    }
-    trials = [build.trial(*pair, text, PILOT, SEEDS[0]) for pair in first.values()]
-    beside = _pilot(trials[1], folder, runner, tick)  # the baseline measures more than others
+    began = time.monotonic()
+    wanted = _wanted(families, text)
+    trials = [build.trial(*pairs[0], text, PILOT, SEEDS[0]) for pairs in wanted]
+    beside = _pilot(replace(trials[0], stretches=False), folder, runner, tick)  # as most of them
     steps = _timed(trials, folder, tick)
-    costs = [
-        _cost(family, variant, text, step)
-        for (family, variant), step in zip(first.values(), steps, strict=True)
-    ]
+    costs = [_cost(pairs, text, step) for pairs, step in zip(wanted, steps, strict=True)]
     runs = round(sum(cost.runs for cost in costs))
-    chosen = fitting(costs, 60 * minutes - runs * beside)
+    chosen = fitting(costs, 60 * minutes - (time.monotonic() - began) - runs * beside)
     seconds = runs * beside + sum(cost.seconds(chosen) for cost in costs)
     return Plan(chosen, runs, seconds / 60, beside)
 
@@ -104,9 +101,21 @@ def fitting(costs: Sequence[Cost], seconds: float) -> int:
     return low
 
 
-def _cost(family: Family, variant: Variant, text: Text, step: float) -> Cost:
+def _wanted(families: Sequence[Family], text: Text) -> list[list[Pair]]:
+    """All variants, those together that are one run whichever family asks; the baseline first."""
+    found: dict[str, list[Pair]] = {}
+    for family in families:
+        for variant in family.variants:
+            trial = build.trial(family, variant, text, build.MOST, SEEDS[0])
+            found.setdefault(trial.key, []).append((family, variant))
+    return list(found.values())
+
+
+def _cost(pairs: Sequence[Pair], text: Text, step: float) -> Cost:
+    family, variant = pairs[0]
     share = BRIEF if variant.start else 1.0
-    return Cost(_runs(family, variant), step, share, build.most_steps(family, text))
+    runs = max(_runs(*pair) for pair in pairs)
+    return Cost(runs, step, share, build.most_steps(family, text))
 
 
 def _runs(family: Family, variant: Variant) -> float:
@@ -130,7 +139,7 @@ def _pilot(trial: Trial, folder: Path, runner: Runner, tick: Tick) -> float:
 def _timed(trials: Sequence[Trial], folder: Path, tick: Tick) -> list[float]:
     """Seconds of a step of each trial, timed in one process."""
     out = folder / "plans" / "steps.json"
-    await_child(_time, (list(trials), out), tick)
+    await_child(_time, (list(trials), out), out.with_suffix(".log"), tick)
     found: list[float] = read_json(out)
     out.unlink()
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.experiments.results import Outcome, Results
-from pipeline.experiments.table import SPEEDS
+from pipeline.experiments.trial import NEW_TOKENS
 from pipeline.files import atomic
 
 SIZE = (9, 5)
@@ -61,7 +61,7 @@ def _losses(axes: Any, outcomes: Sequence[Outcome]) -> bool:
 def _speeds(axes: Any, outcomes: Sequence[Outcome]) -> bool:
     """New tokens a second, against how many."""
     axes.set(xlabel="new tokens", ylabel="new tokens a second", xscale="log")
-    axes.set_xticks(SPEEDS, [f"{length:,}" for length in SPEEDS])
+    axes.set_xticks(NEW_TOKENS, [f"{length:,}" for length in NEW_TOKENS])
     for number, outcome in enumerate(outcomes):
         rates = outcome.first("generation") or {}
         if rates:

@@ -1,11 +1,18 @@
-"""A run in a process of its own, so that its memory is its own and a crash ends nothing else."""
+"""A run in a process of its own, so that its memory is its own and a crash ends nothing else.
+
+What a process prints, its tracebacks too, goes into a file that stays where the process failed:
+on the screen, a crash is one line of the parent's, and Ctrl-C nothing but the parent's answer.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -26,16 +33,18 @@ class Crashed(SoundalikeError):
 
 def in_child(trial: Trial, folder: Path, keeps: bool, tick: Tick) -> None:
     """Do a run and come back when it is whole, calling `tick` meanwhile; or raise `Crashed`."""
-    try:
-        await_child(_run, (trial, folder, keeps), tick)
-    except Crashed as reason:
-        raise Crashed(f"{reason}; {output_of(trial, folder)} says more") from None
+    await_child(_run, (trial, folder, keeps), output_of(trial, folder), tick)
 
 
-def await_child(work: Callable[..., None], given: tuple[Any, ...], tick: Tick) -> None:
-    """Call `work(*given)` in a new process."""
-    child = multiprocessing.get_context("spawn").Process(target=work, args=given, daemon=True)
-    child.start()
+def await_child(
+    work: Callable[..., None], given: tuple[Any, ...], output: Path, tick: Tick
+) -> None:
+    """Call `work(*given)` in a new process, which prints into the file `output`."""
+    child = multiprocessing.get_context("spawn").Process(
+        target=_quietly, args=(work, given, output), daemon=True
+    )
+    with _interrupts_later():
+        child.start()
     try:
         while child.is_alive():
             child.join(GLANCE)
@@ -44,7 +53,7 @@ def await_child(work: Callable[..., None], given: tuple[Any, ...], tick: Tick) -
         _end(child)
         raise
     if child.exitcode:
-        raise Crashed(f"The process of a run ended with code {child.exitcode}")
+        raise Crashed(f"The process of a run ended with code {child.exitcode}; {output} says more")
 
 
 def _end(child: BaseProcess) -> None:
@@ -56,10 +65,47 @@ def _end(child: BaseProcess) -> None:
 
 
 def _run(trial: Trial, folder: Path, keeps: bool) -> None:
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    from pipeline.experiments.run import in_process
+    from pipeline.experiments.run import run
 
-    in_process(trial, folder, keeps)
+    run(trial, folder, keeps)
+
+
+def _quietly(work: Callable[..., None], given: tuple[Any, ...], output: Path) -> None:
+    """All that a child does."""
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        try:
+            _hear_interrupts()
+            work(*given)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
+            raise SystemExit(1) from None
+        except Exception:
+            traceback.print_exc()
+            raise SystemExit(1) from None
+    output.unlink()
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """A Ctrl-C waits, also in a child begun here, until that hears it (not on Windows).
+
+    A child that is still importing what it needs would answer with a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _hear_interrupts() -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _leave_with_parent() -> None:

@@ -4,7 +4,7 @@ The spread of a group is the standard deviation over seeds, pooled over all its 
 several runs. Two means differ when they lie further apart than Student's t (95 %, two-sided) times
 the standard error of their difference; so a variant with one run needs a larger difference than one
 with three. Nothing corrects for the number of pairs, or for the best having been chosen by a run
-that counts among theirs: a difference just beyond the spread is weak evidence.
+that counts among theirs: a difference just beyond what counts is weak evidence.
 """
 
 from __future__ import annotations
@@ -58,8 +58,13 @@ class Difference:
 
     @property
     def counts(self) -> bool:
-        """Whether it lies outside the spread."""
+        """Whether it is large enough to be more than luck."""
         return abs(self.gain) > self.least
+
+    @property
+    def threshold(self) -> str:
+        """From where on it counts, in brackets; nothing where no seeds were compared."""
+        return f" (counts from {self.least:.3f} on)" if math.isfinite(self.least) else ""
 
     @property
     def signed(self) -> str:

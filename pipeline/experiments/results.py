@@ -80,6 +80,10 @@ class Results:
         return Difference.between(*losses, self.spread(one.group))
 
     def difference_to_baseline(self, variant: Variant) -> Difference | None:
-        """How much better a variant is than its group's baseline; None for that itself."""
+        """How much better a variant is than its group's baseline.
+
+        None for that itself, and for what began from another: it is smaller and learned for longer.
+        """
         baseline = self.family.groups[variant.group][0]
-        return None if variant is baseline else self.difference(variant, baseline)
+        apart = variant is baseline or variant.start
+        return None if apart else self.difference(variant, baseline)

@@ -5,12 +5,11 @@ Until then `runs/KEY/` holds checkpoints to go on from, and what the training sa
 
 from __future__ import annotations
 
+import math
 import platform
 import shutil
 import sys
 import time
-import traceback
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,11 @@ from rich.console import Console
 from torch import nn
 
 from pipeline.config import Train
-from pipeline.errors import DataError
+from pipeline.errors import Astray
 from pipeline.evaluation.bits import Loss, measure_text
 from pipeline.experiments import lengths, speeds
 from pipeline.experiments.budget import parameters
-from pipeline.experiments.trial import ROWS, Trial, model_of, output_of, record_of, work_of
+from pipeline.experiments.trial import LONGER, ROWS, Trial, model_of, record_of, work_of
 from pipeline.files import read_jsonl, write_json
 from pipeline.screen import Screen
 from pipeline.training import memory
@@ -44,20 +43,6 @@ EVALUATIONS = 10  # while it learns, for the curve
 GLANCE = 32  # windows of an evaluation while it learns
 WINDOWS = 1024  # of the final ones: all of a short text
 LEARNED = 128  # windows of what was learned from, to measure the loss there
-LONGER = (2, 4)  # times the training length
-
-
-def in_process(trial: Trial, folder: Path, keeps: bool) -> None:
-    """`run`, as a process of its own does it: what would be printed goes into a file."""
-    told = output_of(trial, folder)
-    told.parent.mkdir(parents=True, exist_ok=True)
-    with told.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        try:
-            run(trial, folder, keeps)
-        except BaseException:
-            traceback.print_exc()
-            raise SystemExit(1) from None
-    told.unlink()
 
 
 def run(trial: Trial, folder: Path, keeps: bool) -> None:
@@ -98,7 +83,7 @@ class _Run:
         }
         try:
             facts |= self._learned(keeps)
-        except DataError as error:  # it went astray at every rate that it fell back to
+        except Astray as error:  # which it would again; all else is tried anew
             facts["failed"] = str(error).partition(";")[0]
         if self.trial.times:
             facts["generation"] = speeds.generation(self.trial.config, self.device)
@@ -109,9 +94,11 @@ class _Run:
         model, peak = self._begun_and_weighed()
         before = self._measured(model) if self.trial.start else None
         end = self._fit(model)
+        val = self._measured(model)
+        if not math.isfinite(val.nats):
+            raise Astray(f"After all steps the validation loss is {val.nats}")
         if keeps:
             save(model, model_of(self.trial, self.folder))
-        val = self._measured(model)
         return {
             "train_loss": self._learned_from(model).per_token,
             "val_loss": val.per_token,
@@ -144,8 +131,6 @@ class _Run:
 
     def _fit(self, model: Decoder) -> Progress:
         trial = self.trial
-        if trial.config.norm == "batch":  # checkpoints do not hold its running statistics
-            shutil.rmtree(self.work / "last", ignore_errors=True)
 
         def evaluate(objective: nn.Module) -> Loss:
             return measure_text(
@@ -171,7 +156,8 @@ class _Run:
             return {}
         size = self.val.info["bytes"]
         return {
-            str(times): lengths.measured(model, times, self.val.values, size) for times in LONGER
+            str(times): lengths.measured(model, times, self.val.values, size, WINDOWS)
+            for times in LONGER
         }
 
 
@@ -192,8 +178,9 @@ def settings_of(trial: Trial, epoch: int) -> FitSettings:
             threads=torch.get_num_threads(),
             seed=trial.seed,
             evaluate_every=max(1, trial.steps // EVALUATIONS),
-            save_every=0.5,
-            keep=1,
+            save_every=math.inf,  # minutes: by the clock, going back would lead elsewhere each time
+            save_steps=max(1, trial.steps // EVALUATIONS),
+            keep=2,
         ),
         optimizer=trial.optimizer,
     )

@@ -15,11 +15,11 @@ from typing import cast
 
 import torch
 
+from pipeline.experiments.trial import NEW_TOKENS
 from transformer.block import PreNorm
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
-LENGTHS = (64, 256, 1024)  # new tokens
 MOST_SECONDS = 20.0
 FLOAT = 4  # bytes
 
@@ -31,15 +31,15 @@ def generation(config: ModelConfig, device: torch.device) -> dict[str, float]:
     that counts, which a busy machine disturbs less than the clock's.
     """
     clock = time.thread_time if device.type == "cpu" else time.perf_counter
-    decoder = Decoder(replace(config, block=LENGTHS[-1] + 1), torch.Generator().manual_seed(0))
+    decoder = Decoder(replace(config, block=NEW_TOKENS[-1] + 1), torch.Generator().manual_seed(0))
     decoder.to(device).eval()
     found: dict[str, float] = {}
     with torch.no_grad(), one_thread():
         _generate(decoder, 8, device)  # what is made at the first call
         began = clock()
-        for number, _ in enumerate(_ids(decoder, LENGTHS[-1], device), 1):
+        for number, _ in enumerate(_ids(decoder, NEW_TOKENS[-1], device), 1):
             taken = clock() - began
-            if number in LENGTHS:
+            if number in NEW_TOKENS:
                 found[str(number)] = number / max(taken, 1e-9)
             if taken > MOST_SECONDS:
                 break
@@ -48,7 +48,7 @@ def generation(config: ModelConfig, device: torch.device) -> dict[str, float]:
 
 def cache_bytes(config: ModelConfig) -> float:
     """What the cache keeps for a token in float32, on the average over the longest context."""
-    tokens = LENGTHS[-1]
+    tokens = NEW_TOKENS[-1]
     decoder = Decoder(replace(config, block=tokens), torch.Generator().manual_seed(0))
     attentions = (cast(PreNorm, block).attention for block in decoder.blocks)
     return FLOAT * sum(a.cache_size(tokens, decoder.pattern) for a in attentions) / tokens

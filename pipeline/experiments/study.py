@@ -55,6 +55,10 @@ def _planned(
     known = plan.known(path)
     if known is not None:
         return known
+    screen.say(
+        f"First a step of each variant is timed, to see how much fits into {minutes:g} minutes "
+        "(this time included)."
+    )
     with screen.bar("timing a step of each variant", None):
         made = plan.made(families, minutes, found, folder, runner)
     plan.keep(made, path)
@@ -64,7 +68,7 @@ def _planned(
 def _announce(
     families: Sequence[Family], planned: Plan, laboratory: Laboratory, screen: Screen
 ) -> None:
-    missing = sum(laboratory.missing(family) for family in families)
+    missing = laboratory.missing(families)
     passes = _tokens(planned) / laboratory.text.tokens[0]
     names = ", ".join(family.name for family in families)
     screen.say(
@@ -82,7 +86,7 @@ def _tokens(planned: Plan) -> int:
 
 def _studied(family: Family, laboratory: Laboratory, screen: Screen) -> Results:
     """Do a family, and print it."""
-    with shown(family, laboratory.folder, screen) as watch:
+    with shown(laboratory.folder, screen) as watch:
         found = laboratory.study(family, watch)
     for each in table.whole(found):
         screen.console.print(each, "")

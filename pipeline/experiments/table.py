@@ -13,10 +13,10 @@ from rich.table import Table
 from pipeline.experiments.families import Variant
 from pipeline.experiments.ranking import Difference
 from pipeline.experiments.results import Outcome, Results
+from pipeline.experiments.trial import LONGER, NEW_TOKENS
 
 MIB = 1 << 20
 REFUSED = "refused"
-SPEEDS = (64, 256, 1024)  # new tokens, as in speeds.py, which would load torch
 
 Column = Callable[[Results, Variant, Outcome], str]
 Columns = Mapping[str, Column]
@@ -55,6 +55,8 @@ def _runs(found: Results, variant: Variant, outcome: Outcome) -> str:
 def _against(found: Results, variant: Variant, outcome: Outcome) -> str:
     if variant is found.family.groups[variant.group][0]:
         return "baseline"
+    if variant.start:
+        return "not compared"
     return said(found.difference_to_baseline(variant))
 
 
@@ -77,11 +79,11 @@ LEARNED: Columns = {
     "bits/byte": _number("bits_per_byte", ".3f"),
     "to baseline": _against,
 }
-STRETCHED: Columns = {"val at 2×": _longer(2), "val at 4×": _longer(4)}
+STRETCHED: Columns = {f"val at {times}×": _longer(times) for times in LONGER}
 COSTS: Columns = {
     **VARIANT,
     "training tokens/s": _number("tokens_per_second", ",.0f"),
-    **{f"new tokens/s, {n:,}": _generation(n) for n in SPEEDS},
+    **{f"new tokens/s, {n:,}": _generation(n) for n in NEW_TOKENS},
     "cache bytes/token": _number("cache_bytes", ",.0f"),
     "peak MiB": _number("peak_bytes", ",.0f", MIB),
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import minbpe
-from pipeline.errors import DataError
+from pipeline.errors import DataError, one_line
 from pipeline.files import read_json, sha256, write_json
 from pipeline.stages import ENCODED, TOKENIZER
 from pipeline.training.arrays import ArrayFile, writing
@@ -80,8 +80,9 @@ def _encoded(name: str, text: str, folder: Path) -> Text:
 
 
 def _cut(text: str) -> tuple[str, str]:
-    """What is learned from, and the last part, which begins with a line."""
-    cut = text.rfind("\n", 0, len(text) - len(text) // HELD_OUT) + 1
+    """What is learned from, and the last part, which begins with a line where there are lines."""
+    end = len(text) - len(text) // HELD_OUT
+    cut = text.rfind("\n", 0, end) + 1 or end
     return text[:cut], text[cut:]
 
 
@@ -101,7 +102,8 @@ def _workspace(path: Path) -> Text:
             f"{path} is no encoded workspace: name a text file, or a workspace after "
             f"`python -m pipeline 1-4 --workspace {path}`."
         )
-    size = minbpe.load(path / TOKENIZER).size
+    with one_line():
+        size = minbpe.load(path / TOKENIZER).size
     key = hashlib.sha256(f"{size} {sha256(train)} {sha256(val)}".encode()).hexdigest()[:16]
     with ArrayFile(train) as learned, ArrayFile(val) as checked:
         tokens = len(learned), len(checked)

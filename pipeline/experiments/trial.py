@@ -11,9 +11,11 @@ from pipeline.experiments.families import BRIEF
 from pipeline.experiments.text import Text
 from transformer.config import ModelConfig
 
-VERSION = 1  # rises when the same trial would find something else
+VERSION = 2  # rises when the same trial would find something else
 ROWS = 8  # of a step
 SEEDS = (1, 2, 3)
+LONGER = (2, 4)  # times the training length, where it is measured there too
+NEW_TOKENS = (64, 256, 1024)  # after which the speed of generation is read
 
 
 @dataclass(frozen=True)

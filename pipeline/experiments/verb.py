@@ -14,7 +14,8 @@ from pipeline.workspace import make_private
 
 ALL = "all"
 MINUTES = 12.0  # a family
-LOCK = ".lock"
+LOCK = ".lock"  # goes with the command that held it, on Windows
+MARK = ".laboratory"  # stays, and says whose folder it is
 
 
 def experiments(
@@ -56,12 +57,13 @@ def opened(folder: Path) -> FileLock:
             f"{folder} is a workspace of its own; to learn from it give --text {folder}, and "
             "--workspace another folder for the results."
         )
-    if folder.exists() and any(folder.iterdir()) and not (folder / LOCK).exists():
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
         raise WorkspaceError(
             f"{folder} holds other files; give --workspace an empty or new folder for the results."
         )
     folder.mkdir(parents=True, exist_ok=True)
     make_private(folder)
+    (folder / MARK).touch()
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)

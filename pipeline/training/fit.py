@@ -20,7 +20,7 @@ from pathlib import Path
 
 from torch import nn
 
-from pipeline.errors import DataError
+from pipeline.errors import Astray, DataError
 from pipeline.evaluation.bits import Loss
 from pipeline.screen import Screen
 from pipeline.training import checkpoint, compiled, distributed, memory, sizing
@@ -302,7 +302,7 @@ class _Run:
         at = self.at
         found = self._found(self.last, skip=at.in_a_row)
         if found is None or at.setbacks == MOST_SETBACKS:
-            raise DataError(
+            raise Astray(
                 f"At step {at.step:,} {reason}, and a lower rate did not help; set a lower "
                 f"{self.settings.name}.learning_rate in workspace.toml and run the stage again."
             )

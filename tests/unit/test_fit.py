@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 
 from pipeline.config import Train
-from pipeline.errors import DataError, SettingsError, WorkspaceError
+from pipeline.errors import Astray, SettingsError, WorkspaceError
 from pipeline.evaluation.bits import Loss, measure, windows
 from pipeline.screen import Screen
 from pipeline.training import checkpoint, compiled, sizing
@@ -460,7 +460,7 @@ def test_a_loss_that_is_no_number_is_said_in_words(trial):
     run = trial()
     with torch.no_grad():
         run.decoder.tokens.weight.fill_(math.nan)
-    with pytest.raises(DataError, match=r"set a lower pretrain\.learning_rate"):
+    with pytest.raises(Astray, match=r"set a lower pretrain\.learning_rate"):
         run.run(5)
 
 

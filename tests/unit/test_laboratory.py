@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import io
+import itertools
+import multiprocessing
 import os
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from rich.console import Console
 
 from pipeline.__main__ import main
-from pipeline.errors import DataError, SoundalikeError
+from pipeline.errors import Astray, DataError, SoundalikeError
 from pipeline.experiments import (
     build,
     claims,
@@ -20,7 +26,6 @@ from pipeline.experiments import (
     lengths,
     page,
     plan,
-    ranking,
     speeds,
     table,
     text,
@@ -31,12 +36,14 @@ from pipeline.experiments import run as running
 from pipeline.experiments.budget import parameters
 from pipeline.experiments.families import BASELINE, FAMILIES, Variant
 from pipeline.experiments.laboratory import Laboratory
+from pipeline.experiments.live import shown
 from pipeline.experiments.process import Crashed, await_child, in_child
 from pipeline.experiments.ranking import Difference, Spread
 from pipeline.experiments.results import Outcome, Results
 from pipeline.experiments.study import study
 from pipeline.files import read_json, write_json
 from pipeline.screen import Screen
+from pipeline.stages import ENCODED, TOKENIZER
 from pipeline.training.optimizer import ALONE, optimizers, restore_state, set_rate, state_tensors
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
@@ -53,6 +60,14 @@ def trials(family: families.Family, seed: int = 1) -> dict[str, trial.Trial]:
     return {v.label: build.trial(family, v, TEXT, STEPS, seed) for v in family.variants}
 
 
+def not_compared(family: families.Family, variant: Variant) -> bool:
+    """Whether nothing is said of it beside the others, though it were much better."""
+    losses = {v.label: [2.0 if v is variant else 4.0] * 3 for v in family.variants}
+    found = made_up(family.name, losses)
+    said = "\n".join([table.markdown(found), *conclusions.sentences(found)])
+    return f"**{variant.name}**" not in said and "| not compared |" in said
+
+
 # --- the same conditions ---------------------------------------------------------------------
 
 
@@ -66,6 +81,7 @@ def test_a_family_has_one_size_and_the_same_tokens(family):
             begun = made[variant.start]
             assert found.start == begun
             assert found.steps == round(families.BRIEF * begun.steps)
+            assert not_compared(family, variant)
             continue
         assert parameters(found.config) == pytest.approx(wanted, rel=0.02), variant.label
         assert found.tokens == next(iter(made.values())).tokens
@@ -113,6 +129,18 @@ def small(**changes) -> Decoder:
     return Decoder(ModelConfig(**{**shape, **changes}), torch.Generator().manual_seed(1)).eval()
 
 
+class ToldTargets(torch.nn.Module):
+    """Keeps the targets that it is given, and finds no loss."""
+
+    def __init__(self, seen: list[torch.Tensor], model: Decoder) -> None:
+        super().__init__()
+        self.seen, self.model = seen, model
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        self.seen.append(y)
+        return torch.zeros(())
+
+
 @pytest.mark.parametrize("position", ["none", "sinusoidal", "relative", "rope"])
 def test_a_longer_context_changes_nothing_within_the_old_one(position):
     decoder = small(position=position)
@@ -125,8 +153,25 @@ def test_a_longer_context_changes_nothing_within_the_old_one(position):
 def test_learned_positions_are_refused_beyond_their_length_with_the_reason():
     with pytest.raises(ConfigError, match="none for position 17"):
         lengths.longer(small(position="learned"), 2)
-    found = lengths.measured(small(position="learned"), 2, torch.arange(40).numpy(), 99)
+    found = lengths.measured(small(position="learned"), 2, torch.arange(40).numpy(), 99, 8)
     assert "one trained vector each for 16 positions" in found["refused"]
+
+
+def test_a_longer_context_is_measured_on_as_many_targets_all_beyond_the_training_length(
+    monkeypatch,
+):
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(
+        "pipeline.evaluation.bits.Objective",
+        lambda model: ToldTargets(seen, model),
+    )
+    ids = torch.arange(5000).remainder(50).numpy()
+    for times in (2, 4):
+        seen.clear()
+        lengths.measured(small(), times, ids, 9999, windows=64)
+        rows = torch.cat(seen)
+        assert int((rows >= 0).sum()) == pytest.approx(64 * 8, rel=0.1)
+        assert not (rows[1:, :16] >= 0).any()
 
 
 # --- ranking ---------------------------------------------------------------------------------
@@ -194,7 +239,18 @@ def test_conclusions_tell_what_counts_and_what_does_not():
 def test_a_conclusion_against_the_courses_is_marked():
     found = made_up("placement", {"4 blocks: pre": [4.0, 4.0, 4.01], "4 blocks: post": [4.2] * 3})
     (line,) = claims.compared(found)
-    assert "**otherwise**: post is worse than pre by 0.197 nats" in line
+    assert "**otherwise**: post is worse than pre by 0.197 nats (counts from 0.0" in line
+
+
+def test_a_threshold_is_said_where_there_is_one():
+    losses = {"rms": [4.0, 4.1, 4.2], "layer": [4.05], "batch": [4.0]}
+    said = "\n".join(conclusions.sentences(made_up("norms", losses)))
+    assert "Not to be told apart from rms: layer -0.050 (counts from 0.497 on)" in said
+    once = made_up("norms", {name: values[:1] for name, values in losses.items()})
+    said = "\n".join([*conclusions.sentences(once), *claims.compared(once)])
+    assert "layer +0.050, batch +0.000." in said
+    assert "inf" not in said
+    assert "(spread" not in said
 
 
 def test_rows_keep_the_tables_order_and_failures_are_said():
@@ -269,12 +325,77 @@ def test_a_crash_ends_nothing_else_and_is_tried_again(tmp_path):
     found = laboratory.study(FAMILIES["norms"])
     assert found.outcomes["layer"].failed == "The process of a run ended with code -9"
     assert len(found.outcomes["batch"].records) == 3
-    assert laboratory.missing(FAMILIES["norms"]) == 1
+    assert laboratory.missing([FAMILIES["norms"]]) == 1
 
 
-def test_a_process_that_ends_early_is_told():
+def test_what_would_begin_from_a_failed_run_fails_with_its_reason(tmp_path):
+    asked: list[trial.Trial] = []
+
+    def straying(wanted, folder, keeps, tick):
+        asked.append(wanted)
+        Pretended()(wanted, folder, False, tick)
+        if wanted.config.kv_heads == 4:
+            write_json(trial.record_of(wanted, folder), {"failed": "At step 9 it rose"})
+
+    laboratory = Laboratory(TEXT, STEPS, tmp_path, straying)
+    few = [v for v in FAMILIES["attention"].variants if v.name in ("gqa", "mha", "mha to gqa")]
+    family = replace(FAMILIES["attention"], variants=tuple(few))
+    found = laboratory.study(family)
+    assert found.outcomes["mha to gqa"].failed == "Its start came to no end: At step 9 it rose"
+    assert not any(t.start for t in asked)
+    assert laboratory.missing([family]) == 0
+
+
+def test_a_crashed_start_is_tried_again_with_what_begins_from_it(tmp_path):
+    def crashing(wanted, folder, keeps, tick):
+        assert not wanted.start
+        raise Crashed("The process of a run ended with code -9")
+
+    laboratory = Laboratory(TEXT, STEPS, tmp_path, crashing)
+    family = FAMILIES["attention"]
+    found = laboratory.study(family)
+    assert str(found.outcomes["mha to gqa"].failed).startswith("Its start came to no end: The pro")
+    assert laboratory.missing([family]) == len(family.variants)
+
+
+def test_a_shared_baseline_is_missing_once(tmp_path):
+    laboratory = Laboratory(TEXT, STEPS, tmp_path)
+    assert laboratory.missing([FAMILIES["norms"], FAMILIES["activations"]]) == 3 + 5 - 1
+
+
+def test_a_process_that_ends_early_is_told(tmp_path):
     with pytest.raises(Crashed, match="code 3"):
-        await_child(os._exit, (3,), lambda: None)
+        await_child(os._exit, (3,), tmp_path / "log", lambda: None)
+
+
+def test_a_process_prints_nothing_on_the_screen(tmp_path, capfd):
+    log = tmp_path / "runs" / "log"
+    await_child(print, ("all is well",), log, lambda: None)
+    assert not log.exists()
+    with pytest.raises(Crashed, match=r"code 1; .*log says more"):
+        await_child(signal.default_int_handler, (2, None), log, lambda: None)
+    assert not log.read_text(encoding="utf-8")
+    with pytest.raises(Crashed, match=r"code 1; .*log says more"):
+        await_child(int, ("x",), log, lambda: None)
+    assert "ValueError" in log.read_text(encoding="utf-8")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows cannot hold it back")
+def test_an_interruption_of_a_process_that_still_imports_is_quiet(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("pipeline.experiments.process.GLANCE", 0.001)
+
+    pressed: list[int] = []
+
+    def interrupt():
+        if not pressed:
+            (child,) = multiprocessing.active_children()
+            pressed.append(child.pid)
+            os.kill(child.pid, signal.SIGINT)
+
+    with pytest.raises(Crashed, match="code 1;"):
+        await_child(time.sleep, (60,), tmp_path / "log", interrupt)
+    assert capfd.readouterr() == ("", "")
 
 
 # --- how many steps --------------------------------------------------------------------------
@@ -301,6 +422,32 @@ def test_a_plan_counts_every_run_once_and_is_the_same_the_next_time(tmp_path, mo
     assert plan.known(plan.path_of(both, 21.0, TEXT, tmp_path)) is None
 
 
+def test_the_time_of_the_timing_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "_timed", lambda trials, *_: [0.1] * len(trials))
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(plan, "time", clock)
+
+    def slow(wanted, folder, keeps, tick):
+        assert wanted.config == trials(FAMILIES["positions"])["rope"].config
+        assert not wanted.stretches
+        Pretended()(wanted, folder, keeps, tick)
+        clock.now += 12.0
+
+    made = plan.made([FAMILIES["positions"]], 10.0, TEXT, tmp_path, slow)
+    assert made.beside == 12.0
+    assert 9.75 < made.minutes <= 10 - 12 / 60
+
+
+def test_a_run_that_families_share_is_planned_as_often_as_the_one_that_repeats_it(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(plan, "_timed", lambda trials, *_: [0.1] * len(trials))
+    one = FAMILIES["activations"]
+    other = replace(one, variants=one.variants[::-1])
+    for both in ([one, other], [other, one]):
+        assert plan.made(both, 20.0, TEXT, tmp_path, Pretended()).runs == 2 * 3 + 3 * 2
+
+
 def test_a_family_of_one_pass_is_planned_with_no_more():
     most = build.most_steps(FAMILIES["dropout"], TEXT)
     assert plan.fitting([plan.Cost(3, 0.1, 1.0, most)], 1e9) == most
@@ -317,7 +464,7 @@ def tiny(monkeypatch, tmp_path):
         monkeypatch.setitem(BASELINE, name, value)
     monkeypatch.setattr("pipeline.training.device.PROBE_SECONDS", 0.001)
     monkeypatch.setattr(text, "VOCABULARY", 300)
-    monkeypatch.setattr(speeds, "LENGTHS", (4, 8))
+    monkeypatch.setattr(speeds, "NEW_TOKENS", (4, 8))
     monkeypatch.setattr(running, "peak_flops", lambda machine: 1.0)
     monkeypatch.setattr("pipeline.training.fit.peak_flops", lambda machine: 1.0)
     monkeypatch.setattr("pipeline.training.sizing.peak_flops", lambda machine: 1.0)
@@ -356,6 +503,41 @@ def test_a_family_from_a_text_to_a_page_and_the_second_time_only_printed(tiny, t
     assert before.splitlines()[-5:-1] == console.file.getvalue().splitlines()[-5:-1]
 
 
+def test_a_pipe_is_told_of_the_timing_and_of_each_run_when_it_ends(
+    tiny, tmp_path, console, monkeypatch
+):
+    monkeypatch.setattr(plan, "_timed", lambda trials, *_: [0.1] * len(trials))
+
+    def ticking(wanted, folder, keeps, tick):
+        tick()
+        if wanted.config.norm == "batch":
+            raise Crashed("The process of a run ended with code -9")
+        Pretended()(wanted, folder, keeps, tick)
+
+    def told() -> list[str]:
+        study("norms", [FAMILIES["norms"]], 1.0, tiny, tmp_path, Screen(console), ticking)
+        lines = console.file.getvalue().splitlines()
+        console.file.truncate(console.file.seek(0))
+        return [line for line in lines if "norms ·" in line or "is timed" in line]
+
+    timing, *runs = told()
+    assert "is timed" in timing
+    assert runs[0].strip().startswith("norms · rms, seed 1: val 4.")
+    assert runs[2].strip() == "norms · batch, seed 1: The process of a run ended with code -9"
+    assert len(runs) == 3 + 2 * 2
+    assert told() == runs[2:3]  # all else is known
+
+
+def test_a_terminal_shows_the_run_that_goes_on(tmp_path):
+    file = io.StringIO()
+    screen = Screen(Console(file=file, force_terminal=True, width=120))
+    found = made_up("norms", {"rms": [4.0], "layer": [], "batch": []})
+    with shown(tmp_path, screen) as watch:
+        layer = FAMILIES["norms"]["layer"]
+        watch(found, layer, build.trial(FAMILIES["norms"], layer, TEXT, STEPS, 1))
+    assert "seed 1" in file.getvalue()
+
+
 def test_pooled_heads_begin_from_the_trained_ones(tiny, tmp_path):
     lab = tmp_path / "lab"
     laboratory = Laboratory(text.find(tiny, lab), 3, lab, here)
@@ -381,7 +563,6 @@ def test_a_stopped_run_ends_as_an_unbroken_one(tiny, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr("pipeline.training.watch.Watch.evaluated", stop_at_the_second)
-    monkeypatch.setattr("pipeline.training.fit._Run._save_is_due", lambda *_: True)
     for attempt in range(2):
         if attempt == 0:
             with pytest.raises(KeyboardInterrupt):
@@ -391,6 +572,50 @@ def test_a_stopped_run_ends_as_an_unbroken_one(tiny, tmp_path, monkeypatch):
     broken = read_json(trial.record_of(wanted, tmp_path / "broken"))
     assert broken["val_loss"] == whole["val_loss"]
     assert [row["step"] for row in broken["curve"]] == [row["step"] for row in whole["curve"]]
+
+
+def test_where_a_setback_goes_back_to_does_not_depend_on_the_clock(tiny, tmp_path, monkeypatch):
+    wanted = build.trial(FAMILIES["norms"], Variant("rms"), text.find(tiny, tmp_path), 20, 2)
+    saved: list[str] = []
+    minutes = itertools.count(step=60)
+    monkeypatch.setattr(
+        "pipeline.training.fit.time", SimpleNamespace(monotonic=lambda: next(minutes))
+    )
+    monkeypatch.setattr(
+        "pipeline.training.checkpoint._write", lambda path, *_: saved.append(path.name)
+    )
+    running.run(wanted, tmp_path, False)
+    steps = [int(name.partition(".")[0].removeprefix("step-")) for name in saved]
+    assert set(steps) == set(range(0, 21, 2))
+
+
+def test_only_a_training_that_went_astray_is_a_result(tiny, tmp_path, monkeypatch):
+    wanted = build.trial(FAMILIES["norms"], Variant("rms"), text.find(tiny, tmp_path), 2, 2)
+
+    def ended_by(reason):
+        def fit(*_):
+            raise reason
+
+        monkeypatch.setattr(running, "fit", fit)
+        running.run(wanted, tmp_path, False)
+        return read_json(trial.record_of(wanted, tmp_path))
+
+    with pytest.raises(DataError, match="memory"):
+        ended_by(DataError("Not even one row fits into the memory; close other programs."))
+    assert not trial.record_of(wanted, tmp_path).exists()
+    assert ended_by(Astray("At step 5 it rose; set a lower rate."))["failed"] == "At step 5 it rose"
+
+
+def test_a_loss_that_is_no_number_in_the_end_is_a_failed_run(tiny, tmp_path, monkeypatch):
+    wanted = build.trial(FAMILIES["norms"], Variant("rms"), text.find(tiny, tmp_path), 1, 2)
+    monkeypatch.setattr(
+        running._Run, "_fit", lambda _, model: model.tokens.weight.data.fill_(float("nan"))
+    )
+    running.run(wanted, tmp_path, True)
+    record = read_json(trial.record_of(wanted, tmp_path))
+    assert "validation loss is nan" in record["failed"]
+    assert "val_loss" not in record
+    assert not trial.model_of(wanted, tmp_path).exists()
 
 
 @pytest.mark.slow
@@ -443,6 +668,7 @@ def test_every_optimizer_learns_and_goes_on_from_its_state(name):
         (["norms", "--text", "short.txt"], "name a longer text"),
         (["norms", "--text", "latin.txt"], "not UTF-8"),
         (["norms", "--text", "folder"], "is no encoded workspace"),
+        (["norms", "--text", "damaged"], "damaged, not JSON"),
         (["norms", "--workspace", "short.txt"], "is a file"),
         (["norms", "--workspace", "used"], "--text used"),
         (["norms", "--workspace", "others"], "holds other files"),
@@ -453,6 +679,9 @@ def test_bad_input_is_one_clear_line(tmp_path, monkeypatch, capsys, words, told)
     Path("short.txt").write_text("too little\n" * 50, encoding="utf-8")
     Path("latin.txt").write_bytes("né".encode("latin-1") * 99)
     Path("folder").mkdir()
+    for name in (*ENCODED[:2], TOKENIZER):
+        Path("damaged", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("damaged", name).write_text("{", encoding="utf-8")
     Path("used").mkdir()
     Path("others").mkdir()
     Path("others/mine.txt").touch()
@@ -474,6 +703,20 @@ def test_two_commands_do_not_share_a_folder(tmp_path):
         verb.opened(tmp_path / "lab")
 
 
+def test_a_folder_is_known_again_without_its_lock(tmp_path):
+    folder = tmp_path / "lab"
+    verb.opened(folder).release()
+    (folder / "norms.md").touch()
+    (folder / verb.LOCK).unlink(missing_ok=True)  # as it is on Windows
+    verb.opened(folder).release()
+
+
+def test_a_text_of_one_line_is_cut_all_the_same():
+    learned, held_out = text._cut("a very long line " * 99)
+    assert (len(learned), len(held_out)) == (17 * 99 - 168, 168)
+    assert text._cut("one\ntwo and three\nfour") == ("one\ntwo and three\n", "four")
+
+
 def test_the_manual_is_there_and_is_the_default(tmp_path):
     found = text.find(None, tmp_path)
     assert found.tokens[0] > 100_000
@@ -481,16 +724,27 @@ def test_the_manual_is_there_and_is_the_default(tmp_path):
 
 
 def test_results_go_between_the_marks_of_a_page(tmp_path):
-    results, target = tmp_path / "all.md", tmp_path / "docs.md"
-    results.write_text("## norms\n![a](a.png)\nnew\n", encoding="utf-8")
+    results, target = tmp_path / "lab/all.md", tmp_path / "docs/page.md"
+    results.parent.mkdir()
+    target.parent.mkdir()
+    results.write_text("## norms\n\n![a](a.png)\nnew\n", encoding="utf-8")
+    (tmp_path / "lab/a.png").write_bytes(b"a picture")
     target.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n", encoding="utf-8")
-    page.insert(results, target)
-    page.insert(results, target)
+    for _ in range(2):
+        assert page.main([str(results), str(target)]) is None
     told = target.read_text(encoding="utf-8")
-    assert told == f"before\n{page.BEGIN}\n\n## norms\nnew\n\n{page.END}\nafter\n"
+    picture = "![a](pictures/laboratory-a.png)"
+    assert told == f"before\n{page.BEGIN}\n\n### norms\n\n{picture}\nnew\n\n{page.END}\nafter\n"
+    assert (target.parent / "pictures/laboratory-a.png").read_bytes() == b"a picture"
+
+
+def test_results_that_cannot_be_put_into_a_page_are_one_line(tmp_path):
+    results, target = tmp_path / "all.md", tmp_path / "page.md"
+    assert page.main([]) == page.main(["one"]) == page.USAGE
     target.write_text("no marks", encoding="utf-8")
-    with pytest.raises(DataError, match="no place"):
-        page.insert(results, target)
+    assert "no place for results" in str(page.main([str(results), str(target)]))
+    target.write_text(f"{page.BEGIN}\n{page.END}\n", encoding="utf-8")
+    assert "all.md" in str(page.main([str(results), str(target)]))
 
 
 def test_the_docs_have_a_place_for_results_and_name_the_columns():
@@ -510,6 +764,15 @@ def test_the_live_table_shows_where_a_run_stands(console):
     assert isinstance(console.file, io.StringIO)
 
 
-def test_ranking_names_its_source_of_spread():
-    assert "Student's t" in (ranking.__doc__ or "")
-    assert Variant("x").label == "x"
+@pytest.mark.parametrize("freedom", range(1, 11))
+def test_a_difference_counts_from_students_t_on(freedom):
+    stats = pytest.importorskip("scipy.stats", reason="needs SciPy, which scikit-learn brings")
+    spread = Spread(0.1, freedom)
+    wanted = stats.t.ppf(0.975, freedom) * 0.1 * (1 + 1 / 3) ** 0.5
+    assert spread.least(1, 3) == pytest.approx(wanted, rel=2e-3)
+
+
+def test_two_groups_may_use_one_name():
+    labels = {v.label for v in FAMILIES["placement"].variants}
+    assert len(labels) == len(FAMILIES["placement"].variants)
+    assert "12 blocks: post" in labels
