@@ -2,7 +2,8 @@
 
 Character n-grams hold what stylometry goes by (spelling, endings, punctuation, small words) in
 every script (Stamatatos, "A survey of modern authorship attribution methods", 2009, section 2.2).
-Logistic regression over their TF-IDF tells the persona from the other speakers.
+They are taken from within words and their borders, and what occurs often in one reply counts
+little more than once. Logistic regression over their TF-IDF tells the persona from the others.
 
 One message says little, so replies are judged in bundles. A bundle's vector is the sum of its
 replies' (no n-gram spans two replies), brought to length one. Its log-odds are therefore exact from
@@ -54,12 +55,13 @@ class Attribution:
         from sklearn.linear_model import LogisticRegression
 
         drawn = balanced(texts, persona, seed)
-        turns = [_framed(text) for chosen in drawn.values() for text in chosen]
+        turns = [text for chosen in drawn.values() for text in chosen]
         is_persona = [speaker == persona for speaker, chosen in drawn.items() for _ in chosen]
         vectorizer = TfidfVectorizer(
-            analyzer="char",
+            analyzer="char_wb",
             ngram_range=NGRAMS,
             lowercase=False,
+            sublinear_tf=True,
             min_df=RARE if len(turns) > 50 * RARE else 1,
         )
         rows = vectorizer.fit_transform(turns)
@@ -102,11 +104,6 @@ def _drawn(turns: Sequence[str], amount: int, rng: np.random.Generator) -> list[
     return [turns[n] for n in order[before < amount]]
 
 
-def _framed(text: str) -> str:
-    """With the borders that its first and last characters stand at."""
-    return f"\n{text}\n"
-
-
 class Evidence(Protocol):
     """What is known of some replies, from which the log-odds of any bundle of them follow."""
 
@@ -131,7 +128,7 @@ class Ngrams:
     """The pull of each reply's n-grams, and what it shares with every other."""
 
     def __init__(self, model: Attribution, texts: Sequence[str]) -> None:
-        rows = model.vectorizer.transform(map(_framed, texts))
+        rows = model.vectorizer.transform(texts)
         self.pull = np.asarray(rows @ model.direction)
         self.products = (rows @ rows.T).toarray()
         self.offset = model.offset
