@@ -36,9 +36,10 @@ RANKED, CANDIDATES = 60, 20  # moments, and replies to choose from at each
 EACH = 4  # replies to a moment: reading what was said before takes as long as answering it
 AT_ONCE = 16  # moments
 LEARNING, JUDGED = 45.0, 400  # seconds for the decoder to learn the speakers; replies it judges
-PREDICTING, RANKING = 0.3, 0.45  # of the time has passed at most when these end
+PREDICTING, RANKING = 0.3, 0.4  # of the time has passed at most when these end
 FIGURING = 0.2  # of the time is kept for the figures after the last reply
 SAMPLE = 2_000  # tokens that tell how fast predicting is
+RENAMED = 3  # every so manieth conversation is predicted under another name, too
 
 
 @dataclass(frozen=True)
@@ -135,16 +136,19 @@ class Proof:
             self.scores["wrong_persona_gap"] = score(None, note="nobody else is in the chat")
             return
         wrong = replace(self.own, speaker=self.evidence.other, instead_of=self.evidence.persona)
-        gap = predict(wrong, asked).bits - own.bits
-        ratio("wrong_persona_gap", gap, own.bytes, 0.0, f"{part}two names changed places")
+        some = slice(None, None, RENAMED if len(asked) > RENAMED * RENAMED else 1)
+        found = predict(wrong, asked[some])
+        gap = found.bits - own.bits[some]
+        ratio = partial(self._ratio, count=found.turns)
+        ratio("wrong_persona_gap", gap, own.bytes[some], 0.0, "two names changed places")
 
     def _affordable(self, conversations: Conversations) -> int:
-        """How many tokens can be predicted three times in the time for it."""
+        """How many tokens can be predicted by model and floor, and some once more, in the time."""
         began = time.monotonic()
         predict(self.own, spread(conversations, self.own, SAMPLE))
         rate = SAMPLE / max(time.monotonic() - began, 1e-9)
         left = (PREDICTING - self.clock.spent) * self.clock.seconds
-        return max(SAMPLE, int(left * rate / 3))
+        return max(SAMPLE, int(left * rate / (2 + 1 / RENAMED)))
 
     def _ratio(
         self, name: str, top: Column, bottom: Column, floor: float | None, note: str, count: int
