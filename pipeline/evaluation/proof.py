@@ -34,7 +34,8 @@ Scores = dict[str, dict[str, Any]]
 
 RANKED, CANDIDATES = 60, 20  # moments, and replies to choose from at each
 EACH = 4  # replies to a moment: reading what was said before takes as long as answering it
-AT_ONCE = 16  # moments
+AT_ONCE = 16  # moments, …
+TOKENS_AT_ONCE = 2_048  # … but so many tokens of a reply to each of them
 LEARNING, JUDGED = 45.0, 400  # seconds for the decoder to learn the speakers; replies it judges
 PREDICTING, RANKING = 0.3, 0.4  # of the time has passed at most when these end
 FIGURING = 0.2  # of the time is kept for the figures after the last reply
@@ -197,7 +198,8 @@ class Proof:
         """Replies of the model and of the floor to the same moments, while there is time."""
         asked = list(self.evidence.moments)
         order = np.random.default_rng(self.seed).permutation(len(asked))
-        groups = [order[n : n + AT_ONCE] for n in range(0, len(order), AT_ONCE)]
+        size = max(1, min(AT_ONCE, TOKENS_AT_ONCE // self.own.longest))
+        groups = [order[n : n + size] for n in range(0, len(order), size)]
         rounds = ((turn, group) for turn in range(wanted) for group in groups)
         with self.screen.bar("answering", min(wanted, 1 << 30), count=True) as bar:
             for turn, group in rounds:
