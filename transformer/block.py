@@ -30,8 +30,11 @@ class PreNorm(nn.Module):
         self.feedforward = FEEDFORWARDS[config.feedforward](config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, view: View, cache: Kept | None = None) -> Tensor:
-        x = x + self.dropout(self.attention(self.attention_norm(x), view, cache))
+    def forward(
+        self, x: Tensor, view: View, cache: Kept | None = None, only: Tensor | None = None
+    ) -> Tensor:
+        """x (B, T, C) a layer later, or the tokens `only` (B, T) says of it, (N, C)."""
+        x = _those(x + self.dropout(self.attention(self.attention_norm(x), view, cache)), only)
         added: Tensor = self.dropout(self.feedforward(self.feedforward_norm(x)))
         return x + added
 
@@ -44,14 +47,22 @@ class PreNorm(nn.Module):
 class PostNorm(PreNorm):
     """norm(x + branch(x)), as in the first transformer; nothing is left to norm at the end."""
 
-    def forward(self, x: Tensor, view: View, cache: Kept | None = None) -> Tensor:
-        x = self.attention_norm(x + self.dropout(self.attention(x, view, cache)))
+    def forward(
+        self, x: Tensor, view: View, cache: Kept | None = None, only: Tensor | None = None
+    ) -> Tensor:
+        """As `PreNorm.forward`."""
+        x = _those(x + self.dropout(self.attention(x, view, cache)), only)
+        x = self.attention_norm(x)
         y: Tensor = self.feedforward_norm(x + self.dropout(self.feedforward(x)))
         return y
 
     @staticmethod
     def last_norm(config: ModelConfig) -> nn.Module:
         return nn.Identity()
+
+
+def _those(x: Tensor, only: Tensor | None) -> Tensor:
+    return x if only is None else x[only]
 
 
 PLACEMENTS: Mapping[str, type[PreNorm]] = {"pre": PreNorm, "post": PostNorm}

@@ -51,8 +51,14 @@ class Decoder(nn.Module):
         """
         return self.head(self.hidden(ids, cache))
 
-    def hidden(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
-        """`forward` without the head: (B, T, C), to pick from when few logits are needed."""
+    def hidden(
+        self, ids: Tensor, cache: Cache | None = None, wanted: Tensor | None = None
+    ) -> Tensor:
+        """`forward` without the head: (B, T, C), to pick from when few logits are needed.
+
+        Or (N, C), row by row: those of the tokens `wanted` (B, T) says, none of them padding. What
+        follows the last attention looks at one token alone, and is made for these only.
+        """
         held = Held() if cache is None else cache.held
         rows = align(ids)
         after = held.then(ids, rows.counts)
@@ -66,15 +72,25 @@ class Decoder(nn.Module):
         x = self.dropout(self.position.embed(tokens, view.at))
         learns = self.training and cache is None and torch.is_grad_enabled()
         recompute = self.recompute and learns and self.config.norm != "batch"
+        only = None if wanted is None else rows.moved(wanted)
         for layer, block in enumerate(self.blocks):
+            kept = None if cache is None else cache.layers[layer]
+            picks = only if layer == self._picking else None
             if recompute:
-                x = checkpoint(block, x, view, use_reentrant=False)
+                x = checkpoint(block, x, view, kept, picks, use_reentrant=False)
             else:
-                x = block(x, view, None if cache is None else cache.layers[layer])
+                x = block(x, view, kept, picks)
         if cache is not None:
             cache.held = after
-        y: Tensor = rows.undo(self.norm(x))
-        return y
+        y: Tensor = self.norm(x)
+        if only is None:
+            return rows.undo(y)
+        return y if y.dim() == 2 else y[only]
+
+    @property
+    def _picking(self) -> int | None:
+        """The layer that works on the wanted tokens alone: batch normalization takes all."""
+        return None if self.config.norm == "batch" else len(self.blocks) - 1
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits (..., V) of hidden states (..., C)."""

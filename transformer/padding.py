@@ -17,7 +17,12 @@ class Aligned(NamedTuple):
 
     ids: Tensor
     counts: int | Tensor  # T, or (B,) where some padding is left
+    order: Tensor | None  # (B, T), which of the caller's slots each id is from
     back: Tensor | None  # (B, T of the caller), where each of the caller's slots went
+
+    def moved(self, of_slots: Tensor) -> Tensor:
+        """What the caller has for each slot, (B, T of the caller), where the ids are now."""
+        return of_slots if self.order is None else of_slots.gather(1, self.order)
 
     def undo(self, hidden: Tensor) -> Tensor:
         """Hidden states (B, T, C) in the caller's slots; those of padding are any."""
@@ -33,12 +38,13 @@ def align(ids: Tensor) -> Aligned:
     """
     real = ids >= 0
     if real.all():
-        return Aligned(ids, ids.size(1), None)
+        return Aligned(ids, ids.size(1), None, None)
     counts = real.sum(dim=1)
     longest = max(int(counts.max()), 1)
     if longest == ids.size(1) and not (real[:, 1:] & ~real[:, :-1]).any():
-        return Aligned(ids, counts, None)  # padding stands last already
+        return Aligned(ids, counts, None, None)  # padding stands last already
     full = bool((counts == longest).all())
     order = real.logical_not().byte().argsort(dim=1, stable=True)
     back = order.argsort(dim=1).clamp(max=longest - 1)
-    return Aligned(ids.gather(1, order[:, :longest]), longest if full else counts, back)
+    order = order[:, :longest]
+    return Aligned(ids.gather(1, order), longest if full else counts, order, back)

@@ -35,7 +35,7 @@ class Adapted(Linear):
         layer = cast(Frozen, self.base_layer)
         rows = x.to(dtype).flatten(0, -2)
         y = Product.apply(rows, a, b, layer, self.scaling[name], dropped)  # type: ignore[no-untyped-call]
-        return cast(Tensor, y.view(*x.shape[:-1], -1))
+        return cast(Tensor, y.view(*x.shape[:-1], y.size(1)))
 
 
 def _computed_in(x: Tensor) -> torch.dtype:

@@ -142,10 +142,12 @@ class _Road:
     def __init__(self, shared: _Shared, block: nn.Module) -> None:
         self.shared, self.block = shared, block
 
-    def __call__(self, x: Tensor, view: View, cache: Any = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, view: View, cache: Any = None, only: Tensor | None = None
+    ) -> Tensor:
         block: Any = self.block
         shared = self.shared
-        fits = x.shape[:2] == shared.shape and view.real is None and cache is None
+        fits = x.shape[:2] == shared.shape and view.real is None and cache is None and only is None
         if fits and block.training and torch.is_grad_enabled() and shared.working:
             try:
                 return shared.run(block, x, view)
@@ -154,7 +156,7 @@ class _Road:
                     raise
                 shared.working = False
                 _give_up(error)
-        found: Tensor = block._call_impl(x, view, cache)
+        found: Tensor = block._call_impl(x, view, cache, only)
         return found
 
 

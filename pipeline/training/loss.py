@@ -23,13 +23,13 @@ ROWS = 256  # … but of so many targets, since each chunk reads the whole matri
 def summed(model: Decoder, x: Tensor, y: Tensor) -> tuple[Tensor, int]:
     """Summed negative log-likelihood in nats of the targets (y ≥ 0), and how many there are.
 
-    x and y are ids (B, T). Logits are made only where there is a target; in the number format of
-    autocast where that is on, but the loss is float32.
+    x and y are ids (B, T). Logits, and all that follows the last attention, are made only where
+    there is a target; in the number format of autocast where that is on, but the loss is float32.
     """
     wanted = y >= 0
     targets = y[wanted]
-    hidden = model.hidden(x)
-    hidden = hidden[wanted] if len(targets) < y.numel() else hidden.flatten(0, 1)
+    some = len(targets) < y.numel()
+    hidden = model.hidden(x, wanted=wanted) if some else model.hidden(x).flatten(0, 1)
     weight = model.unembed_weight
     weight = weight if torch.is_grad_enabled() else weight.detach()  # a parameter asks for more
     nats: Tensor = _Summed.apply(hidden, weight, targets)  # type: ignore[no-untyped-call]

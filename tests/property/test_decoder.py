@@ -145,6 +145,24 @@ def test_padding_changes_nothing(config, seed, holes, cut):
     padded(config, seed, holes, cut)
 
 
+@few
+@given(configs, seeds, st.lists(left | holes, min_size=2, max_size=2), st.sets(st.integers(0, 23)))
+def test_the_wanted_tokens_come_out_as_among_all(config, seed, holes, chosen):
+    decoder, ids = made(config, seed)
+    for row, empty in zip(ids, holes, strict=True):
+        row[sorted(empty)] = -1
+    wanted = torch.zeros_like(ids, dtype=torch.bool)
+    wanted.view(-1)[sorted(chosen)] = True
+    wanted &= ids >= 0
+    for recompute, training in ((False, False), (True, config.norm != "batch")):
+        decoder.recompute = recompute
+        decoder.train(training)
+        decoder.dropout.p = 0.0
+        for block in decoder.blocks:
+            block.dropout.p = 0.0
+        agree(decoder.hidden(ids, wanted=wanted), decoder.hidden(ids)[wanted])
+
+
 @pytest.mark.parametrize("row", GRID, ids="-".join)
 def test_the_three_laws_hold_for_every_row_of_the_grid(row):
     config = config_of(*row)

@@ -114,3 +114,12 @@ def test_a_second_backward_pass_is_refused() -> None:
     nats.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="compute it anew"):
         nats.backward()
+
+
+def test_the_last_feed_forward_is_spared_what_is_no_target() -> None:
+    model, (x, y) = made(), batch()
+    seen: list[torch.Size] = []
+    for block in model.blocks:
+        block.feedforward.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
+    _, count = summed(model, x, y)
+    assert seen == [(B, T, 16), (count, 16)]
