@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test check fix bench clean
+.PHONY: help setup demo test check fix clean
 
 help:
 	@echo "make demo    set up, run every stage on the sample chats, and chat with the result"
@@ -10,7 +10,6 @@ help:
 	@echo "make setup   only make .venv and install requirements.txt"
 	@echo "make check   formatting, lint, types, then the tests"
 	@echo "make fix     repair formatting and lint"
-	@echo "make bench   the measurements behind bench/RESULTS.md (minutes)"
 	@echo "make clean   remove .venv (never workspaces/)"
 
 setup: .venv/.main
@@ -29,9 +28,6 @@ check: .venv/.dev
 fix: .venv/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-
-bench: .venv/.dev
-	for script in bench/*.py; do PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf .venv

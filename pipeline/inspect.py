@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.screen import Screen
-from pipeline.whatsapp.aliases import likely_pairs
+from pipeline.whatsapp.aliases import advice, likely_pairs
 from pipeline.whatsapp.dates import DateOrder
 from pipeline.whatsapp.export import ChatReport, Report, read_export
 from pipeline.whatsapp.merge import Renamed, join_exports
@@ -161,7 +161,7 @@ def verdict(speaker: Speaker, words: int) -> str:
 def certainty(chat: ChatReport) -> str:
     """How sure the reader is of one chat, and of what it is not."""
     doubts = [
-        f"day and month were a guess ({chat.date_order}); `parse.date_order` settles it"
+        f"day and month were a guess ({chat.date_order}); date_order in section [parse] settles it"
         if chat.date_order_guessed
         else "",
         f"{1 - chat.share:.0%} of the lines that look like headers have another form"
@@ -245,8 +245,8 @@ def _show_doubts(findings: Findings, screen: Screen) -> None:
         examples = [text for chat in findings.report.chats for text in chat.examples][:3]
         shown = " | ".join(example.partition("\n")[0][:80] for example in examples)
         screen.say(f"Looks like the app's words, in no table, not learned: {unknown:,}: {shown}")
-    for one, other in findings.pairs[:SHOWN]:
-        screen.say(f'One person? parse.aliases = ["{one} = {other}"] joins them.')
+    if findings.pairs:
+        screen.say(f"One person? If so, {advice(findings.pairs[:SHOWN])}.")
 
 
 def to_dict(findings: Findings) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pipeline.errors import ExportError
 from pipeline.files import write_jsonl
 from pipeline.runner import Task
 from pipeline.stages import MESSAGES
-from pipeline.whatsapp.aliases import likely_pairs
+from pipeline.whatsapp.aliases import advice, likely_pairs
 from pipeline.whatsapp.export import Report, read_export
 from pipeline.whatsapp.merge import Renamed, join_exports
 from pipeline.whatsapp.message import Message
@@ -56,7 +56,7 @@ def _tell(task: Task, report: Report) -> None:
         if chat.unknown:
             task.screen.warn(
                 f"{chat.unknown:,} lines look like the app's words but are in no table; they are"
-                " not learned as speech. `python -m pipeline inspect` shows some."
+                " not learned as speech. `python -m pipeline inspect FILE` shows some."
             )
         if chat.unreadable_headers:
             task.screen.warn(
@@ -70,6 +70,6 @@ def _tell(task: Task, report: Report) -> None:
 def _tell_pairs(task: Task, messages: list[Message], names: Renamed) -> None:
     """Who may be one person under two names."""
     counts = Counter(m.sender for m in messages if m.sender is not None)
-    pairs = [*likely_pairs(counts), *((new, old) for old, new in names)]
-    for one, other in dict.fromkeys(pairs):
-        task.screen.warn(f'one person? parse.aliases = ["{one} = {other}"] would join them')
+    pairs = dict.fromkeys([*likely_pairs(counts), *((new, old) for old, new in names)])
+    if pairs:
+        task.screen.warn(f"one person? If so, {advice(pairs)}")

@@ -26,6 +26,7 @@ REMOVED = "2_clean/removed.jsonl"
 RULES_REPORT = "2_clean/rules.json"  # each rule that did something, with three examples at most
 FEW_TURNS = 20
 LEAST_TURNS = 10
+HELD_BACK = {"val": "to choose the best model by", "test": "to evaluate it with"}
 
 
 def run(task: Task) -> dict[str, Any]:
@@ -86,9 +87,9 @@ def _check(task: Task, counts: dict[str, int]) -> None:
             f"The persona has only {sum(counts.values())} turns in this chat, too few to learn "
             f"from (at least {LEAST_TURNS} to train on); add exports, or choose someone else."
         )
-    for part in ("val", "test"):
+    for part, why in HELD_BACK.items():
         if counts[part] < FEW_TURNS:
             task.screen.warn(
-                f"{part} holds only {counts[part]} turns of the persona; "
-                "scores from it will be rough"
+                f"only {counts[part]} of the persona's turns are kept {why}; its figures will be "
+                "rough"
             )

@@ -24,7 +24,7 @@ from pipeline.stages import ENCODED, PRETRAINED, TOKENIZER
 from pipeline.training import auto, checkpoint
 from pipeline.training.arrays import ArrayFile
 from pipeline.training.device import candidates, peak_flops, prepare
-from pipeline.training.fit import Parts, fit
+from pipeline.training.fit import UNCHECKED, Parts, fit
 from pipeline.training.mixture import Mixture, blocks
 from pipeline.training.plan import FitSettings
 from pipeline.training.sample import sampler
@@ -59,7 +59,7 @@ def run(task: Task) -> dict[str, Any]:
         if isinstance(data, Mixture):
             task.screen.note(str(data))
         if len(val) < LEAST:
-            task.screen.warn("nothing to validate with: the last model is kept, come what may")
+            task.screen.warn(UNCHECKED)
         checked = val if len(val) >= LEAST else train
         ids, text_bytes = _validation(checked, settings.chat_share)
 

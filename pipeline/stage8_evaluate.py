@@ -33,6 +33,9 @@ from pipeline.stages import (
     ENCODED,
     MODEL,
     PRETRAINED,
+    REPORT,
+    SAMPLES,
+    SCORES,
     TOKENIZER,
     by_name,
 )
@@ -41,9 +44,6 @@ from pipeline.training.device import Machine, fastest, prepare
 from transformer.decoder import Decoder
 from transformer.io import load, load_config
 
-SCORES, SAMPLES, REPORT = (
-    f"8_evaluation/{n}" for n in ("scores.json", "samples.md", "report.html")
-)
 TOLD = ("bits_per_byte", "language_bits_per_byte", "attribution")  # in the stage's last line
 MOMENTS = 1000  # of the test part at most
 LARGE = 50_000_000  # parameters of a model for which a full pass over everybody's text is too long
@@ -124,7 +124,8 @@ def _proof(task: Task, base: Decoder, machine: Machine, clock: Clock) -> Proof:
     model = _loaded(task.path(MODEL), machine)
     rows = list(read_jsonl(task.path(DIALOGUE_TEXTS[2])))
     held_out, trained = _conversations(task, persona)
-    evidence = Evidence(persona, moments(rows, persona, MOMENTS), held_out, trained)
+    asked, countries = moments(rows, persona, MOMENTS), task.settings.clean.countries
+    evidence = Evidence(persona, asked, held_out, trained, countries)
     own = Voice(
         model,
         tokenizer,

@@ -29,7 +29,11 @@ DIALOGUE_TEXTS = (
 )
 FINETUNED = "7_finetuned/best"
 MODEL = "model"
-EVALUATION = ("8_evaluation/scores.json", "8_evaluation/samples.md", "8_evaluation/report.html")
+SCORES, SAMPLES, REPORT = EVALUATION = (
+    "8_evaluation/scores.json",
+    "8_evaluation/samples.md",
+    "8_evaluation/report.html",
+)
 # What a model is; what else lies in its folder tells of it, and may be written anew.
 MODEL_FILES = tuple(
     f"{MODEL}/{name}"

@@ -16,11 +16,12 @@ from pipeline import freshness, runner, settings
 from pipeline.config import Parse, Settings
 from pipeline.errors import DataError, ExportError, SettingsError, WorkspaceError, one_line
 from pipeline.screen import Screen
-from pipeline.stages import STAGES, Stage, by_name
+from pipeline.stages import MODEL, REPORT, STAGES, Stage, by_name
 from pipeline.whatsapp.export import read_export
 from pipeline.whatsapp.merge import join_exports
 from pipeline.whatsapp.names import find_speaker
 from pipeline.workspace import Workspace, default_path, newest
+from transformer.packages import typed
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,17 @@ def _base(named: str | None) -> str | None:
 def run_stages(given: Given, stages: list[Stage], screen: Screen) -> Workspace:
     """Open (or make) the workspace, and run the stages that are not fresh."""
     workspace = opened(given, screen)
+    if given.minutes is not None and workspace.settings.budget.epochs:
+        screen.warn(
+            "budget.epochs is set here, so --minutes changes nothing; "
+            "`--set budget.epochs=0` goes by minutes again"
+        )
     timed = given.minutes is not None or given.epochs is not None
     training = [s for s in stages if s.trains and workspace.applies(s)]
     runner.run(workspace, stages, screen, alone=timed and len(training) == 1)
+    if by_name("evaluate") in stages and (workspace.path / MODEL).exists():
+        screen.say(f"How alike it is: {typed(workspace.path / REPORT)}")
+        screen.say(f"Talk with it:    python chat.py {typed(workspace.path / MODEL)}")
     return workspace
 
 

@@ -27,6 +27,7 @@ Read the files in this order; each adds one idea:
     graphed.py      the same on a CUDA device, as one launch
     files.py        files that appear whole or not at all
     io.py           a model as a folder
+    packages.py     what to type to install what few need
     pretrained/     published weights in this decoder, and this decoder as others publish theirs
     presets.py      sizes with a name
     classifier.py   a decoder with a head that tells classes instead of tokens

@@ -17,6 +17,7 @@ from typing import IO, Any
 from minbpe import stream
 from minbpe.base import replace_surrogates
 from pipeline.errors import DataError, SettingsError
+from transformer.packages import install
 
 PIECE = 1 << 20  # bytes read at a time
 ROWS = 1 << 14  # taken from a Parquet file at a time, at most
@@ -147,7 +148,7 @@ def _opened(path: Path) -> Any:
     except ImportError:
         raise SettingsError(
             f"{path} is a Parquet file, which needs a package that is not here; "
-            f"`pip install {NEEDED}` and run again."
+            f"run `{install(NEEDED)}`, then the same command again."
         ) from None
     with _undamaged(path):
         # Otherwise a column chunk, often the whole column, is in memory at once.

@@ -58,12 +58,16 @@ class Clock:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of the chat: the held-out part, and what was trained on."""
+    """What is known of the chat: the held-out part, and what was trained on.
+
+    `countries` are those whose telephone numbers are known as dialled at home.
+    """
 
     persona: str
     moments: Sequence[Moment]
     held_out: Conversations
     trained: Conversations
+    countries: Sequence[str] = ()
 
     @property
     def real(self) -> list[Reply]:
@@ -224,7 +228,7 @@ class Proof:
         self.scores |= diversity(real, self.made, self.seed)
         texts = [text for said in evidence.turns.values() for text in said]
         prompts = {m.number: "\n".join(t.text for t in m.before) for m in evidence.moments}
-        self.scores |= copies(real, self.made, prompts, texts, self.seed)
+        self.scores |= copies(real, self.made, prompts, texts, self.seed, evidence.countries)
 
     def _attributed(self, learn: Callable[[], Judge], most: int | None = None) -> dict[str, Any]:
         """What a judge who learned from the training part says of the replies, or `most` each."""

@@ -81,18 +81,20 @@ def _beats(metric: Metric, one: float, other: float) -> bool:
     return one > other if metric.good == "high" else one < other
 
 
+KEY = (
+    "Floor: what comes without the person's voice. Ceiling: the person's own real replies. "
+    "Way: how far a value has got from the one to the other."
+)
 COLUMNS = ("metric", "value [low–high]", "floor", "ceiling", "way", "verdict")
 
 
 def table(scores: Scores) -> str:
-    """All scores, group by group: Markdown that is as readable in a terminal.
-
-    The way is how far a value has got from the floor to the ceiling.
-    """
-    return "\n\n".join(
+    """All scores, group by group: Markdown that is as readable in a terminal."""
+    told = [
         f"## {group.title}\n\n{group.meaning}\n\n" + _grid([COLUMNS, *_rows(group, scores)])
         for group in groups(scores)
-    )
+    ]
+    return "\n\n".join([KEY, *told] if told else [])
 
 
 def _rows(group: Group, scores: Scores) -> Iterator[tuple[str, ...]]:

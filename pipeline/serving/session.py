@@ -104,8 +104,9 @@ class Session:
 
     def set(self, name: str, value: Any) -> None:
         """Change how replies are drawn; SettingsError when name or value is not possible."""
-        if name not in {f.name for f in fields(Chat)}:
-            known = ", ".join(f.name for f in fields(Chat))
+        names = [f.name for f in fields(Chat) if f.name != "opening"]  # which has been said
+        if name not in names:
+            known = ", ".join(names)
             raise SettingsError(f"There is no {name}; settings are {known}.")
         changed = checked_settings({"chat": {name: value}}, "/set").chat
         self.avoid = Avoid(changed.avoid) if name == "avoid" else self.avoid

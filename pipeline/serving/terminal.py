@@ -29,7 +29,7 @@ HELP = """\
 /reset            start a new conversation
 /save [FILE]      write the conversation to a text file
 /stop             end gently
-/quit             leave (Ctrl-D too); Ctrl-C cuts a reply short"""
+/quit             leave (or Ctrl-D; on Windows Ctrl-Z and Enter); Ctrl-C cuts a reply short"""
 
 IMITATION = "This is a model's imitation of {0}, not {0}."
 FAREWELL = (
@@ -38,6 +38,7 @@ FAREWELL = (
 )
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 SWITCH = {"on": True, "off": False}
+LEAVING = ("/stop", "/quit", "\x04", "\x1a")  # the last two: an end of input typed as text
 
 
 class Terminal:
@@ -69,11 +70,11 @@ class Terminal:
                 self.console.print()
                 return
             except KeyboardInterrupt:
-                self.tell("\n(Ctrl-D or /quit leaves)")
+                self.tell("\n(/quit leaves)")
                 continue
             if line == "/stop":
                 self.tell(self.session.chat.farewell or FAREWELL.format(self.session.folder))
-            if line in ("/stop", "/quit"):
+            if line in LEAVING:
                 return
             if line.startswith("/"):
                 self.obey(line[1:])

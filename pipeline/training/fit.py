@@ -47,6 +47,7 @@ from transformer.decoder import Decoder
 
 MOST_SETBACKS = 6
 WORTH_CORRECTING = 0.05  # of the steps
+UNCHECKED = "too few messages to check the model with: the last one is kept; more exports help"
 
 
 @dataclass(frozen=True)
@@ -304,7 +305,8 @@ class _Run:
         if found is None or at.setbacks == MOST_SETBACKS:
             raise Astray(
                 f"At step {at.step:,} {reason}, and a lower rate did not help; set a lower "
-                f"{self.settings.name}.learning_rate in workspace.toml and run the stage again."
+                f"{self.settings.name}.learning_rate in workspace.toml (it was "
+                f"{self.settings.learning_rate:.2g}) and run the stage again."
             )
         tensors, before = found
         self.at = replace(

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.errors import SettingsError
 from pipeline.files import atomic
+from transformer.packages import install
 
 EVENTS = "tensorboard"
 NEEDED = "tensorboard==2.21.0"
@@ -51,7 +52,7 @@ def _writer(folder: Path) -> Any:
             from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise SettingsError(
-            f"train.tensorboard needs a package that is not here; `pip install {NEEDED}`, or set "
+            f"train.tensorboard needs a package that is not here; run `{install(NEEDED)}`, or set "
             "train.tensorboard = false."
         ) from None
     return SummaryWriter(str(folder))

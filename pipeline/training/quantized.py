@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from pipeline.errors import SettingsError
 from transformer.decoder import Decoder
+from transformer.packages import install
 
-PACKAGE = "pip install bitsandbytes==0.50.2"
+PACKAGE = "bitsandbytes==0.50.2"
 GROUP = 64  # weights with a scale of their own
 
 
@@ -126,7 +127,7 @@ def check(device: torch.device) -> None:
         import bitsandbytes  # noqa: F401
     except ImportError:
         raise SettingsError(
-            f"finetune.method qlora needs bitsandbytes: run `{PACKAGE}`, or set lora."
+            f"finetune.method qlora needs bitsandbytes: run `{install(PACKAGE)}`, or set lora."
         ) from None
     try:
         layer = nn.Linear(GROUP, GROUP, bias=False, device=device)

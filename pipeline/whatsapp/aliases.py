@@ -6,8 +6,9 @@ exports of one chat may each have their own.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from pipeline.errors import SettingsError
@@ -51,6 +52,12 @@ class Aliases(dict[str, str]):
 
     def __bool__(self) -> bool:
         return bool(self._names)
+
+
+def advice(pairs: Iterable[tuple[str, str]]) -> str:
+    """What to write so that each of some pairs is one person."""
+    rows = ", ".join(json.dumps(f"{one} = {other}", ensure_ascii=False) for one, other in pairs)
+    return f"in section [parse] of workspace.toml, aliases = [{rows}] joins them"
 
 
 def likely_pairs(senders: Mapping[str, int]) -> list[tuple[str, str]]:

@@ -147,7 +147,12 @@ def test_ctrl_c_stops_a_reply_and_the_chat_goes_on(talk):
 
 
 def test_ctrl_c_at_the_prompt_only_says_how_to_leave(talk):
-    assert "(Ctrl-D or /quit leaves)" in talk(Scripted(["hello"]), "^C", "hi")
+    assert "(/quit leaves)" in talk(Scripted(["hello"]), "^C", "hi")
+
+
+@pytest.mark.parametrize("typed", ["\x04", "\x1a", "/quit"])
+def test_an_end_of_input_that_arrives_as_text_leaves(talk, typed):
+    assert "Ana: hello" not in talk(Scripted(["hello"]), typed, "hi")
 
 
 def test_silence_is_said(talk):

@@ -93,6 +93,8 @@ def test_a_second_run_does_nothing(home, capsys):
     assert main(["run"]) == 0
     out = capsys.readouterr().out
     assert out.count("· fresh") == 8
+    assert f"python chat.py {Path('workspaces/ben/model')}" in out
+    assert str(Path("workspaces/ben/8_evaluation/report.html")) in out
     assert main(["status"]) == 0
     assert capsys.readouterr().out.count("fresh") == 8
 
@@ -172,6 +174,13 @@ def test_more_epochs_continue_both_trainings(home):
     assert record(home, "5_pretrained")["counts"]["steps"] > steps
     assert main(["run", "--epochs", "2"]) == 0  # less than it had: nothing to do
     assert record(home, "5_pretrained")["budget"]["epochs"] == 3
+
+
+def test_minutes_after_epochs_are_said_to_change_nothing(home, capsys):
+    assert main(["run", "--minutes", "60"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("--minutes changes nothing") == 1
+    assert out.count("· fresh") == 8
 
 
 @pytest.mark.parametrize("method", ["lora", "qlora"])

@@ -53,7 +53,7 @@ def test_one_screen(path: Path, console) -> None:
         "too little to imitate",
         "2 pictures, sounds, videos and documents, 1 notices of the app",
         "in no table, not learned: 1: <Bara>",
-        'parse.aliases = ["Ann = ~ Ann"]',
+        'aliases = ["Ann = ~ Ann"]',
         "Enough text to be imitated: nobody (0 of 2).",
     ):
         assert words in " ".join(shown.split())

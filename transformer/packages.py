@@ -1,0 +1,19 @@
+"""What to type in a terminal in this folder: to install a package which few need, say."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def install(packages: str) -> str:
+    """The line that installs some packages for the very Python that runs."""
+    python = Path(sys.executable.removesuffix(".exe"))
+    return f"{typed(python)} -m pip install {packages}"
+
+
+def typed(path: Path) -> str:
+    """A path as it is typed: no longer than need be, and quoted where it has blanks."""
+    here = Path.cwd()
+    name = str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return f'"{name}"' if " " in name else name
