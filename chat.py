@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.errors import SoundalikeError, in_words
+from pipeline.errors import in_words
 from pipeline.screen import use_utf8
 
 
@@ -30,7 +30,7 @@ def main(
     use_utf8()
     try:
         _talk(model, me, voice, once, seed)
-    except (SoundalikeError, OSError) as error:
+    except Exception as error:
         line = in_words(error)
         if line is None:
             raise

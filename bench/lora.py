@@ -67,7 +67,8 @@ def ours(folder: Path, method: str, dropout: float) -> Step:
     """A step of this project."""
     decoder = pretrained.load(folder, torch.bfloat16)  # as stage 5 saves it
     if method == "qlora":
-        quantized.pack(decoder.float())
+        quantized.pack(decoder, torch.device("cpu"))
+        decoder.float()
     else:
         lora.lean(decoder)
     lora.adapted(decoder, Tuning(rank=RANK, dropout=dropout))

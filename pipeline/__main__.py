@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from pipeline import runner, verbs, world
-from pipeline.errors import SoundalikeError, in_words, one_line
+from pipeline.errors import in_words, one_line
 from pipeline.screen import Screen, use_utf8
 from pipeline.stages import STAGES, select
 
@@ -387,7 +387,7 @@ def main(args: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as stop:
         return stopped(stop)
-    except (SoundalikeError, OSError) as error:
+    except Exception as error:
         line = in_words(error)
         if debug or line is None:
             raise

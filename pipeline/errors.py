@@ -40,14 +40,27 @@ class ServerError(SoundalikeError):
     """A server that the user named cannot be reached, or refuses."""
 
 
+SHORT = ("out of memory", "can't allocate memory", "not enough memory")  # as torch has it
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (errno.EACCES, errno.EPERM)
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, the processor's or a card's."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in SHORT)
 
 
 def in_words(error: Exception) -> str | None:
     """One line for what a user can mend; None for a bug of ours."""
     if isinstance(error, SoundalikeError):
         return str(error)
+    if ran_out(error):
+        return (
+            "Memory ran out; close other programs, or set a smaller model.size or model.block, "
+            "and run the same command again."
+        )
     if not isinstance(error, OSError) or error.errno is None:
         return None
     where = f" at {error.filename}" if error.filename else ""

@@ -32,6 +32,12 @@ def atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
+def synced(path: Path) -> None:
+    """Have the system write a file to the disk now, so that a power cut finds it whole."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def write_json(path: Path, value: object) -> None:
     """Write one JSON document, readable by people."""
     with atomic(path) as file:

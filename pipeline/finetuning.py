@@ -13,7 +13,7 @@ from torch import nn
 
 import minbpe
 from pipeline.dialogue.template import opening
-from pipeline.evaluation.bits import Loss, measure, row_batches
+from pipeline.evaluation.bits import UNCHECKED, Loss, measure, row_batches
 from pipeline.files import read_jsonl
 from pipeline.persona import persona_of
 from pipeline.runner import Task
@@ -23,7 +23,7 @@ from pipeline.training.arrays import ArrayFile
 from pipeline.training.auto import Tuning
 from pipeline.training.batches import Rows
 from pipeline.training.device import prepare
-from pipeline.training.fit import UNCHECKED, Parts, fit
+from pipeline.training.fit import Parts, fit
 from pipeline.training.plan import FitSettings, Progress
 from pipeline.training.sample import sampler
 from transformer.decoder import Decoder
@@ -119,11 +119,12 @@ class Trainer:
 
     def _prepared(self, tuning: Tuning) -> tuple[Decoder, Any]:
         """The decoder, and the model around it that learns."""
-        decoder = load(self.task.path(PRETRAINED)).to(self.device)
+        decoder = load(self.task.path(PRETRAINED))
         self.dtype = decoder.tokens.weight.dtype  # as it was saved
         self.parameters = sum(p.numel() for p in decoder.parameters())
-        model: Any = FORMS[tuning.method](decoder)
+        model: Any = FORMS[tuning.method](decoder, self.device).to(self.device)
         if tuning.method != "full":
+            torch.manual_seed(self.task.settings.train.seed)  # which peft draws the weights from
             model = lora.adapted(decoder, tuning)
         self.learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
         if tuning.method != "full":
@@ -138,21 +139,21 @@ class Trainer:
         """Add an adapter into the weights it learned beside; a whole model is whole already."""
         if tuning.method == "full":
             return
-        decoder = load(self.task.path(PRETRAINED)).to(self.device)
+        decoder = load(self.task.path(PRETRAINED))
         if tuning.method == "qlora":
-            decoder = quantized.rounded(decoder.float())
+            decoder = quantized.rounded(decoder.float(), self.device)
         save(lora.merged(decoder, folder / ADAPTER), folder / BEST, self.dtype)
 
 
-def _packed(decoder: Decoder) -> Decoder:
-    decoder.float()
-    quantized.pack(decoder)
-    return decoder
+def _packed(decoder: Decoder, device: torch.device) -> Decoder:
+    quantized.pack(decoder, device)
+    return decoder.float()
 
 
-FORMS: dict[str, Callable[[Decoder], Decoder]] = {
-    "full": lambda decoder: decoder.float(),
-    "lora": lora.lean,
+# On the CPU, so that a device holds the weights in their form alone.
+FORMS: dict[str, Callable[[Decoder, torch.device], Decoder]] = {
+    "full": lambda decoder, device: decoder.float(),
+    "lora": lambda decoder, device: lora.lean(decoder),
     "qlora": _packed,
 }
 

@@ -17,14 +17,14 @@ import minbpe
 from minbpe.base import Tokenizer
 from pipeline import base
 from pipeline.dialogue.template import document_end, opening
-from pipeline.evaluation.bits import Loss, measure_text
+from pipeline.evaluation.bits import UNCHECKED, Loss, measure_text
 from pipeline.report.curves import draw_curves
 from pipeline.runner import Task
 from pipeline.stages import ENCODED, PRETRAINED, TOKENIZER
 from pipeline.training import auto, checkpoint
 from pipeline.training.arrays import ArrayFile
 from pipeline.training.device import candidates, peak_flops, prepare
-from pipeline.training.fit import UNCHECKED, Parts, fit
+from pipeline.training.fit import Parts, fit
 from pipeline.training.mixture import Mixture, blocks
 from pipeline.training.plan import FitSettings
 from pipeline.training.sample import sampler
@@ -147,6 +147,7 @@ def _config(task: Task, tokens: int, tokenizer: Tokenizer, device: torch.device)
         tokenizer.size,
         tokenizer.special["<|padding|>"],
         math.inf if task.budget["epochs"] else task.world.agreed(operations),
+        task.budget["epochs"] or math.inf,
     )
 
 

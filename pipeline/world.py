@@ -66,7 +66,7 @@ def join() -> World:
     local = int(os.environ.get("LOCAL_RANK", "0"))
     backend = "gloo"
     if torch.cuda.is_available():
-        torch.cuda.set_device(local)
+        torch.cuda.set_device(min(local, torch.cuda.device_count() - 1))
         backend = "cpu:gloo,cuda:nccl"
     distributed.init_process_group(backend, timeout=PATIENCE)
     return World(distributed.get_rank(), size, local)

@@ -63,14 +63,16 @@ def as_json(values: Mapping[str, Any]) -> Chunks:
     return [(json.dumps(values, indent=2) + "\n").encode("utf-8")]
 
 
-def as_safetensors(tensors: Mapping[str, Tensor]) -> Chunks:
+def as_safetensors(tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> Chunks:
     """The content of a safetensors file, tensor by tensor, so that no more than one is copied.
+
+    `facts` go into its metadata.
 
     Wide numbers come first, which keeps all of them aligned (the format's own writer does the
     same; github.com/huggingface/safetensors describes it).
     """
     names = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", **(facts or {})}}
     end = 0
     for name in names:
         start, end = end, end + tensors[name].nbytes

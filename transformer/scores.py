@@ -42,9 +42,21 @@ class Dense(NamedTuple):
             return y.reshape(B, H, 1, -1)
         if self.causal and self.mask is None and fits(q, k):
             return causal(q, k, v, scale)
+        if heads != H and _repeats(q.device, self.mask):
+            k, v = (part.repeat_interleave(H // heads, dim=1) for part in (k, v))
         return F.scaled_dot_product_attention(
-            q, k, v, self.mask, is_causal=self.causal, scale=scale, enable_gqa=heads != H
+            q, k, v, self.mask, is_causal=self.causal, scale=scale, enable_gqa=k.size(1) != H
         )
+
+
+def _repeats(device: torch.device, mask: Tensor | None) -> bool:
+    """Whether only a slow kernel knows that queries share keys, and others want them repeated.
+
+    On a card, fused kernels but FlashAttention do not, and that takes no mask and an Ampere card.
+    """
+    if device.type != "cuda":
+        return False
+    return mask is not None or torch.cuda.get_device_capability(device) < (8, 0)
 
 
 class Blocks(NamedTuple):

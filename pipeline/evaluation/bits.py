@@ -25,6 +25,10 @@ from pipeline.world import ALONE, World
 from transformer.decoder import Decoder
 
 TOKENS_AT_ONCE = 8192
+UNCHECKED = (
+    "too little is held back to check the model with, so it is checked by what it learns from; "
+    "more text helps"
+)
 
 Rows = NDArray[np.integer]
 
@@ -54,14 +58,14 @@ def windows(ids: NDArray[np.integer], block: int, most: int = 0) -> Iterator[Bat
     `most`, only so many windows, evenly spread over a longer text.
     """
     step = max(1, block // 2)
-    starts = list(range(0, max(1, len(ids) - 1), step))
-    starts = [s for n, s in enumerate(starts) if n == 0 or s + block - step < len(ids) - 1]
-    if most and len(starts) > most:
-        starts = [starts[n * len(starts) // most] for n in range(most)]
+    count = 1 + max(0, math.ceil((len(ids) - 1 - block) / step))
+    read = min(most or count, count)
     per_batch = max(1, TOKENS_AT_ONCE // block)
-    for first in range(0, len(starts), per_batch):
-        rows = np.full((len(starts[first : first + per_batch]), 2, block), -1, dtype=np.int64)
-        for row, start in zip(rows, starts[first : first + per_batch], strict=True):
+    for first in range(0, read, per_batch):
+        numbers = range(first, min(first + per_batch, read))
+        rows = np.full((len(numbers), 2, block), -1, dtype=np.int64)
+        for row, number in zip(rows, numbers, strict=True):
+            start = number * count // read * step
             piece = ids[start : start + block + 1]
             seen = 0 if start == 0 else block - step
             row[0, : len(piece) - 1] = piece[:-1]

@@ -64,11 +64,17 @@ def vocab_size(text_bytes: int) -> int:
 
 
 def model_config(
-    model: Model, tokens: int, vocabulary: int, padding_id: int, operations: float = math.inf
+    model: Model,
+    tokens: int,
+    vocabulary: int,
+    padding_id: int,
+    operations: float = math.inf,
+    epochs: float = math.inf,
 ) -> ModelConfig:
     """The decoder for an amount of training text and of computing; what the settings name wins.
 
-    `operations` is what the machine could do in the time there is: see `peak_flops`.
+    `operations` is what the machine could do in the time there is (see `peak_flops`), `epochs` how
+    often the text may be passed.
     """
     named = {
         field: value
@@ -82,7 +88,9 @@ def model_config(
     if "dropout" in named:
         return config
     reached = USED * operations / flops.per_token(blank(config)) / tokens
-    return replace(config, dropout=_row(DROPOUT, min(reached, passes(tokens)), LARGEST_DROPOUT))
+    return replace(
+        config, dropout=_row(DROPOUT, min(reached, passes(tokens), epochs), LARGEST_DROPOUT)
+    )
 
 
 def _size(tokens: int, operations: float) -> str:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from pipeline.errors import WorkspaceError
+from pipeline.files import atomic
+from transformer.files import as_safetensors
 
 Tensors = dict[str, torch.Tensor]
 Saved = tuple[Tensors, dict[str, Any]]
@@ -38,7 +38,8 @@ class Folder:
 
     def write(self, step: int, tensors: Tensors, state: Mapping[str, Any]) -> None:
         """Add the checkpoint of a step; newer ones (of a run gone back) and the oldest go."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        for left in self.path.glob("*.part"):  # by a process that was ended while it wrote
+            left.unlink()
         path = self.path / f"step-{step:09d}{ENDING}"
         _write(path, tensors, state)
         older = [file for file in self.files() if file < path]
@@ -79,15 +80,8 @@ class Folder:
 def _write(path: Path, tensors: Tensors, state: Mapping[str, Any]) -> None:
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     meta = {"state": json.dumps(state), "sha256": _digest(tensors)}
-    part = path.with_name(path.name + ".part")
-    try:
-        save_file(tensors, part, meta)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with atomic(path, "wb") as file:
+        file.writelines(as_safetensors(tensors, meta))
 
 
 def _read(path: Path) -> Saved:

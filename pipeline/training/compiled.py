@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.training.device import timed, wait
 from transformer.block import PreNorm
 from transformer.decoder import Decoder
 from transformer.view import View
@@ -91,7 +92,7 @@ def turn_on(decoder: Decoder, rows: int, tokens: int, step: Callable[[], None]) 
     began = time.perf_counter()
     try:
         step()
-        _wait()
+        wait()
     except torch.OutOfMemoryError:
         turn_off(decoder)
         raise
@@ -179,14 +180,6 @@ def _seconds(step: Callable[[], None]) -> float:
     step()
     taken = []
     for _ in range(STEPS):
-        _wait()
-        began = time.perf_counter()
-        step()
-        _wait()
-        taken.append(time.perf_counter() - began)
+        wait()
+        taken.append(timed(step))
     return min(taken)
-
-
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()

@@ -48,10 +48,6 @@ class Machine:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
-    def scaler(self) -> torch.amp.GradScaler:
-        """Keeps the small gradients of float16 from vanishing; does nothing for other formats."""
-        return torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
-
     def use(self) -> None:
         """Set what belongs to the whole process."""
         if torch.get_num_threads() != self.threads:
@@ -74,7 +70,14 @@ def pick_device(name: str, world: World) -> torch.device:
     if not there[name]:
         found = ", ".join(kind for kind, is_there in there.items() if is_there)
         raise SettingsError(f"train.device is {name}, but this machine has only {found}.")
-    return torch.device(name, world.local) if name == "cuda" else torch.device(name)
+    if name != "cuda":
+        return torch.device(name)
+    if world.local >= (count := torch.cuda.device_count()):
+        raise SettingsError(
+            f"More processes were started than this machine has GPUs ({count}): use "
+            f"`torchrun --nproc-per-node {count}`, or set train.device to cpu."
+        )
+    return torch.device(name, world.local)
 
 
 def prepare(settings: Train, world: World) -> torch.device:
@@ -138,9 +141,16 @@ def timed(action: Callable[[], object]) -> float:
     """How long an action takes, the device's part of it included."""
     began = time.perf_counter()
     action()
+    wait()
+    return time.perf_counter() - began
+
+
+def wait() -> None:
+    """Until the device has done what it was given."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - began
+    elif torch.backends.mps.is_available():
+        torch.mps.synchronize()
 
 
 def peak_flops(machine: Machine, size: int = 0) -> float:

@@ -42,7 +42,7 @@ def _cut(model: Decoder, sharding: str) -> bool:
         return sharding == "always"
     device = model.tokens.weight.device
     needed = STATES * sum(p.numel() * p.element_size() for p in model.parameters())
-    return needed > SHARE * memory.total(device)
+    return needed > SHARE * memory.total(device) / memory.sharing(device)
 
 
 def _sharded(objective: Objective) -> nn.Module:
@@ -80,9 +80,13 @@ def without_sync(objective: nn.Module, last: bool) -> AbstractContextManager[obj
     return nullcontext() if last or no_sync is None else no_sync()
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """A tensor that may be cut up, whole on this process's CPU. All processes must call it."""
-    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().cpu()
+def whole(tensor: Tensor, wanted: bool = True) -> Tensor | None:
+    """A tensor that may be cut up, whole on this process's CPU where it is `wanted`.
+
+    All processes must call it.
+    """
+    found = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return found.detach().cpu() if wanted else None
 
 
 def like(tensor: Tensor, model: Tensor) -> Tensor:

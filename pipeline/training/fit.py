@@ -15,31 +15,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
-from pipeline.errors import Astray, DataError
+from pipeline.errors import Astray, DataError, ran_out
 from pipeline.evaluation.bits import Loss
 from pipeline.screen import Screen
-from pipeline.training import checkpoint, compiled, distributed, memory, sizing
+from pipeline.training import distributed, memory, sizing
 from pipeline.training.batches import Data
+from pipeline.training.beginning import Beginning
 from pipeline.training.device import Machine, peak_flops
 from pipeline.training.flops import per_token
+from pipeline.training.keeping import Keeping
 from pipeline.training.log import Log
-from pipeline.training.plan import (
-    SLACK,
-    FitSettings,
-    Progress,
-    corrected,
-    grown,
-    pace,
-    spread,
-    steps_of_epochs,
-    steps_of_minutes,
-)
-from pipeline.training.schedule import Schedule
+from pipeline.training.plan import FitSettings, Progress, corrected, spread
 from pipeline.training.step import Diverged, Samples, Stepper, Taken
 from pipeline.training.watch import Watch
 from pipeline.world import ALONE, World
@@ -47,7 +38,6 @@ from transformer.decoder import Decoder
 
 MOST_SETBACKS = 6
 WORTH_CORRECTING = 0.05  # of the steps
-UNCHECKED = "too few messages to check the model with: the last one is kept; more exports help"
 
 
 @dataclass(frozen=True)
@@ -85,120 +75,17 @@ class _Run:
         self, parts: Parts, settings: FitSettings, folder: Path, screen: Screen, world: World
     ) -> None:
         self.parts, self.settings, self.screen, self.world = parts, settings, screen, world
-        self.began = time.monotonic()
-        self.last = checkpoint.Folder(folder / "last", settings.train.keep)
-        self.stable = checkpoint.Folder(folder / "stable")
+        began, epoch = time.monotonic(), parts.data.epoch
         self.log = Log(folder, settings.train.tensorboard and world.leads)
         self.stopping = False
         device = parts.model.tokens.weight.device
         self.stepper = Stepper(parts.model, parts.data, settings, Machine.plain(device), world)
-        self.at = self._resume() or self._plan()
-        machine = self.stepper.machine
-        self.watch = Watch(
-            screen, device, per_token(parts.model), peak_flops(machine), parts.data.epoch
-        )
-
-    # --- where to begin ----------------------------------------------------------------------
-
-    def _resume(self) -> Progress | None:
-        """Where a run of this key stopped; with a larger budget, where it was before its decay."""
-        found = self._found(self.last)
-        if found is None:
-            return None
-        tensors, at = found
-        steps = grown(self.settings, at, self.parts.data.epoch)
-        if steps > at.planned:
-            before = self._found(self.stable)
-            if before and at.step > before[1].step:
-                tensors, at = before
-            at = replace(
-                at,
-                minutes=self.settings.minutes,
-                epochs=self.settings.epochs,
-                planned=steps,
-                schedule=Schedule.of(steps),
-                every=spread(self.settings, steps, at.every),
-                waiting=0,
-            )
-            self.screen.note(f"continuing from step {at.step:,} of now {steps:,}")
-        elif at.step < at.schedule.total:
-            self.screen.note(f"continuing from step {at.step:,} of {at.schedule.total:,}")
-        self._go_on_from(tensors, at)
-        return at
-
-    def _found(
-        self, folder: checkpoint.Folder, skip: int = 0
-    ) -> tuple[checkpoint.Tensors, Progress] | None:
-        """A checkpoint of this run, or None when there is none or it is another run's."""
-        saved = folder.read(self.screen.warn, skip)
-        if saved is None or saved[1].get("key") != self.settings.key:
-            return None
-        return saved[0], Progress.from_state(saved[1])
-
-    def _go_on_from(self, tensors: checkpoint.Tensors, at: Progress) -> None:
-        way = dict(at.way)
-        self.parts.model.recompute = way.pop("recompute")
-        self.stepper.use(Machine(self.stepper.machine.device, **way))
-        if at.compiled and not compiled.is_on(self.parts.model):
-            sizing.compile_again(self.stepper, at.rows)
-        self.stepper.restore(tensors)
-        if self.world.leads:
-            self.log.cut(at.step)
-
-    def _plan(self) -> Progress:
-        """A new run: turn the budget into steps, by measuring when it is given in minutes."""
-        if self.world.leads:
-            self.log.cut(-1)
-        settings, epoch = self.settings, self.parts.data.epoch
-        size = sizing.size_up(self.stepper, epoch)
-        began = time.monotonic()
-        first = self._measured()
-        evaluation = time.monotonic() - began
-        total, minutes = self._budget(size, evaluation)
-        size = sizing.compile_if_it_pays(self.stepper, size, total * size.seconds)
-        total, minutes = self._budget(size, evaluation)
-        at: Progress = self.world.agreed(
-            Progress(
-                settings.key,
-                minutes,
-                settings.epochs,
-                planned=total,
-                schedule=Schedule.of(total),
-                every=pace(settings, total, size.seconds, evaluation),
-                way={**size.machine.way, "recompute": self.parts.model.recompute},
-                compiled=size.compiled,
-                update=size.update,
-                rows=size.rows,
-                best=first.bits_per_byte,
-                pace=0.0 if settings.epochs else size.seconds * SLACK,
-            )
-        )
-        self._tell(at, size, first)
-        return at
-
-    def _budget(self, size: sizing.Size, evaluation: float) -> tuple[int, float]:
-        """The budget as steps, and the minutes they are worth."""
-        settings, epoch = self.settings, self.parts.data.epoch
-        if settings.epochs:
-            return steps_of_epochs(settings.epochs, size.update, epoch), settings.minutes
-        left = settings.minutes * 60 - (time.monotonic() - self.began)
-        steps = total = steps_of_minutes(left, size.seconds, evaluation)
-        if settings.passes:
-            total = min(steps, steps_of_epochs(settings.passes, size.update, epoch))
-        return total, settings.minutes * total / steps
-
-    def _tell(self, at: Progress, size: sizing.Size, first: Loss) -> None:
-        """What was chosen, how long it takes, and how much of the data it reaches."""
-        passes = at.planned * at.update / self.parts.data.epoch
-        reach = f"{passes:.1f} passes over the data" if passes >= 1 else f"{passes:.0%} of the data"
-        several = f" in {self.world.size} processes" if self.world.size > 1 else ""
-        if distributed.is_sharded(self.parts.model):
-            several += ", each with its share of the model"
-        self.screen.note(
-            f"{size}{several}: {at.planned:,} steps of {size.seconds:.3f} s and "
-            f"{at.update} rows, about {at.planned * size.seconds * SLACK / 60:.1f} min, {reach}; "
-            f"before training {first.bits_per_byte:.3f} bits/byte"
-        )
+        self.keeping = Keeping(folder, settings, self.stepper, self.log, screen, world)
+        self.at = Beginning(
+            settings, self.stepper, self.keeping, epoch, self._measured, screen, world, began
+        ).progress()
+        peak = peak_flops(self.stepper.machine) * world.size
+        self.watch = Watch(screen, device, per_token(parts.model), peak, epoch)
 
     # --- training ----------------------------------------------------------------------------
 
@@ -207,16 +94,16 @@ class _Run:
         with self._interruptible(), self.watch:
             if self.at.step == 0:
                 self._keep()  # so that the best is never worse than what training began with
-                self._save(self.last)
+                self._save()
             saved = time.monotonic()
             while self.at.step < self.at.schedule.total:
                 stop = self._step()
                 if stop or self._save_is_due(saved):
-                    self._save(self.last)
+                    self._save()
                     saved = time.monotonic()
                 if stop:
                     raise KeyboardInterrupt
-            self._save(self.last)
+            self._save()
 
     def _save_is_due(self, saved: float) -> bool:
         train = self.settings.train
@@ -240,7 +127,7 @@ class _Run:
         if at.step == at.schedule.decay_from:
             self._correct()
         if at.step == at.schedule.decay_from:
-            self._save(self.stable)
+            self.keeping.save(self.keeping.stable, at)
         return taken.stop
 
     def _correct(self) -> None:
@@ -260,24 +147,28 @@ class _Run:
         """Take a step; where memory runs out, in smaller passes."""
         began = time.monotonic()
         at, settings = self.at, self.settings
-        rate = settings.learning_rate * at.share * at.schedule.rate(at.step)
         while True:
-            samples = self._samples()
+            samples, rate = self._samples(), self._rate()
             try:
                 taken = self.stepper.take(
                     samples, settings.train.seed + at.step, rate, self.stopping
                 )
                 break
             except Exception as error:
-                if not memory.ran_out(error):
+                if not ran_out(error):
                     raise
             self._take_less_memory()
+            at = self.at
         at.step += 1
         at.samples += samples.rows * samples.passes * self.world.size
         at.tokens += taken.tokens
         at.seconds += time.monotonic() - began
         self.watch.took(at, taken.loss, rate)
         return taken
+
+    def _rate(self) -> float:
+        at = self.at
+        return self.settings.learning_rate * at.share * at.schedule.rate(at.step)
 
     def _samples(self) -> Samples:
         """What the next update learns from, with the present number of processes."""
@@ -289,19 +180,36 @@ class _Run:
         """Half the rows in a pass, twice the passes; an update stays what it was."""
         at = self.at
         model = self.parts.model
-        if self.world.size > 1 or (at.rows == 1 and model.recompute):
+        if self.world.size > 1:  # the others wait for this one's gradients
+            raise DataError(
+                f"Memory ran out in one of {self.world.size} processes. The same command goes on "
+                "from the last checkpoint, with as many rows as fit then."
+            )
+        if at.rows == 1 and model.recompute:
             raise DataError(sizing.out_of_memory(self.stepper))
         if at.rows == 1:
             at.way["recompute"] = model.recompute = True
         at.rows = at.rows // 2 if at.rows % 2 == 0 else 1
         memory.settle(self.stepper.machine.device)
+        if self.stepper.torn:
+            self._mend()
         slower = ", keeping less of each" if model.recompute else ""
         self.screen.warn(f"memory ran out; going on with {at.rows} rows in a pass{slower}")
+
+    def _mend(self) -> None:
+        """Back to the last checkpoint, since the weights are half changed."""
+        found = self.keeping.found(self.keeping.last)
+        if found is None:
+            raise DataError(sizing.out_of_memory(self.stepper))
+        tensors, before = found
+        at = self.at
+        self.at = replace(before.with_best_of(at), rows=at.rows, way=at.way)
+        self.keeping.put_back(tensors, self.at)
 
     def _set_back(self, reason: str) -> None:
         """Back to the last good checkpoint, with half the rate from there on."""
         at = self.at
-        found = self._found(self.last, skip=at.in_a_row)
+        found = self.keeping.found(self.keeping.last, skip=at.in_a_row)
         if found is None or at.setbacks == MOST_SETBACKS:
             raise Astray(
                 f"At step {at.step:,} {reason}, and a lower rate did not help; set a lower "
@@ -310,13 +218,13 @@ class _Run:
             )
         tensors, before = found
         self.at = replace(
-            before,
+            before.with_best_of(at),
             share=at.share / 2,
             setbacks=at.setbacks + 1,
             in_a_row=at.in_a_row + 1,
         )
-        self._go_on_from(tensors, self.at)
-        self._save(self.last)
+        self.keeping.put_back(tensors, self.at)
+        self._save()
         self.screen.warn(
             f"at step {at.step:,} {reason}: back to step {self.at.step:,}, with "
             f"{self.at.share:.3g} times the learning rate"
@@ -331,15 +239,17 @@ class _Run:
     def _evaluate(self, loss: float) -> None:
         """Log a full validation pass; keep the model when it is the best; decay when it stalls."""
         at, found = self.at, self._measured()
-        better = found.bits_per_byte < at.best
-        if better:
-            at.best, at.best_step = found.bits_per_byte, at.step
+        if found.bits_per_byte < at.recent:
+            at.recent = found.bits_per_byte
             at.waiting = at.in_a_row = 0
-            self._keep()
         else:
             at.waiting += 1
+        best = found.bits_per_byte < at.best
+        if best:
+            at.best, at.best_step = found.bits_per_byte, at.step
+            self._keep()
         self._log(loss, found)
-        self.watch.evaluated(at, found.per_token, found.bits_per_byte, better)
+        self.watch.evaluated(at, found.per_token, found.bits_per_byte, best)
         if not distributed.is_sharded(self.parts.model) and self.world.leads:
             self.watch.said(self.parts.sample())
         patience = self.settings.patience
@@ -364,10 +274,8 @@ class _Run:
         if self.world.leads:
             self.parts.keep(model)
 
-    def _save(self, folder: checkpoint.Folder) -> None:
-        tensors = self.stepper.state()
-        if self.world.leads:
-            folder.write(self.at.step, tensors, asdict(self.at))
+    def _save(self) -> None:
+        self.keeping.save(self.keeping.last, self.at)
 
     def _log(self, loss: float, found: Loss) -> None:
         at = self.at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from pipeline.errors import SettingsError
+from pipeline.files import synced
 from pipeline.training.auto import Tuning
 from pipeline.training.quantized import Packed
 from transformer.decoder import Decoder
@@ -62,10 +64,17 @@ def lean(decoder: Decoder) -> Decoder:
 
 
 def save_adapter(model: Any, folder: Path) -> None:
-    """Write the adapter in peft's own format."""
+    """Write the adapter in peft's own format; until it is whole, an older one stays."""
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft misses a Hugging Face config, which we do not have
-        model.save_pretrained(str(folder))
+        model.save_pretrained(str(part))
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in sorted(part.iterdir(), key=lambda file: file.suffix == ".safetensors"):
+        synced(file)
+        file.replace(folder / file.name)
+    part.rmdir()
 
 
 def merged(decoder: Decoder, folder: Path) -> Decoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,18 +11,11 @@ from pathlib import Path
 import psutil
 import torch
 
+from pipeline.errors import ran_out
 from pipeline.world import World
 
 SHARE = 0.9  # of the memory may be used
 CGROUP = Path("/sys/fs/cgroup")  # a container's own limit, where there is one
-WORDS = ("out of memory", "can't allocate memory", "not enough memory")
-
-
-def ran_out(error: BaseException) -> bool:
-    """Whether an error says that memory ran out."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in WORDS)
 
 
 def used(device: torch.device) -> int:
@@ -42,24 +36,44 @@ def total(device: torch.device) -> int:
     return min(psutil.virtual_memory().total, _container()[0])
 
 
+def sharing(device: torch.device) -> int:
+    """How many processes that train together share the device's memory: a card has one."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if device.type == "cpu" else 1
+
+
 def limit(device: torch.device) -> int:
-    """Bytes that this process may hold: 90 % of its own and what is free."""
+    """Bytes that this process may hold: 90 % of its own and of its share of what is free."""
     own = used(device)
     if device.type == "cuda":
         return int(SHARE * (torch.cuda.mem_get_info(device)[0] + own))
     if device.type == "mps":
         return int(SHARE * total(device))
     most, held = _container()
-    return int(SHARE * (min(psutil.virtual_memory().available, most - held) + own))
+    free = min(psutil.virtual_memory().available, most - held)
+    return int(SHARE * (free / sharing(device) + own))
 
 
 def _container() -> tuple[int, int]:
-    """Limit and use of the container this runs in; without one, more than any machine has."""
+    """Limit and use of the container this runs in; without one, more than any machine has.
+
+    Pages of files that could be dropped at once are no use.
+    """
     try:
-        most = int((CGROUP / "memory.max").read_text(encoding="ascii"))
-        return most, int((CGROUP / "memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
+        most, held = (
+            int((CGROUP / name).read_text(encoding="ascii"))
+            for name in ("memory.max", "memory.current")
+        )
+        rows = (CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        facts = dict(row.split() for row in rows)
+        return most, held - int(facts["inactive_file"]) - int(facts["active_file"])
+    except (OSError, ValueError, KeyError):
         return 1 << 62, 0
+
+
+def place(device: torch.device) -> str:
+    """The device by its kind and memory: where they are others, other sizes fit."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return f"{name}, {total(device) / (1 << 30):.0f} GiB"
 
 
 @contextmanager
@@ -87,9 +101,10 @@ def peak(device: torch.device) -> Iterator[Callable[[], int]]:
 def largest(work: Callable[[int], None], most: int, device: torch.device, world: World) -> int:
     """The largest of 1, 2, 4, … and `most` rows at which `work` stays within the memory; 0: none.
 
-    `work` makes one pass over so many rows. A size is tried only when the smaller ones say that it
-    should fit: a processor's memory is not refused, it fills up until the system ends a program.
-    All processes of the `world` try the same sizes, and the first one's memory decides.
+    `work` makes one pass over so many rows, and fails in all processes or in none. A size is tried
+    only when the smaller ones say that it should fit: a processor's memory is not refused, it fills
+    up until the system ends a program. All processes of the `world` try the same sizes, and the
+    first one's memory decides.
     """
     allowed = limit(device)
     known = [(0, used(device))]  # rows, bytes
@@ -123,3 +138,5 @@ def settle(device: torch.device) -> None:
     """Give back what torch keeps for later, after memory ran out."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

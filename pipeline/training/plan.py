@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.config import Train
@@ -60,9 +60,11 @@ class Progress:
     samples: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    best: float = math.inf  # bits per byte
-    best_step: int = 0
-    waiting: int = 0  # evaluations since the best
+    place: str = ""  # the machine that `way` and `rows` were measured on
+    best: float = math.inf  # bits per byte of the model that is kept, …
+    best_step: int = 0  # … and when it was measured, also where the run went back since
+    recent: float = math.inf  # the best of this way, without what was gone back from
+    waiting: int = 0  # evaluations since then
     share: float = 1.0  # of the learning rate, after setbacks
     setbacks: int = 0
     in_a_row: int = 0  # setbacks since the last better evaluation
@@ -72,6 +74,10 @@ class Progress:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Progress:
         return cls(**{**state, "schedule": Schedule(**state["schedule"])})
+
+    def with_best_of(self, later: Progress) -> Progress:
+        """This checkpoint, gone back to; what was kept since is kept."""
+        return replace(self, best=later.best, best_step=later.best_step)
 
     @property
     def late(self) -> bool:

@@ -8,6 +8,7 @@ format of the activations. Embedding, head and norms stay as they are.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ class Packed(nn.Module):
             ("scale_levels", state.state2.code),
             ("levels", state.code),
         ):
-            self.register_buffer(name, tensor)
+            self.register_buffer(name, tensor, persistent=False)  # packed anew, never loaded
         self.scales_together = state.state2.blocksize
 
     def dense(self, dtype: torch.dtype) -> Tensor:
@@ -94,20 +95,24 @@ class _Through(torch.autograd.Function):
         return dy @ ctx.layer.dense(dy.dtype), None
 
 
-def pack(decoder: Decoder) -> None:
-    """Pack the linear layers of the blocks, where they are; raises SettingsError if that fails."""
-    check(decoder.tokens.weight.device)
+def pack(decoder: Decoder, device: torch.device) -> None:
+    """Pack the linear layers of the blocks, one after the other, on the device where they shall be.
+
+    Raises SettingsError where that cannot be.
+    """
+    check(device)
     decoder.requires_grad_(False)
     for parent, name, layer in _linear(decoder):
-        setattr(parent, name, Packed(layer))
+        setattr(parent, name, Packed(layer.to(device).float()))
 
 
-def rounded(decoder: Decoder) -> Decoder:
+def rounded(decoder: Decoder, device: torch.device) -> Decoder:
     """The decoder with each weight as `pack` keeps it: what an adapter learned beside packed
     weights belongs to."""
     with torch.no_grad():
         for _, _, layer in _linear(decoder):
-            layer.weight.copy_(Packed(layer).dense(layer.weight.dtype))
+            packed = Packed(copy.deepcopy(layer).to(device).float())
+            layer.weight.copy_(packed.dense(layer.weight.dtype))
     return decoder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pipeline.errors import DataError
 from pipeline.training import compiled, distributed, memory
@@ -53,14 +54,18 @@ def size_up(stepper: Stepper, epoch: int) -> Size:
 
 def fitting(stepper: Stepper, most: int) -> int:
     """The rows of one pass, at most `most`, that fit into 90 % of the memory."""
-    device = stepper.machine.device
-    rows = memory.largest(stepper.rehearse, most, device, stepper.world)
+    rows = _largest(stepper, most)
     if not rows and not stepper.model.recompute:
         stepper.model.recompute = True  # slower, but keeps far less
-        rows = memory.largest(stepper.rehearse, most, device, stepper.world)
+        rows = _largest(stepper, most)
     if not rows:
         raise DataError(out_of_memory(stepper))
     return rows
+
+
+def _largest(stepper: Stepper, most: int) -> int:
+    work = partial(stepper.rehearse, alone=True)
+    return memory.largest(work, most, stepper.machine.device, stepper.world)
 
 
 def compile_if_it_pays(stepper: Stepper, size: Size, left: float) -> Size:
@@ -68,6 +73,9 @@ def compile_if_it_pays(stepper: Stepper, size: Size, left: float) -> Size:
     if not stepper.settings.compiles or stepper.world.agreed(left < WORTH_COMPILING):
         return size
     if stepper.model.recompute or distributed.is_sharded(stepper.model):
+        return size
+    (able,) = stepper.world.total(compiled.obstacle(stepper.model) is None)
+    if able < stepper.world.size:
         return size
     block = stepper.model.config.block
     trial = compiled.tried(stepper.model, size.rows, block, lambda: stepper.rehearse(size.rows))
@@ -81,6 +89,8 @@ def compile_if_it_pays(stepper: Stepper, size: Size, left: float) -> Size:
 
 def compile_again(stepper: Stepper, rows: int) -> None:
     """Compile the blocks of a run that was compiled before it stopped."""
+    if distributed.is_sharded(stepper.model):
+        return
     block = stepper.model.config.block
     compiled.turn_on(stepper.model, rows, block, lambda: stepper.rehearse(rows))
     stepper.use(stepper.machine)
@@ -117,11 +127,13 @@ def _grown(stepper: Stepper, size: Size, epoch: int) -> Size:
     taken = _timed(stepper, size.machine, size.rows)
     while 2 * size.update * UPDATES <= epoch:
         rows = 2 * size.rows
-        if memory.largest(stepper.rehearse, rows, size.machine.device, world) < rows:
+        if _largest(stepper, rows) < rows:
             break
         doubled = _timed(stepper, size.machine, rows)
         if world.agreed(2 * taken / doubled < WORTH):
             break
         update = max(size.update, rows * world.size)
-        size, taken = replace(size, rows=rows, update=update, seconds=doubled), doubled
+        passes = math.ceil(update / (rows * world.size))
+        size = replace(size, rows=rows, update=update, seconds=doubled * passes)
+        taken = doubled
     return size

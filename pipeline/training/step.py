@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from pipeline.errors import ran_out
 from pipeline.training import distributed
 from pipeline.training.batches import Batch, Data
 from pipeline.training.device import Machine
 from pipeline.training.optimizer import optimizers, restore_state, set_rate, state_tensors
 from pipeline.training.plan import FitSettings
+from pipeline.training.scale import LossScale
 from pipeline.world import World
 from transformer.decoder import Decoder
 
+SCALE = "loss_scale"  # in a checkpoint
 RANKS_APART = 1_000_003  # between the seeds of processes, so that none draws another's dropout
 
 
@@ -58,8 +61,9 @@ class Stepper:
         machine.use()
         settings = self.settings
         self.optimizers = optimizers(self.model, settings.weight_decay, settings.optimizer)
-        self.scaler = machine.scaler()
+        self.scale = LossScale.of(machine.dtype)
         self._rate = 0.0
+        self.torn = False
 
     def take(self, samples: Samples, seed: int, rate: float, stop: bool = False) -> Taken:
         """Learn from some samples; raises Diverged and leaves the weights when that cannot be."""
@@ -67,25 +71,39 @@ class Stepper:
         taken = self.gradients(samples, stop)
         if not math.isfinite(taken.loss):
             raise Diverged(f"the loss became {taken.loss}")
-        if not (math.isfinite(self.clip()) or self.scaler.is_enabled()):
+        if math.isfinite(self.clip()):
+            self.update(rate)
+        elif not self.scale.overflowed():
             raise Diverged("the gradients were no longer numbers")
-        self.update(rate)
         return taken
 
-    def gradients(self, samples: Samples, stop: bool = False) -> Taken:
-        """Accumulate gradients of the mean loss over the targets of some samples."""
+    def gradients(self, samples: Samples, stop: bool = False, alone: bool = False) -> Taken:
+        """Accumulate gradients of the mean loss over the targets of some samples.
+
+        `alone`: without the exchange of gradients, so that memory that runs out here holds up no
+        other process; then it is an error in all of them.
+        """
         self.model.zero_grad()
-        self.objective.train()
+        objective = distributed.without_hooks(self.objective) if alone else self.objective
+        objective.train()
         parts = self._own(samples)
         targets = sum(int((y >= 0).sum()) for _, y in parts)
         seen = sum(int((x >= 0).sum()) for x, _ in parts)
         targets, seen, stops = map(int, self.world.total(targets, seen, stop))
         weight = self.world.size / max(1, targets)  # the processes' gradients are averaged
         nats = torch.zeros((), device=self.machine.device)
-        for number, batch in enumerate(parts, 1):
-            with distributed.without_sync(self.objective, last=number == len(parts)):
-                nats += self._pass(batch, weight)
-        (nats_in_all,) = self.world.total(nats.item())
+        full: Exception | None = None
+        try:
+            for number, batch in enumerate(parts, 1):
+                with distributed.without_sync(objective, last=number == len(parts)):
+                    nats += self._pass(objective, batch, weight)
+        except Exception as error:
+            if not (alone and ran_out(error)):
+                raise
+            full = error
+        nats_in_all, many_full = self.world.total(nats.item(), full is not None)
+        if many_full:
+            raise full or MemoryError("another process ran out of memory")
         return Taken(nats_in_all / max(1, targets), seen, bool(stops))
 
     def _own(self, samples: Samples) -> list[Batch]:
@@ -96,11 +114,11 @@ class Stepper:
         ]
         return [self.data.batch(start, each, samples.late) for start in starts]
 
-    def _pass(self, batch: Batch, weight: float) -> torch.Tensor:
+    def _pass(self, objective: nn.Module, batch: Batch, weight: float) -> torch.Tensor:
         x, y = (self._moved(half) for half in batch)
         with self.machine.autocast():
-            nats: torch.Tensor = self.objective(x, y)
-        torch.autograd.backward(self.scaler.scale(nats * weight))
+            nats: torch.Tensor = objective(x, y)
+        torch.autograd.backward(nats * (weight * self.scale.factor))
         return nats.detach()
 
     def _moved(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -115,37 +133,45 @@ class Stepper:
 
     def clip(self) -> float:
         """Shorten the gradients at hand if need be; returns how long they were."""
-        for optimizer in self.optimizers:
-            self.scaler.unscale_(optimizer)
         learning = [p for _, p in self._learning()]
+        if self.scale.factor != 1:
+            grads = [p.grad for p in learning if p.grad is not None]
+            torch._foreach_mul_(grads, 1 / self.scale.factor)
         return distributed.norm(nn.utils.clip_grad_norm_(learning, self.settings.clip))
 
     def update(self, rate: float) -> None:
-        """Change the weights by the gradients at hand."""
+        """Change the weights by the gradients at hand. They are `torn` where that ends halfway."""
         self._rate = rate
         set_rate(self.optimizers, rate)
+        self.torn = True
         for optimizer in self.optimizers:
-            self.scaler.step(optimizer)
-        self.scaler.update()
+            optimizer.step()
+        self.torn = False
+        self.scale.fitted()
         self.model.zero_grad()
 
-    def rehearse(self, rows: int, first: int = 0) -> None:
+    def rehearse(self, rows: int, first: int = 0, alone: bool = False) -> None:
         """A step of so many rows a process that changes nothing, to see what it takes."""
         before = [(buffer, buffer.clone()) for _, buffer in self._buffers()]
-        self.gradients(Samples(first, rows, 1))
-        self.clip()
-        self.update(0.0)
+        self.gradients(Samples(first, rows, 1), alone=alone)
+        if math.isfinite(self.clip()):
+            self.update(0.0)
+        self.model.zero_grad()
         for buffer, value in before:
             buffer.copy_(value)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Weights that learn, running statistics and the optimizers' memory, whole.
 
-        All processes must call it.
+        All processes must call it; the one that leads gets it.
         """
         tensors: dict[str, torch.Tensor] = {f"model.{n}": p for n, p in self._kept()}
         tensors |= state_tensors(self.optimizers)
-        return {name: distributed.whole(tensor) for name, tensor in tensors.items()}
+        if self.scale.moves:
+            tensors[SCALE] = self.scale.state()
+        leads = self.world.leads
+        found = ((name, distributed.whole(tensor, leads)) for name, tensor in tensors.items())
+        return {name: tensor for name, tensor in found if tensor is not None}
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """The inverse of `state`, at any number of processes."""
@@ -153,6 +179,8 @@ class Stepper:
             for name, tensor in self._kept():
                 tensor.copy_(distributed.like(tensors[f"model.{name}"], tensor))
         restore_state(self.optimizers, tensors)
+        if self.scale.moves and SCALE in tensors:
+            self.scale.restore(tensors[SCALE])
 
     def _kept(self) -> list[tuple[str, torch.Tensor]]:
         """What a step changes."""

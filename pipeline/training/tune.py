@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import Astray
 from pipeline.files import read_json, write_json
 from pipeline.screen import Screen
 from pipeline.training.auto import Tuning
@@ -48,10 +50,10 @@ class Trials:
                 f"it needs {LEAST * len(ways) / SHARE:.3g}"
             )
             return usual, 0.0
-        ends = [self._tried(number, way, share) for number, way in enumerate(ways)]
-        chosen = min(range(len(ways)), key=lambda n: ends[n].best)
+        bits = [self._tried(number, way, share) for number, way in enumerate(ways)]
+        chosen = min(range(len(ways)), key=bits.__getitem__)
         self.screen.note(f"the best of {len(ways)}: {ways[chosen]}")
-        trials = [{"way": str(w), "bits_per_byte": e.best} for w, e in zip(ways, ends, strict=True)]
+        trials = [{"way": str(w), "bits_per_byte": b} for w, b in zip(ways, bits, strict=True)]
         found = {"key": self.key, "best": chosen, "minutes": share * len(ways), "trials": trials}
         if self.world.leads:
             write_json(self.folder / FOUND, found)
@@ -62,9 +64,15 @@ class Trials:
         path = self.folder / FOUND
         return dict(read_json(path)) if path.exists() else {}
 
-    def _tried(self, number: int, way: Tuning, minutes: float) -> Progress:
+    def _tried(self, number: int, way: Tuning, minutes: float) -> float:
+        """The bits per byte that a way reaches; infinitely many where it comes to nothing."""
         self.screen.note(f"trial {number + 1}: {way}")
-        return self.train(way, minutes, self.folder / TRIALS / str(number), f"{self.key} {number}")
+        folder = self.folder / TRIALS / str(number)
+        try:
+            return self.train(way, minutes, folder, f"{self.key} {number}").best
+        except Astray as error:
+            self.screen.warn(str(error).partition(";")[0])
+            return math.inf
 
 
 def variants(usual: Tuning) -> list[Tuning]:

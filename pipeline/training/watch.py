@@ -34,6 +34,8 @@ class Speed:
     def note(self, at: Progress) -> None:
         """Take in where the run stands now."""
         now = time.monotonic()
+        if self.seen and at.step <= self.seen[-1][1]:  # it has gone back
+            self.seen.clear()
         self.seen.append((now, at.step, at.tokens))
         while len(self.seen) > 2 and now - self.seen[0][0] > RECENT:
             self.seen.popleft()
@@ -54,6 +56,7 @@ class Watch:
         self, screen: Screen, device: torch.device, flops: float, peak: float, epoch: int
     ) -> None:
         self.screen, self.device, self.epoch = screen, device, epoch
+        self.held = [device] if device.type == "cpu" else [device, torch.device("cpu")]
         self.cost = flops / peak  # of a token, in seconds of the machine at its best
         self.speed = Speed()
         self.at: Progress | None = None
@@ -125,8 +128,9 @@ class Watch:
         return Group(Text(""), _indented(bar), table)
 
     def _memory(self) -> str:
-        held, most = memory.used(self.device) / GIB, memory.total(self.device) / GIB
-        return f"{held:.1f} of {most:.0f} GiB"
+        """What is held of the device's memory, and beside a card of the machine's."""
+        told = [f"{memory.used(d) / GIB:.1f} of {memory.total(d) / GIB:.0f} GiB" for d in self.held]
+        return " on the card, ".join(told)
 
 
 def _indented(bar: ProgressBar) -> Table:

@@ -20,12 +20,14 @@ from pipeline.config import Train
 from pipeline.errors import Astray, SettingsError, WorkspaceError
 from pipeline.evaluation.bits import Loss, measure, windows
 from pipeline.screen import Screen
-from pipeline.training import checkpoint, compiled, sizing
+from pipeline.training import checkpoint, compiled, memory, sizing
 from pipeline.training.batches import Blocks, Data
 from pipeline.training.fit import Parts, fit
+from pipeline.training.muon import Muon
 from pipeline.training.plan import SLACK, FitSettings, Progress
 from pipeline.training.step import Stepper
 from pipeline.training.watch import Watch
+from pipeline.world import ALONE
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
@@ -172,6 +174,35 @@ def test_a_larger_budget_goes_on_from_before_the_decay(trial):
     assert [row["lr"] for row in log[1:5]] == [3e-3] * 4  # decay moved from step 25 to 50
 
 
+def test_a_larger_budget_never_replaces_the_best_by_a_worse_one(trial):
+    small = trial()
+    small.losses = [9.0, 5.0, 4.0, 3.0, 2.0, 1.0]
+    end = small.run(50)
+    assert end.best_step == 50
+    larger = trial()
+    larger.losses = [4.5, 4.0, 3.5, 3.0, 2.5, 0.5, 0.7, 0.9]  # from step 30, before the decay, on
+    end = larger.run(100)
+    assert larger.kept == [7]  # only what is better than the first run's end
+    assert (end.best, end.best_step) == (pytest.approx(0.5 / math.log(2)), 80)
+
+
+def test_going_back_keeps_what_is_best(trial):
+    run = trial()
+    run.losses = [9.0, 1.0] + [5.0] * 20
+    spoiled = []
+
+    def spoil() -> str:
+        if len(run.log()) == 2 and not spoiled:
+            spoiled.append(True)
+            scales(run.decoder, math.nan)
+        return ""
+
+    run.sample = spoil
+    end = run.run(40)  # its only checkpoint is of step 0
+    assert end.setbacks == 1
+    assert (end.best, end.best_step) == (pytest.approx(1 / math.log(2)), 10)
+
+
 def test_the_same_budget_again_trains_nothing_more(trial):
     trial().run(20)
     again = trial()
@@ -230,6 +261,7 @@ def clock(monkeypatch):
     made = SimpleNamespace(now=0.0, step=0.1 * SLACK, monotonic=lambda: made.now)
     monkeypatch.setattr("pipeline.training.sizing.seconds", lambda work, world: 0.1)
     monkeypatch.setattr("pipeline.training.fit.time", made)
+    monkeypatch.setattr("pipeline.training.beginning.time", made)
     take = Stepper.take
 
     def slow(*args):
@@ -364,6 +396,60 @@ def test_when_memory_runs_out_passes_become_smaller_and_updates_stay(trial, monk
     assert (end.rows, end.update, end.samples) == (1, 4, 80)
     assert "memory ran out; going on with 1 rows" in run.screen.console.file.getvalue()
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_when_memory_runs_out_in_a_change_of_the_weights_it_is_made_anew(trial, monkeypatch):
+    whole = trial("whole")
+    whole.run(20, batch=1, train=replace(TRAIN, save_steps=5))
+    take, step, now, failed = Stepper.take, Muon.step, [-1], []
+
+    def noted(self, samples, seed, rate, stop=False):
+        now[0] = samples.first  # not that of a rehearsal
+        return take(self, samples, seed, rate, stop)
+
+    def tight(self, closure=None):
+        if now[0] == 12 and not failed:
+            failed.append(True)
+            with torch.no_grad():
+                self.param_groups[0]["params"][0].fill_(7.0)
+            raise MemoryError
+        return step(self, closure)
+
+    run = trial()
+    monkeypatch.setattr(Stepper, "take", noted)
+    monkeypatch.setattr(Muon, "step", tight)
+    end = run.run(20, batch=1, train=replace(TRAIN, save_steps=5))
+    assert failed
+    assert end.way["recompute"]  # one row cannot be halved
+    assert without_times(run.log()) == without_times(whole.log())
+
+
+def test_on_another_machine_it_is_measured_anew(trial, monkeypatch):
+    first = trial()
+    first.stop_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        first.run(40)
+    monkeypatch.setattr(memory, "place", lambda device: "a smaller one")
+    monkeypatch.setattr(memory, "largest", lambda *_: 2)
+    other = trial()
+    end = other.run(40)
+    assert (end.rows, end.update, end.place) == (2, 4, "a smaller one")
+    assert "on another machine than before" in other.screen.console.file.getvalue()
+    assert end.samples == 160
+
+
+def test_what_a_grown_batch_takes_counts_all_of_its_passes(monkeypatch):
+    monkeypatch.setattr(sizing, "_timed", lambda stepper, machine, rows: 1.0)
+    machine = SimpleNamespace(device=None)
+    stepper = SimpleNamespace(
+        world=ALONE, use=lambda machine: None, rehearse=lambda rows, alone: None, machine=machine
+    )
+    found = []
+    for fits in (8, 64):
+        monkeypatch.setattr(memory, "largest", lambda work, most, *_, fits=fits: min(most, fits))
+        size = sizing._grown(stepper, sizing.Size(machine, 4, 32, 8.0), epoch=10**9)
+        found.append((size.rows, size.update, size.seconds))
+    assert found == [(8, 32, 4.0), (64, 64, 1.0)]
 
 
 def test_when_one_row_is_too_much_blocks_are_recomputed(trial, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from peft import LoraConfig
@@ -87,11 +89,31 @@ def test_the_saved_adapter_merges_into_the_same_logits(tmp_path):
     for name, weight in decoder.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(weight, std=0.1)
-    lora.save_adapter(model, tmp_path)
+    folder = tmp_path / "adapter"
+    lora.save_adapter(model, folder)
+    lora.save_adapter(model, folder)  # over an older one
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
     decoder.eval()
     ids = torch.randint(0, 30, (2, 12))
     before = plain(ids)
-    whole = lora.merged(plain, tmp_path).eval()
+    whole = lora.merged(plain, folder).eval()
     assert {type(m) for m in whole.modules()}.isdisjoint({Adapted, Peers})
     torch.testing.assert_close(whole(ids), decoder(ids), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(before, whole(ids), atol=1e-2)
+
+
+def test_an_adapter_that_is_not_whole_leaves_the_one_before(tmp_path, monkeypatch):
+    model = lora.adapted(Decoder(TINY), Tuning(rank=2))
+    folder = tmp_path / "adapter"
+    lora.save_adapter(model, folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(path: str) -> None:
+        Path(path).mkdir()
+        (Path(path) / "adapter_model.safetensors").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(model, "save_pretrained", full)
+    with pytest.raises(OSError, match="No space"):
+        lora.save_adapter(model, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

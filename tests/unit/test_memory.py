@@ -68,9 +68,12 @@ def test_the_peak_sees_memory_that_is_gone_again():
 
 def test_a_container_has_its_own_limit(monkeypatch, tmp_path):
     (tmp_path / "memory.max").write_text(str(300 * MB))
-    (tmp_path / "memory.current").write_text(str(200 * MB))
+    (tmp_path / "memory.current").write_text(str(240 * MB))
+    (tmp_path / "memory.stat").write_text(f"anon 7\ninactive_file {30 * MB}\nactive_file {10 * MB}")
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
     assert memory.total(CPU) == 300 * MB
-    assert memory.limit(CPU) <= 0.9 * (100 * MB + memory.used(CPU))
+    assert memory.limit(CPU) == pytest.approx(0.9 * (100 * MB + memory.used(CPU)), rel=0.02)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert memory.limit(CPU) == pytest.approx(0.9 * (50 * MB + memory.used(CPU)), rel=0.02)
     (tmp_path / "memory.max").write_text("max")
     assert memory.total(CPU) > 300 * MB

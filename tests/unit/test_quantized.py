@@ -27,6 +27,7 @@ from pipeline.training.plan import FitSettings
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
+CPU = torch.device("cpu")
 TINY = ModelConfig(vocab_size=20, block=8, width=64, layers=2, heads=2, dropout=0.0)
 QLORA = Tuning(method="qlora", rank=4, dropout=0.0)
 IDS = np.tile(np.arange(20), 40).astype(np.uint16)
@@ -42,7 +43,7 @@ def made() -> Decoder:
 
 def packed_and_adapted() -> tuple[Decoder, object]:
     decoder = made()
-    quantized.pack(decoder)
+    quantized.pack(decoder, CPU)
     return decoder, lora.adapted(decoder, QLORA)
 
 
@@ -64,8 +65,8 @@ def test_all_of_it_moves_with_the_model():
 
 
 def test_what_packing_keeps_can_be_had_as_an_ordinary_decoder():
-    packed, plain = made(), quantized.rounded(made())
-    quantized.pack(packed)
+    packed, plain = made(), quantized.rounded(made(), CPU)
+    quantized.pack(packed, CPU)
     ids = torch.randint(0, 20, (2, 8))
     assert Counter(map(type, packed.blocks.modules()))[quantized.Packed] == 10
     assert torch.equal(packed(ids), plain(ids))
@@ -75,8 +76,8 @@ def test_what_packing_keeps_can_be_had_as_an_ordinary_decoder():
 
 def test_gradients_are_those_of_the_unpacked_weights():
     packed, plain = (made() for _ in range(2))
-    quantized.pack(packed)
-    quantized.rounded(plain).requires_grad_(False)
+    quantized.pack(packed, CPU)
+    quantized.rounded(plain, CPU).requires_grad_(False)
     found = []
     for decoder in (packed, plain):
         torch.manual_seed(3)
@@ -93,7 +94,7 @@ def test_gradients_are_those_of_the_unpacked_weights():
 
 def test_operations_are_counted_as_of_ordinary_weights():
     packed, plain = made(), made().requires_grad_(False)
-    quantized.pack(packed)
+    quantized.pack(packed, CPU)
     assert per_token(packed) == per_token(plain)
 
 
@@ -162,14 +163,14 @@ def test_it_learns_resumes_exactly_and_merges_into_the_same_logits(tmp_path, con
     assert all(torch.equal(mine[name], yours[name]) for name in mine)
 
     lora.save_adapter(whole.model, tmp_path / "adapter")
-    merged = lora.merged(quantized.rounded(made()), tmp_path / "adapter")
+    merged = lora.merged(quantized.rounded(made(), CPU), tmp_path / "adapter")
     torch.testing.assert_close(merged(ids), whole.decoder(ids), rtol=1e-4, atol=1e-4)
 
 
 def test_without_bitsandbytes_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(SettingsError, match=r"pip install bitsandbytes==0\.50\.2"):
-        quantized.pack(made())
+        quantized.pack(made(), CPU)
 
 
 def test_where_it_cannot_pack_one_line_says_so(monkeypatch):
@@ -178,6 +179,6 @@ def test_where_it_cannot_pack_one_line_says_so(monkeypatch):
 
     monkeypatch.setattr("bitsandbytes.functional.quantize_4bit", refuse)
     with pytest.raises(SettingsError) as caught:
-        quantized.pack(made())
+        quantized.pack(made(), CPU)
     assert "cannot pack weights on cpu (no kernel)" in str(caught.value)
     assert "\n" not in str(caught.value)

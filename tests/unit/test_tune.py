@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from pipeline.errors import Astray
 from pipeline.screen import Screen
 from pipeline.training import tune
 from pipeline.training.auto import Tuning
@@ -53,6 +54,22 @@ def test_the_best_by_validation_wins_and_is_not_looked_for_again(trials, screen)
     assert len(trainer.asked) == 5
     trials(trainer, "another").best(USUAL, 20)
     assert len(trainer.asked) == 10
+
+
+def test_a_way_that_goes_astray_is_not_the_best(trials, screen):
+    trainer = Trainer()
+
+    def train(tuning: Tuning, *given) -> Progress:
+        if tuning.rank == 4:
+            raise Astray("At step 9 the loss became nan, and a lower rate did not help; set …")
+        return trainer(tuning, *given)
+
+    found, _ = trials(train, "key").best(USUAL, 20)
+    assert found == USUAL
+    assert (
+        "At step 9 the loss became nan, and a lower rate did not help\n"
+        in screen.console.file.getvalue()
+    )
 
 
 def test_a_small_budget_is_not_wasted_on_trials(trials, screen):

@@ -1,0 +1,65 @@
+"""A run's checkpoints: written as it goes, found again, and put back into what computes.
+
+Two kinds lie in the run's folder: `last/`, from where it goes on, and `stable/`, the same from
+before the decay, from where it goes on with a larger budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline.screen import Screen
+from pipeline.training import checkpoint, compiled, distributed, sizing
+from pipeline.training.device import Machine
+from pipeline.training.log import Log
+from pipeline.training.plan import FitSettings, Progress
+from pipeline.training.step import Stepper
+from pipeline.world import World
+
+Found = tuple[checkpoint.Tensors, Progress]
+
+
+class Keeping:
+    """The checkpoints of one run, and what they are of."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: FitSettings,
+        stepper: Stepper,
+        log: Log,
+        screen: Screen,
+        world: World,
+    ) -> None:
+        self.last = checkpoint.Folder(folder / "last", settings.train.keep)
+        self.stable = checkpoint.Folder(folder / "stable")
+        self.settings, self.stepper, self.log = settings, stepper, log
+        self.screen, self.world = screen, world
+
+    def found(self, folder: checkpoint.Folder, skip: int = 0) -> Found | None:
+        """A checkpoint of this run, or None when there is none or it is another run's."""
+        saved = folder.read(self.screen.warn, skip)
+        self.world.total(0.0)  # until all have read, before one writes or deletes
+        if saved is None or saved[1].get("key") != self.settings.key:
+            return None
+        return saved[0], Progress.from_state(saved[1])
+
+    def put_back(self, tensors: checkpoint.Tensors, at: Progress) -> None:
+        """Compute as it was computed then, from where it was."""
+        stepper = self.stepper
+        way = dict(at.way)
+        stepper.model.recompute = way.pop("recompute")
+        stepper.use(Machine(stepper.machine.device, **way))
+        if at.compiled and not compiled.is_on(stepper.model):
+            sizing.compile_again(stepper, at.rows)
+        stepper.restore(tensors)
+        if self.world.leads:
+            self.log.cut(at.step)
+
+    def save(self, folder: checkpoint.Folder, at: Progress) -> None:
+        """Write a checkpoint; all processes must call it where the model is cut up."""
+        if self.world.leads or distributed.is_sharded(self.stepper.model):
+            tensors = self.stepper.state()
+            if self.world.leads:
+                folder.write(at.step, tensors, asdict(at))
