@@ -239,8 +239,8 @@ class Dialogues:
     padding: Literal["right", "left"] = setting("right", "Which side is filled with -1.")
     repeats: int | Auto = setting(
         "auto",
-        "How often one short thing, however it is written, is learned; auto: a hundredth of all "
-        "turns to learn; 0: as often as it was said.",
+        "How often one and the same thing, however it is written, is learned; auto: a hundredth of "
+        "all turns to learn; 0: as often as it was said.",
         low=0,
     )
     block: int | Auto = setting(

@@ -20,6 +20,7 @@ from pipeline.evaluation.judge import (
 from pipeline.evaluation.kept import FOLDER, moments_of, replies_of
 from pipeline.evaluation.moments import Moment
 from pipeline.files import read_jsonl, write_json
+from pipeline.persona import persona_of
 from pipeline.screen import Screen
 from pipeline.serving.find import find_model
 from pipeline.stages import DIALOGUE_TEXTS, PRETRAINED
@@ -169,7 +170,8 @@ def in_words(found: dict[str, Any]) -> str:
 
 def _examples(workspace: Workspace) -> list[str]:
     """Some things that the person wrote in the training part, the same every time."""
-    rows = read_jsonl(workspace.path / DIALOGUE_TEXTS[0])
-    said = [t["text"] for row in rows for t in row["turns"] if t["learned"]]
+    rows, persona = read_jsonl(workspace.path / DIALOGUE_TEXTS[0]), persona_of(workspace)
+    turns = (turn for row in rows for turn in row["turns"] if turn["learned"])
+    said = [turn["text"] for turn in turns if turn["speaker"] == persona]
     seed = workspace.settings.train.seed
     return random.Random(seed).sample(said, min(EXAMPLES, len(said)))

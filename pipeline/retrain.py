@@ -29,6 +29,11 @@ def retrain(given: Given, fresh: bool, screen: Screen) -> None:
         raise WorkspaceError(
             f"{workspace.path} has no finished model yet; `python -m pipeline run` makes one."
         )
+    if not (workspace.path / CLEAN).exists():
+        raise WorkspaceError(
+            f"{workspace.path} learned from no chat export, so there is nothing to add to; "
+            "`python -m pipeline run` trains it again."
+        )
     known = [Path(p) for p in workspace.settings.source.export]
     exports = tuple(dict.fromkeys([*known, *(p.resolve() for p in given.export)]))
     gone = [p for p in exports if not p.exists()]
@@ -46,7 +51,8 @@ def retrain(given: Given, fresh: bool, screen: Screen) -> None:
     screen.say(f"{after - before:,} messages more than before ({before:,} → {after:,}).")
     if not fresh:
         old, new = (_bits(workspace, workspace.path / name) for name in (START, MODEL))
-        screen.say(f"The same test replies: {old:.3f} → {new:.3f} bits per byte.")
+        if not math.isnan(old):
+            screen.say(f"The same test replies: {old:.3f} → {new:.3f} bits per byte.")
 
 
 def _messages(workspace: Workspace) -> int:

@@ -81,7 +81,8 @@ def _checked(name: str, value: Any, hint: Any, meta: Mapping[str, Any], where: s
         raise SettingsError(f"{where}: {name} must be {_allowed(hint)}, not {value!r}.")
     if isinstance(result, int | float) and not isinstance(result, bool):
         low, high = meta["low"], meta["high"]
-        if (low is not None and result < low) or (high is not None and result > high):
+        below, above = low is not None and result < low, high is not None and result > high
+        if below or above or result != result:  # which only nan is
             limits = f"at least {low}" if high is None else f"between {low} and {high}"
             raise SettingsError(f"{where}: {name} must be {limits}, not {result}.")
     return result

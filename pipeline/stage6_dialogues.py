@@ -9,6 +9,7 @@ from typing import Any
 
 import minbpe
 from pipeline import texts
+from pipeline.cleaning.personal import says_nothing
 from pipeline.config import Dialogues
 from pipeline.dialogue import source, windows
 from pipeline.dialogue.template import Encoder
@@ -60,7 +61,9 @@ class Builder:
         ]
 
     def _is_learned(self, turn: Turn) -> bool:
-        return self.settings.targets == "all" or turn.speaker == self.persona
+        """Placeholders of what was masked are no way to answer, if nothing else is said."""
+        spoken = self.settings.targets == "all" or turn.speaker == self.persona
+        return spoken and not says_nothing(turn.text)
 
     def row(self, example: Example) -> list[list[int]]:
         """x and y, filled up to the block."""

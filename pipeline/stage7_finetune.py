@@ -26,7 +26,7 @@ def run(task: Task) -> dict[str, Any]:
         end = trainer.train(tuning, minutes, task.folder, key, keeps=True)
     if task.world.leads:
         trainer.merge(tuning, task.folder)
-        package(task.workspace, task.path(FINETUNED), end.best)
+        package(task.workspace, task.path(FINETUNED), end.best, trainer.rows.shape[2])
         draw_curves(task.folder / "log.jsonl", task.folder / "loss.png", "Fine-tuning")
     return {
         "parameters": trainer.parameters,

@@ -137,9 +137,9 @@ class Workspace:
 
 
 def make_private(path: Path) -> None:
-    """Mode 0700, where the system has modes."""
+    """For this account alone (mode 0700, a file 0600), where the system has modes."""
     if os.name == "posix":
-        path.chmod(0o700)
+        path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def default_path(name: str) -> Path:

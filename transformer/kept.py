@@ -60,11 +60,10 @@ class Kept:
         if not rooms or rooms[0].size(2) < wanted:
             doubled = max(2 * rooms[0].size(2) if rooms else 0, 64)
             size = max(int(min(doubled, self.most)), wanted)
-            self.tensors = tuple(
-                part.new_zeros(*part.shape[:2], size, part.size(3)) for part in new
-            )
-            for larger, room in zip(self.tensors, rooms, strict=False):
+            made = tuple(part.new_zeros(*part.shape[:2], size, part.size(3)) for part in new)
+            for larger, room in zip(made, rooms, strict=False):
                 larger.narrow(2, 0, room.size(2)).copy_(room)
+            self.tensors = made  # whole: an interruption leaves the old ones
         return self.tensors
 
 

@@ -182,6 +182,17 @@ FINDERS: dict[str, tuple[Finder, Callable[[str], str]]] = {
 """Kind to its finder and its placeholder, in the order in which they are looked for."""
 
 
+_PLACEHOLDER = re.compile(
+    r"\[(?:link(?: [^\s\[\]]+)?|email|place|account|card|phone|number|…)\]|@\[name\]"
+)
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text is placeholders alone."""
+    rest, count = _PLACEHOLDER.subn("", text)
+    return bool(count) and not rest.strip()
+
+
 def finder(kind: str, countries: Sequence[str] = (), listed: Sequence[str] = ()) -> Finder:
     """The finder of a kind, told what it has to know."""
     told = {"phone": partial(phones, countries=countries), "words": partial(words, listed=listed)}

@@ -28,9 +28,12 @@ def find(
 
     `pinned` is what an earlier run made of an older export: its messages come first, just as they
     were, with their conversation and split, and only what is not among them (by time, sender and
-    text, one for one) forms conversations, new ones even where an old one goes on.
+    text, one for one) forms conversations, new ones even where an old one goes on. What is not
+    among them but was written while a held-out one of these conversations went on is val: it may be
+    a message of the test, edited since, or by a sender with another name now.
     """
     left = Counter(map(key, pinned))
+    held_out = _spans(m for m in pinned if m.split != "train")
     found: list[Message] = []
     number = max((message.conversation or 0 for message in pinned), default=-1)
     before: Message | None = None
@@ -39,11 +42,21 @@ def find(
             left[key(message)] -= 1
             before = None
             continue
-        if before is None or _part(before, message, silence):
+        during = any(first <= message.time <= last for first, last in held_out)
+        part: Split | None = "val" if during else None
+        if before is None or _part(before, message, silence) or found[-1].split != part:
             number += 1
-        found.append(replace(message, conversation=number, split=None))
+        found.append(replace(message, conversation=number, split=part))
         before = message
     return [*pinned, *found]
+
+
+def _spans(messages: Iterable[Message]) -> list[tuple[datetime, datetime]]:
+    """From when to when each conversation goes."""
+    times: dict[int | None, list[datetime]] = {}
+    for message in messages:
+        times.setdefault(message.conversation, []).append(message.time)
+    return [(min(found), max(found)) for found in times.values()]
 
 
 def _part(before: Message, after: Message, silence: timedelta) -> bool:

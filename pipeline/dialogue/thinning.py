@@ -1,7 +1,7 @@
-"""Near-duplicates among the replies to learn: how often "ok" and "haha" are learned.
+"""Near-duplicates among the replies to learn: how often "ok", "haha" or "good night my love" are.
 
-Said a thousand times, they drown what the person says once. So all ways of writing the same short
-thing together are learned up to a limit, evenly spread over the chat; beyond it they stay in the
+Said a thousand times, they drown what the person says once. So all ways of writing the same thing
+together are learned up to a limit, evenly spread over the chat; beyond it they stay in the
 conversation as context.
 """
 
@@ -15,7 +15,6 @@ from pipeline.whatsapp.names import fold
 
 SHARE = 0.01  # of all turns to learn, that one of them may be at most
 FEWEST = 10
-LONGEST = 24  # letters of what counts as short
 
 
 def essence(text: str) -> str:
@@ -42,8 +41,7 @@ def thinned(
         for at, (turn, is_wanted) in enumerate(zip(turns, wanted, strict=True)):
             if is_wanted:
                 total += 1
-                if len(key := essence(turn.text)) <= LONGEST:
-                    places.setdefault(key, []).append((n, at))
+                places.setdefault(essence(turn.text), []).append((n, at))
     limit = max(FEWEST, round(SHARE * total)) if most is None else most
     found = [list(wanted) for wanted in learned]
     for same in places.values():

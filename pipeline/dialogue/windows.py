@@ -20,17 +20,22 @@ MEASURED = 0.5  # … and before the first that is only predicted: more context,
 
 @dataclass(frozen=True)
 class Example:
-    """One row of the fine-tuning set: the turns in it, which are learned, and x and y."""
+    """One row of the fine-tuning set: the turns in it, which are learned, and x and y.
+
+    `share` of what is learned is in it: less than 1 where a turn was cut.
+    """
 
     turns: list[Turn]
     learned: list[bool]
     x: list[int]
     y: list[int]
+    share: float = 1.0
 
     @property
     def bytes(self) -> int:
         """UTF-8 bytes of the text to learn."""
-        return sum(t.bytes for t, new in zip(self.turns, self.learned, strict=True) if new)
+        whole = sum(t.bytes for t, new in zip(self.turns, self.learned, strict=True) if new)
+        return round(self.share * whole)
 
 
 Spans = Iterator[tuple[int, int, int]]  # first turn, end, first turn to learn
@@ -94,7 +99,9 @@ def examples(
             end = start + len(fresh) - fresh[::-1].index(True)  # nothing is learned after it
             fresh = fresh[: end - start]
             x, y = _row(units[start:end], fresh, block)
-            yield Example(list(turns[start:end]), fresh, x, y)
+            whole = sum(sum(units[n].mask) for n in range(start, end) if fresh[n - start])
+            share = sum(target != IGNORED for target in y) / whole
+            yield Example(list(turns[start:end]), fresh, x, y, share)
 
 
 def _row(

@@ -21,6 +21,7 @@ from pipeline.evaluation.scores import score
 from pipeline.evaluation.words import is_unspaced, words
 
 RUN, RUN_UNSPACED = 8, 24
+MESSAGE, MESSAGE_UNSPACED = 4, 12  # of a whole message; shorter ones everybody says
 ALARMING = 0.02  # share of replies beyond what the person repeats
 NOT_COUNTED = ("link", "mention", "words")  # in themselves nothing personal, or not known here
 
@@ -68,7 +69,8 @@ def copies(
     seed: int,
     countries: Sequence[str] = (),
 ) -> dict[str, dict[str, Any]]:
-    """`copied_replies`, `copied_text` and `personal_data`; the first two are shares.
+    """`copied_replies`, `copied_text`, `repeated_messages` and `personal_data`; the first three are
+    shares.
 
     `prompts` is the text that each reply answers, `texts` all turns that were trained on. The
     ceiling is how much the person repeats, in the real test replies. `personal_data` counts what
@@ -79,6 +81,8 @@ def copies(
     (whole, parts, sizes), theirs = (_found(seen, r, prompts) for r in (made, real))
     reference = theirs if real else None
     note = "ceiling: what the person repeats"
+    known = {message for text in texts for message in _messages(text)}
+    again, messages = _repeated(known, made)
     found = [piece for reply in made for piece in personal(reply.text, countries)]
     told, invented = _told_apart(found, texts)
     return {
@@ -87,6 +91,14 @@ def copies(
         ),
         "copied_text": share(
             made, parts, sizes, ceiling=reference and _ratio(*reference[1:]), seed=seed, note=note
+        ),
+        "repeated_messages": share(
+            made,
+            again,
+            messages,
+            ceiling=_ratio(*_repeated(known, real)) if real else None,
+            seed=seed,
+            note=note,
         ),
         "personal_data": score(
             float(told.total()),
@@ -105,6 +117,27 @@ def _found(
         [float(mask.any()) for mask in masks],
         [float(mask.sum()) for mask in masks],
         [float(len(mask)) for mask in masks],
+    )
+
+
+def _messages(text: str) -> list[tuple[str, ...]]:
+    """The messages of a turn that are long enough to be somebody's own, as words."""
+    found = (words(line) for line in text.split("\n"))
+    return [
+        tuple(said)
+        for said in found
+        if len(said) >= (MESSAGE_UNSPACED if is_unspaced(said) else MESSAGE)
+    ]
+
+
+def _repeated(
+    known: set[tuple[str, ...]], replies: Sequence[Reply]
+) -> tuple[list[float], list[float]]:
+    """For each reply: how many of its messages were said before, and how many it has."""
+    messages = [_messages(reply.text) for reply in replies]
+    return (
+        [float(sum(message in known for message in said)) for said in messages],
+        [float(len(said)) for said in messages],
     )
 
 

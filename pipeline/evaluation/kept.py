@@ -17,7 +17,6 @@ from pipeline.evaluation.moments import Moment, moments
 from pipeline.files import read_jsonl, sha256, write_jsonl
 from pipeline.persona import persona_of
 from pipeline.stages import DIALOGUE_TEXTS, MODEL
-from pipeline.stamps import stamp
 from pipeline.workspace import Workspace, default_path, make_private
 
 if TYPE_CHECKING:
@@ -96,14 +95,16 @@ def replies_of(folder: Path, workspace: Workspace, weights: Path | None = None) 
     place = workspace.path / FOLDER / "replies"
     place.mkdir(parents=True, exist_ok=True)
     make_private(place.parent)
-    name = _name(weights or folder, workspace)
+    name = _name(folder, weights or folder, workspace)
     return Replies(place / f"{name}.jsonl", opened, workspace.settings.train.seed)
 
 
-def _name(folder: Path, workspace: Workspace) -> str:
-    """What the folder is called, and a hash of all that its replies follow from."""
-    parts = (stamp(folder)["sha256"], sha256(workspace.path / DIALOGUE_TEXTS[2]))
+def _name(folder: Path, weights: Path, workspace: Workspace) -> str:
+    """What the model is called, and a hash of all that its replies follow from."""
+    decoder = (weights / name for name in ("config.json", "model.safetensors"))
+    drawn = (folder / name for name in ("tokenizer.json", "chat.json"))
+    parts = [sha256(path) for path in (*decoder, *drawn, workspace.path / DIALOGUE_TEXTS[2])]
     facts = f"{parts} {workspace.settings.train.seed}"
-    place = folder.absolute()
+    place = weights.absolute()
     called = default_path(place.parent.name if place.name == MODEL else place.name).name
     return f"{called}-{hashlib.sha256(facts.encode()).hexdigest()[:8]}"

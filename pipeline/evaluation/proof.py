@@ -28,6 +28,7 @@ from pipeline.evaluation.replies import Reply
 from pipeline.evaluation.scores import FEW, ratio_interval, score
 from pipeline.evaluation.voice import Voice
 from pipeline.screen import Screen
+from pipeline.serving.rules import ended
 from transformer.decoder import Decoder
 
 Scores = dict[str, dict[str, Any]]
@@ -40,6 +41,7 @@ LEARNING, JUDGED = 45.0, 400  # seconds for the decoder to learn the speakers; r
 PREDICTING, RANKING = 0.3, 0.4  # of the time has passed at most when these end
 FIGURING = 0.2  # of the time is kept for the figures after the last reply
 SAMPLE = 2_000  # tokens that tell how fast predicting is
+FEWEST = 5  # conversations from which an interval is worth the name
 RENAMED = 3  # every so manieth conversation is predicted under another name, too
 
 
@@ -71,7 +73,8 @@ class Evidence:
 
     @property
     def real(self) -> list[Reply]:
-        return [Reply(moment.real, moment.number) for moment in self.moments]
+        """The real replies, written as made ones are: without blank lines."""
+        return [Reply(ended(moment.real), moment.number) for moment in self.moments]
 
     @cached_property
     def turns(self) -> Mapping[str, list[str]]:
@@ -158,7 +161,8 @@ class Proof:
     def _ratio(
         self, name: str, top: Column, bottom: Column, floor: float | None, note: str, count: int
     ) -> None:
-        low, high = ratio_interval(top, bottom, self.seed)
+        low, high = ratio_interval(top, bottom, self.seed) if len(top) >= FEWEST else (None, None)
+        note += "" if low is not None else f"; from {len(top)} conversations only: no interval"
         value = float(top.sum() / bottom.sum())
         self.scores[name] = score(value, low=low, high=high, floor=floor, n=count, note=note)
 
@@ -220,7 +224,7 @@ class Proof:
         evidence, real = self.evidence, self.evidence.real
         if not self.made:
             return
-        usual = evidence.turns.get(evidence.persona, [])
+        usual = [ended(text) for text in evidence.turns.get(evidence.persona, [])]
         self.scores["attribution"] = self._attributed(self._ngrams)
         self.scores["attribution_by_decoder"] = self._attributed(self._by_decoder, JUDGED)
         found, self.tables = habits(real, self.made, self.beneath, usual, self.seed)

@@ -21,7 +21,7 @@ from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.replies import Reply
 from pipeline.serving.endings import Ending
-from pipeline.serving.rules import ended, forbidden, sampling
+from pipeline.serving.rules import DRAWS, ended, forbidden, sampling
 from transformer.batched import generate_batch
 from transformer.cache import Cache
 from transformer.decoder import Decoder
@@ -65,13 +65,14 @@ class Voice:
         return bool(self.instead_of) and turn.speaker in (self.instead_of, self.speaker)
 
     def replies(self, moments: Sequence[Moment], each: int, seed: int) -> list[Reply]:
-        """`each` replies to every moment, drawn as the chat draws them: an empty one once more."""
+        """`each` replies to every moment, drawn as the chat draws them: an empty one anew."""
         made = self._drawn(moments, each, seed)
-        empty = [n for n, reply in enumerate(made) if not reply.text]
         asked = {moment.number: moment for moment in moments}
-        again = self._drawn([asked[made[n].prompt] for n in empty], 1, seed + 1)
-        for n, reply in zip(empty, again, strict=True):
-            made[n] = reply
+        for more in range(1, DRAWS):
+            empty = [n for n, reply in enumerate(made) if not reply.text]
+            again = self._drawn([asked[made[n].prompt] for n in empty], 1, seed + more)
+            for n, reply in zip(empty, again, strict=True):
+                made[n] = reply
         return made
 
     def _drawn(self, moments: Sequence[Moment], each: int, seed: int) -> list[Reply]:

@@ -13,8 +13,8 @@ _CHARACTER = regex.compile(rf"[{_UNSPACED}]", regex.VERSION1)
 
 
 def words(text: str) -> list[str]:
-    """Words in order, case folded, without punctuation and emoji."""
-    return [word.casefold() for word in _WORD.findall(text)]
+    """Words in order, case folded, without punctuation and emoji; either apostrophe is the same."""
+    return [word.casefold().replace("’", "'") for word in _WORD.findall(text)]
 
 
 def is_unspaced(tokens: list[str]) -> bool:

@@ -29,16 +29,17 @@ def insert(results: Path, page: Path) -> None:
         raise DataError(f"{page} has no place for results: it needs the lines {BEGIN} and {END}.")
     found = results.read_text(encoding="utf-8").strip()
     for _, name in PICTURE.findall(found):
-        with atomic(page.parent / _copy_of(name), "wb") as file:
+        with atomic(page.parent / _copy_of(name, page), "wb") as file:
             file.write((results.parent / name).read_bytes())
-    found = PICTURE.sub(lambda picture: f"{picture[1]}({_copy_of(picture[2])})", found)
+    found = PICTURE.sub(lambda shown: f"{shown[1]}({_copy_of(shown[2], page)})", found)
     found = re.sub(r"^## ", "### ", found, flags=re.MULTILINE)  # below the page's own heading
     with atomic(page) as file:
         file.write(f"{head}{BEGIN}\n\n{found}\n\n{END}{tail}")
 
 
-def _copy_of(name: str) -> str:
-    return f"{PICTURES}/laboratory-{name}"
+def _copy_of(name: str, page: Path) -> str:
+    """Where a picture goes, so that pages do not take each other's."""
+    return f"{PICTURES}/{page.stem}-{name}"
 
 
 def main(words: Sequence[str]) -> str | None:

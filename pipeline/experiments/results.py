@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
@@ -50,12 +51,25 @@ class Outcome:
         """How often its runs went astray and went back, with half the rate from there on."""
         return int(sum(self.values("setbacks")))
 
+    @property
+    def speed(self) -> float | None:
+        """Training tokens a second in the fastest stretch between two evaluations of any run: what
+        another program on the machine disturbs least."""
+        found = [rate for record in self.records for rate in _rates(record.get("curve") or [])]
+        return max(found, default=None)
+
     def longer(self, times: int) -> dict[str, Any] | None:
         """At so many times the training length: mean loss and bits per byte, or the refusal."""
         found = [r["longer"][str(times)] for r in self.records if r.get("longer")]
         if not found or "refused" in found[0]:
             return found[0] if found else None
         return {name: fmean(row[name] for row in found) for name in found[0]}
+
+
+def _rates(curve: list[dict[str, float]]) -> list[float]:
+    """Tokens a second between the rows of a curve, which begins at nothing."""
+    at = [(0.0, 0.0), *((row["tokens"], row["seconds"]) for row in curve)]
+    return [(b[0] - a[0]) / (b[1] - a[1]) for a, b in pairwise(at) if b[1] > a[1]]
 
 
 @dataclass

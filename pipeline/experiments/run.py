@@ -105,7 +105,6 @@ class _Run:
             "bits_per_byte": val.bits_per_byte,
             "before": before.per_token if before else None,
             "longer": self._longer(model),
-            "tokens_per_second": end.tokens / end.seconds,
             "peak_bytes": peak,
             "setbacks": end.setbacks,
             "curve": list(read_jsonl(self.work / "log.jsonl")),

@@ -40,6 +40,10 @@ def _generation(length: int) -> Column:
     return show
 
 
+def _speed(found: Results, variant: Variant, outcome: Outcome) -> str:
+    return "" if outcome.speed is None else f"{outcome.speed:,.0f}"
+
+
 def _longer(times: int) -> Column:
     def show(found: Results, variant: Variant, outcome: Outcome) -> str:
         row = outcome.longer(times)
@@ -82,7 +86,7 @@ LEARNED: Columns = {
 STRETCHED: Columns = {f"val at {times}×": _longer(times) for times in LONGER}
 COSTS: Columns = {
     **VARIANT,
-    "training tokens/s": _number("tokens_per_second", ",.0f"),
+    "training tokens/s": _speed,
     **{f"new tokens/s, {n:,}": _generation(n) for n in NEW_TOKENS},
     "cache bytes/token": _number("cache_bytes", ",.0f"),
     "peak MiB": _number("peak_bytes", ",.0f", MIB),

@@ -39,9 +39,10 @@ class Draft:
         """The characters so far; bytes of one that is not complete count only in a whole reply."""
         return codecs.utf_8_decode(self.data, "surrogateescape", whole)[0]
 
-    def torn(self) -> bool:
-        """Whether the last character is not complete."""
-        return codecs.utf_8_decode(self.data, "surrogateescape", False)[1] < len(self.data)
+    def untorn(self) -> int:
+        """How many ids there are before the first of an incomplete character at the end."""
+        end = codecs.utf_8_decode(self.data, "surrogateescape", False)[1]
+        return len(self.ids) if end == len(self.data) else bisect_right(self.starts, end) - 1
 
     def ids_before(self, place: int, whole: bool) -> int:
         """How many ids lie wholly before a character of the text."""
@@ -81,6 +82,8 @@ def certain(
                     stream.close()
                     stream = draw(list(draft.ids), banned[at])
                     break
+            if whole:
+                draft.back_to(max(given, draft.untorn()))
             if whole or not _open(draft, [avoid, *endings]):
                 if len(draft.ids) > given:
                     yield draft.ids[given:], draft.data[draft.starts[given] :]
@@ -112,4 +115,5 @@ def _avoided(draft: Draft, avoid: Avoid, whole: bool) -> int | None:
 
 def _open(draft: Draft, rules: Sequence[Avoid | Ending]) -> bool:
     text = draft.text(False)
-    return draft.torn() or any(rule.open(text) for rule in rules)
+    torn = draft.untorn() < len(draft.ids)
+    return torn or any(rule.open(text) for rule in rules)

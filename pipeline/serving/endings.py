@@ -25,17 +25,25 @@ class Ending(Protocol):
 
 
 class Loops:
-    """The same run of words three times in a row: the second is the last."""
+    """The same run of words again and again: the one before the last stays.
 
-    LEAST = 3  # words in a run: people do say "no no no"
+    People do say "no no no no" and send ten of one emoji, so a run of fewer different words may
+    come oftener.
+    """
+
+    LEAST = 3  # words in a run
+    TIMES, FEW_TIMES = 3, 8  # how often is too often, for many different words and for few
 
     def found(self, text: str, whole: bool) -> int | None:
         words = words_of(text)
         said = words.text.split()
         if not (whole or words.text.endswith(" ")):
             said = said[:-1]  # it may not be the whole word yet
-        for size in range(self.LEAST, len(said) // 3 + 1):
-            if said[-size:] == said[-2 * size : -size] == said[-3 * size : -2 * size]:
+        for size in range(self.LEAST, len(said) // self.TIMES + 1):
+            run = said[-size:]
+            spoken = {word for word in run if any(map(str.isalnum, word))}
+            times = self.TIMES if len(spoken) >= self.LEAST else self.FEW_TIMES
+            if said[-size * times :] == run * times:
                 return _end_of(words, len(said) - size)
         return None
 

@@ -13,8 +13,9 @@ from pipeline.dialogue.template import TEMPLATES
 from pipeline.errors import WorkspaceError
 from pipeline.files import read_json
 from pipeline.serving.habits import Habits
-from pipeline.serving.package import CHAT
 from pipeline.settings import from_dict as checked_settings
+
+CHAT = "chat.json"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Facts:
     habits: dict[str, Habits]
     last_message: date | None
     chat: Chat
+    context: int = 0  # tokens that it learned to look back over; 0: not known
 
 
 def read_facts(folder: Path) -> Facts:
@@ -64,4 +66,5 @@ def _facts(rows: Mapping[str, Any], where: str) -> Facts:
         {name: Habits.from_dict(row) for name, row in rows.get("habits", {}).items()},
         date.fromisoformat(last) if last else None,
         checked_settings({"chat": rows["sampling"]}, where).chat,
+        int(rows.get("context", 0)),
     )

@@ -16,12 +16,12 @@ from pipeline.dialogue.turns import Turn
 from pipeline.files import atomic, read_jsonl, write_json
 from pipeline.persona import partners, persona_of
 from pipeline.serving.avoid import Avoid
+from pipeline.serving.facts import CHAT
 from pipeline.serving.habits import Habits, voices
+from pipeline.serving.rules import sampling
 from pipeline.serving.warning import flag, warning_of
 from pipeline.stages import CLEAN, MODEL, TOKENIZER
 from pipeline.workspace import Workspace, make_private
-
-CHAT = "chat.json"
 
 README_TEXT = """\
 # A model that writes like {persona}
@@ -39,12 +39,15 @@ who speaks and how replies are drawn. Nothing else is needed, and nothing is eve
 """
 
 
-def package(workspace: Workspace, weights: Path, bits: float) -> None:
+def package(workspace: Workspace, weights: Path, bits: float, context: int) -> None:
     """Build the folder beside the old one, then swap; the old one stays until the new is whole.
+
+    `bits` is what it reached in validation, `context` how many tokens it learned to look back over.
 
     A warning about the old model stays too, until the new one is evaluated.
     """
-    Avoid(workspace.settings.chat.avoid)  # refuses what cannot be avoided
+    Avoid(workspace.settings.chat.avoid)  # refuses what cannot be avoided, …
+    sampling(workspace.settings.chat)  # … or drawn
     new, final, old = (workspace.path / (MODEL + end) for end in (".new", "", ".previous"))
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
@@ -53,7 +56,8 @@ def package(workspace: Workspace, weights: Path, bits: float) -> None:
     for name in ("config.json", "model.safetensors"):
         shutil.copyfile(weights / name, new / name)
     shutil.copyfile(workspace.path / TOKENIZER, new / "tokenizer.json")
-    write_json(new / CHAT, _facts(workspace, persona, minbpe.load(new / "tokenizer.json")))
+    facts = _facts(workspace, persona, minbpe.load(new / "tokenizer.json"))
+    write_json(new / CHAT, {**facts, "context": context})
     with atomic(new / "README.md") as file:
         file.write(README_TEXT.format(persona=persona, folder=final.as_posix(), bits=bits))
     flag(new, warning_of(final))

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Sequence
 from dataclasses import fields
 
 from minbpe.base import Tokenizer
 from pipeline.config import Chat
 from pipeline.dialogue.template import end_id
+from pipeline.errors import SettingsError
 from pipeline.serving.endings import Bubbles, Ending, Loops, Others
 from pipeline.serving.facts import Facts
+from transformer.config import ConfigError
 from transformer.decoder import Decoder
 from transformer.sampling import Sampling
 
+DRAWS = 4  # of a reply that comes out empty
 LONGEST = 160  # tokens of a reply, where nobody's habits are known
 
 
 def sampling(chat: Chat) -> Sampling:
-    """The settings that the sampling knows."""
-    return Sampling(**{f.name: getattr(chat, f.name) for f in fields(Sampling)})
+    """The settings that the sampling knows; SettingsError where one is impossible."""
+    try:
+        return Sampling(**{f.name: getattr(chat, f.name) for f in fields(Sampling)})
+    except ConfigError as error:
+        raise SettingsError(f"chat: {error}.") from None
 
 
 def forbidden(tokenizer: Tokenizer, decoder: Decoder) -> list[int]:
@@ -44,8 +51,11 @@ def longest(facts: Facts, chat: Chat, voice: str) -> int:
     return habits.tokens if habits else LONGEST
 
 
-def ended(text: str, rules: Iterable[Ending]) -> str:
-    """A whole reply up to where the rules end it, without blank lines."""
-    places = [place for rule in rules if (place := rule.found(text, True)) is not None]
-    lines = (line.strip() for line in text[: min(places, default=len(text))].split("\n"))
+def ended(text: str, rules: Sequence[Ending] = ()) -> str:
+    """A whole reply up to where the rules would have ended it word by word, without blank lines."""
+    stops = (match.start() for match in re.finditer(r"(?<=\S)(?!\S)", text))
+    found = ((rule, text[:stop]) for stop in (*stops, len(text)) for rule in rules)
+    places = (rule.found(said, True) for rule, said in found)
+    end = next((place for place in places if place is not None), len(text))
+    lines = (line.strip() for line in text[:end].split("\n"))
     return "\n".join(line for line in lines if line)

@@ -23,14 +23,12 @@ from pipeline.serving.avoid import Avoid
 from pipeline.serving.drawing import certain
 from pipeline.serving.facts import read_facts
 from pipeline.serving.group import opens_next
-from pipeline.serving.rules import endings, forbidden, longest, sampling
+from pipeline.serving.rules import DRAWS, endings, forbidden, longest, sampling
 from pipeline.serving.warning import warning_of
 from pipeline.settings import from_dict as checked_settings
 from pipeline.whatsapp.names import find_speaker
 from transformer.generate import generate
 from transformer.io import WeightsError, load
-
-DRAWS = 4  # of a reply that comes out empty
 
 
 @dataclass
@@ -68,6 +66,8 @@ class Session:
             self.tokenizer = minbpe.load(folder / "tokenizer.json")
         except (WeightsError, minbpe.TokenizerError) as error:
             raise WorkspaceError(str(error)) from None
+        # As much as it learned to look back over; beyond that, models echo what they have said.
+        self.room = min(self.decoder.config.block, self.facts.context or self.decoder.config.block)
         self.me = next(iter(self.partners), "user")
         if voice:
             self.imitate(voice)
@@ -80,14 +80,18 @@ class Session:
     def reset(self) -> None:
         """Forget the conversation."""
         self.spoken: list[Spoken] = []
+        self.history: list[Turn] = []  # all of it, also what no longer fits
         self.cache = self.decoder.new_cache()
 
     def speak_as(self, name: str) -> None:
         """Change who is at the keyboard to a speaker of the chat, or to somebody new."""
         try:
-            self.me = find_speaker(name, self.partners)
+            name = find_speaker(name, {**self.voices, **self.partners})
         except SoundalikeError:
-            self.me = name.strip()
+            name = name.strip()
+        if name == self.voice:
+            raise DataError(f"{name} is who answers; let somebody else answer first (/as NAME).")
+        self.me = name
 
     def imitate(self, name: str) -> None:
         """Change who answers; whoever was at the keyboard under this name becomes somebody else."""
@@ -109,12 +113,14 @@ class Session:
             known = ", ".join(names)
             raise SettingsError(f"There is no {name}; settings are {known}.")
         changed = checked_settings({"chat": {name: value}}, "/set").chat
+        chat = replace(self.chat, **{name: getattr(changed, name)})
+        sampling(chat)
         self.avoid = Avoid(changed.avoid) if name == "avoid" else self.avoid
-        self.chat = replace(self.chat, **{name: getattr(changed, name)})
+        self.chat = chat
 
-    def reply(self, text: str) -> Iterator[str]:
-        """Say something; yields the answer piece by piece."""
-        self.hear(Turn(self.me, (text,)))
+    def reply(self, *messages: str) -> Iterator[str]:
+        """Say something, in one message or several; yields the answer piece by piece."""
+        self.hear(Turn(self.me, messages))
         return self.answer()
 
     def answer(self) -> Iterator[str]:
@@ -142,7 +148,9 @@ class Session:
                     return
         finally:
             turn = Turn(speaker, tuple(said.rstrip("\n").split("\n")))
-            self.spoken.append(Spoken(turn, [*open_ids, *ids, *closing(self.tokenizer)]))
+            # Nothing said is no turn: the model never saw an empty one.
+            said_ids = [*open_ids, *ids, *closing(self.tokenizer)] if said else []
+            self._add(Spoken(turn, said_ids))
 
     def next_speaker(self) -> dict[str, float]:
         """How likely each voice, and whoever is at the keyboard, opens the next turn.
@@ -160,7 +168,7 @@ class Session:
     def _drawn(self, open_ids: list[int]) -> Iterator[tuple[list[int], bytes]]:
         """A reply's ids and bytes, each as soon as it is certain to stay."""
         before = [i for spoken in self.spoken for i in spoken.ids] + open_ids
-        room = self.decoder.config.block - len(before)
+        room = self.room - len(before)
         most = min(self._longest(open_ids), room)
 
         def draw(ids: list[int], banned: frozenset[int]) -> Generator[int]:
@@ -191,20 +199,24 @@ class Session:
         """Tokens of a reply at most; with what stands around it, it fills no more than half."""
         wanted = longest(self.facts, self.chat, self.voice)
         around = len(open_ids) + len(closing(self.tokenizer))
-        return max(1, min(wanted, self.decoder.config.block // 2 - around))
+        return max(1, min(wanted, self.room // 2 - around))
 
     def hear(self, turn: Turn) -> None:
         """Add somebody's turn to the conversation; of a wall of text its end."""
         ids = render_turn(turn, self.tokenizer, learned=False).ids
-        most = self.decoder.config.block // 2
+        most = self.room // 2
         if len(ids) > most:
             head = len(opening(turn.speaker, self.tokenizer))
             ids = ids[:head] + ids[head + len(ids) - most :]
-        self.spoken.append(Spoken(turn, ids))
+        self._add(Spoken(turn, ids))
+
+    def _add(self, spoken: Spoken) -> None:
+        self.spoken.append(spoken)
+        self.history.append(spoken.turn)
 
     def _make_room(self, open_ids: list[int]) -> None:
         """Drop the oldest whole turns until an answer fits; a few more, so it is not every time."""
-        free = self.decoder.config.block - len(open_ids) - self._longest(open_ids)
+        free = self.room - len(open_ids) - self._longest(open_ids)
         used = sum(len(s.ids) for s in self.spoken)
         if used <= free:
             return

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from pipeline.serving.bubbles import print_bubbles
 from pipeline.serving.group import answers
 from pipeline.serving.session import Session
 from pipeline.settings import parse_value
+from pipeline.workspace import make_private
 
 HELP = """\
 /help             this list
@@ -29,6 +31,7 @@ HELP = """\
 /reset            start a new conversation
 /save [FILE]      write the conversation to a text file
 /stop             end gently
+MESSAGE \\         at its end a backslash: another message of yours follows
 /quit             leave (or Ctrl-D; on Windows Ctrl-Z and Enter); Ctrl-C cuts a reply short"""
 
 IMITATION = "This is a model's imitation of {0}, not {0}."
@@ -38,6 +41,7 @@ FAREWELL = (
 )
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 SWITCH = {"on": True, "off": False}
+MORE = "\\"  # at the end of a line: another message follows before the answer
 LEAVING = ("/stop", "/quit", "\x04", "\x1a")  # the last two: an end of input typed as text
 
 
@@ -63,6 +67,7 @@ class Terminal:
     def run(self) -> None:
         """Talk until /stop, /quit or Ctrl-D."""
         self.greet()
+        messages: list[str] = []
         while True:
             try:
                 line = self.read(f"{self.session.me}: ").strip()
@@ -71,15 +76,27 @@ class Terminal:
                 return
             except KeyboardInterrupt:
                 self.tell("\n(/quit leaves)")
+                messages = []
                 continue
             if line == "/stop":
                 self.tell(self.session.chat.farewell or FAREWELL.format(self.session.folder))
             if line in LEAVING:
                 return
             if line.startswith("/"):
-                self.obey(line[1:])
-            elif line:
-                self.answer(line)
+                self.interruptible(partial(self.obey, line[1:]))
+                continue
+            messages.append(line.removesuffix(MORE).rstrip())
+            if not line.endswith(MORE):
+                said, messages = [message for message in messages if message], []
+                if said:
+                    self.interruptible(partial(self.answer, *said))
+
+    def interruptible(self, work: Callable[[], None]) -> None:
+        """Do what was asked for; Ctrl-C ends that and not the conversation."""
+        try:
+            work()
+        except KeyboardInterrupt:
+            self.console.print()
 
     def greet(self) -> None:
         """The first lines; whatever else they say, that this is a model is among them."""
@@ -104,13 +121,13 @@ class Terminal:
         except SoundalikeError as error:
             self.tell(str(error))
 
-    def answer(self, text: str) -> None:
-        """Print what is answered to a line, by one or in a group by several."""
+    def answer(self, *messages: str) -> None:
+        """Print what is answered to a burst of messages, by one or in a group by several."""
         session = self.session
         if not self.group:
-            self.bubbles(session.voice, session.reply(text))
+            self.bubbles(session.voice, session.reply(*messages))
             return
-        session.hear(Turn(session.me, (text,)))
+        session.hear(Turn(session.me, messages))
         try:
             for name, pieces in answers(session):
                 if not self.bubbles(name, pieces):
@@ -184,10 +201,14 @@ class Terminal:
 
     def save(self, name: str) -> None:
         path = Path(name or f"chat-{datetime.now():%Y%m%d-%H%M%S}.txt").expanduser()
+        if path.exists():
+            self.tell(f"{path} is there already; name another file.")
+            return
         try:
             with atomic(path) as file:
-                for spoken in self.session.spoken:
-                    file.write(f"{spoken.turn.speaker}: {spoken.turn.text}\n")
+                make_private(Path(file.name))
+                for turn in self.session.history:
+                    file.write(f"{turn.speaker}: {turn.text}\n")
         except OSError as error:
             self.tell(f"Could not write {path}: {error.strerror}.")
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -59,9 +61,13 @@ class Scripted:
             raise SettingsError(f"There is no {name}; settings are temperature.")
         self.chat = Chat(temperature=float(value))
 
-    def reply(self, text: str) -> Iterator[str]:
-        self.hear(Turn(self.me, (text,)))
+    def reply(self, *messages: str) -> Iterator[str]:
+        self.hear(Turn(self.me, messages))
         return self.answer()
+
+    @property
+    def history(self) -> list[Turn]:
+        return [spoken.turn for spoken in self.spoken]
 
     def answer(self) -> Iterator[str]:
         said = []
@@ -153,6 +159,35 @@ def test_ctrl_c_at_the_prompt_only_says_how_to_leave(talk):
 @pytest.mark.parametrize("typed", ["\x04", "\x1a", "/quit"])
 def test_an_end_of_input_that_arrives_as_text_leaves(talk, typed):
     assert "Ana: hello" not in talk(Scripted(["hello"]), typed, "hi")
+
+
+def test_a_backslash_sends_another_message_before_the_answer(talk):
+    session = Scripted(["hello"])
+    talk(session, "are you there \\", "\\", "hey", "/quit")
+    assert session.spoken[0].turn == Turn("Ben", ("are you there", "hey"))
+    assert len(session.spoken) == 2
+
+
+def test_ctrl_c_while_it_is_found_out_who_speaks_goes_on(talk):
+    session = Scripted(["hello"])
+
+    def next_speaker():
+        raise KeyboardInterrupt
+
+    session.next_speaker = next_speaker
+    screen = talk(session, "/group on", "hi", "/help")
+    assert "/save" in screen
+
+
+def test_saving_replaces_no_file(talk, tmp_path):
+    path = tmp_path / "talk.txt"
+    path.write_text("mine", encoding="utf-8")
+    assert "is there already" in talk(Scripted(["hello"]), "hi", f"/save {path}")
+    assert path.read_text(encoding="utf-8") == "mine"
+    talk(Scripted(["hello"]), "hi", f"/save {tmp_path / 'new.txt'}")
+    assert (tmp_path / "new.txt").read_text(encoding="utf-8") == "Ben: hi\nAna: hello\n"
+    if os.name == "posix":
+        assert stat.S_IMODE((tmp_path / "new.txt").stat().st_mode) == 0o600
 
 
 def test_silence_is_said(talk):

@@ -66,6 +66,13 @@ def test_targets_are_the_persona_s_text_and_end(turns):
 
 
 @given(conversation)
+def test_bytes_are_those_of_what_is_a_target(turns):
+    for e in examples(turns, TOKENIZER, list(map(is_ana, turns)), BLOCK, "multi"):
+        targets = bytes(i for i in e.y if 0 <= i < 256)  # a token a byte here
+        assert abs(e.bytes - len(targets)) <= 1
+
+
+@given(conversation)
 def test_a_window_begins_shortly_before_what_it_teaches_and_ends_with_it(turns):
     for e in examples(turns, TOKENIZER, list(map(is_ana, turns)), BLOCK, "multi"):
         assert e.learned[-1]

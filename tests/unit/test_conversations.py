@@ -153,6 +153,18 @@ def test_pinning_keeps_the_old_and_loses_nothing_new(
     assert all(m.split in ("train", "val") for m in messages[len(old) :]) or not old
 
 
+def test_what_the_test_holds_is_not_trained_on_under_another_name_or_wording() -> None:
+    chat = days(12, "Ann")
+    old = split(find(chat, 4 * HOUR), "Ann")
+    held_out = {m.time for m in old if m.split == "test"}
+    assert held_out
+    changed = [replace(m, text=f"{m.text}!", sender=f"{m.sender} B") for m in chat]
+    again = split(find([*changed, at(2000, "Ann")], 4 * HOUR, pinned=old), "Ann")
+    assert again[: len(old)] == old
+    assert {m.split for m in again[len(old) :] if m.time in held_out} == {"val"}
+    assert again[-1].split == "train"
+
+
 def test_splitting_again_changes_nothing() -> None:
     once = split(find(days(12, "Ann"), 4 * HOUR), "Ann")
 

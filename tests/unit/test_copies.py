@@ -47,6 +47,17 @@ def test_shares_of_replies_and_of_text_with_the_person_as_reference():
     assert found["copied_text"]["ceiling"] == pytest.approx(11 / 20)
 
 
+def test_old_messages_said_again_are_counted_message_by_message():
+    known = ["good night my love", "I don’t know why\nsleep well my dear friend", "ok"]
+    made = [Reply("Good night, my LOVE!!\nok", 0), Reply("i don't know why\nwhat do you think", 1)]
+    real = [Reply("I had a very long day", 0)]
+    found = copies(real, made, {}, known, seed=1)["repeated_messages"]
+    assert found["value"] == pytest.approx(2 / 3, abs=1e-4)
+    assert found["ceiling"] == 0.0
+    short = copies([], [Reply("ok", 0)], {}, known, seed=1)["repeated_messages"]
+    assert short["value"] is None
+
+
 def test_personal_data_is_counted_once_and_placeholders_are_not():
     text = "write to ana@example.org or call +49 1512 3456789, card 4111 1111 1111 1111"
     assert [kind for kind, _ in personal(text)] == ["email", "card", "phone"]

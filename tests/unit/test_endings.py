@@ -87,8 +87,10 @@ def test_a_run_that_comes_a_third_time_ends_the_reply_after_the_second():
     assert "".join(said(unfinished, None, Loops())) == " ".join([*words, "I do nothing "])
 
 
-def test_people_may_repeat_a_word():
-    assert "".join(said(["no "] * 8, None, Loops())) == "no " * 8
+@pytest.mark.parametrize("word", ["no ", "ha ", "😂", "🤷🏽‍♀️", "<3 ", "very very "])
+def test_people_may_repeat_a_word(word):
+    assert "".join(said([word] * 7, None, Loops())) == word * 7
+    assert len("".join(said([word] * 60, None, Loops()))) < len(word * 40)
 
 
 @pytest.mark.parametrize("head", ["Ben:", "ben :", "Cléo:", "assistant:", "Ben Smith :"])
@@ -107,3 +109,11 @@ def test_a_name_alone_is_text_and_a_marker_is_not():
 
 def test_no_more_bubbles_than_usual():
     assert "".join(said(["a", "\n", "\n", "b", "\nc", "d"], None, Bubbles(2))) == "a\n\nb"
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_half_a_character_at_the_end_is_not_shown(cut):
+    pieces = [b"ok ", *("😂".encode()[n : n + 1] for n in range(cut))]
+    assert b"".join(shown(pieces, Avoid(()))) == b"ok "
+    torn_within = [b"ok", b" \xf0\x9f"]
+    assert b"".join(shown(torn_within, Avoid(()))) == b"ok"

@@ -212,6 +212,16 @@ def made_up(name: str, losses: dict[str, list[float]], **more) -> Results:
     return Results(replace(family, variants=kept), outcomes)
 
 
+def test_a_busy_stretch_is_not_the_speed():
+    def curve(*seconds):
+        return [{"tokens": 100 * (n + 1), "seconds": s} for n, s in enumerate(seconds)]
+
+    variant = FAMILIES["norms"].variants[0]
+    records = [{"curve": curve(2.0, 3.0, 13.0)}, {"curve": curve(4.0, 6.0)}, {"failed": "memory"}]
+    assert Outcome(variant, records).speed == 100.0
+    assert Outcome(variant, [{"failed": "memory"}]).speed is None
+
+
 def test_conclusions_tell_what_counts_and_what_does_not():
     refused = {"refused": "no vector for position 129"}
     found = made_up(

@@ -12,7 +12,7 @@ import pytest
 from stdnum import iban
 
 from pipeline.cleaning.clean import Tally, clean
-from pipeline.cleaning.personal import FINDERS, accounts, cards, finder, mask, phones
+from pipeline.cleaning.personal import FINDERS, accounts, cards, finder, mask, phones, says_nothing
 from pipeline.cleaning.presets import build
 from pipeline.cleaning.rules import RULES
 from pipeline.whatsapp.message import Message
@@ -79,6 +79,21 @@ def test_example_numbers_of_every_country() -> None:
 
     assert read / written >= 0.98
     assert at_home / written >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[link youtu.be]", True),
+        ("[phone]\n@[name]", True),
+        ("[…] […]", True),
+        ("call [phone]", False),
+        ("[sighs]", False),
+        ("", False),
+    ],
+)
+def test_placeholders_alone_say_nothing(text: str, expected: bool) -> None:
+    assert says_nothing(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import date
 from pathlib import Path
 
@@ -68,6 +69,9 @@ def test_who_is_at_the_keyboard(folder):
     assert Session(folder).me == "Ben"
     assert Session(folder, me="cleo").me == "Cléo"
     assert Session(folder, me="Somebody New").me == "Somebody New"
+    for name in ("Ana", "ana"):
+        with pytest.raises(DataError, match="Ana is who answers"):
+            Session(folder, me=name)
 
 
 def test_a_seed_gives_the_same_reply_and_another_another(folder):
@@ -154,6 +158,31 @@ def test_the_oldest_whole_turns_go_when_the_context_is_full(folder):
     assert len(session.spoken) < 30
 
 
+def test_it_looks_back_as_far_as_it_learned_to(folder):
+    change(folder, context=48)
+    session = Session(folder, seed=1)
+    for number in range(9):
+        say(session, f"hi {number}")
+        assert sum(len(spoken.ids) for spoken in session.spoken) <= 48 + 2
+    assert [turn.text for turn in session.history[::2]] == [f"hi {n}" for n in range(9)]
+    session.reset()
+    assert session.history == []
+
+
+def test_nothing_said_leaves_no_turn_behind(folder, monkeypatch):
+    session = Session(folder, seed=1)
+    monkeypatch.setattr(session, "_generate", lambda *_: iter(()))
+    assert say(session, "hi") == ""
+    assert session.spoken[-1].ids == []
+    assert session.spoken[-1].turn.speaker == "Ana"
+
+
+def test_several_messages_are_one_turn(folder):
+    session = Session(folder, seed=1)
+    list(session.reply("hi", "are you there?"))
+    assert session.spoken[0].turn == Turn("Ben", ("hi", "are you there?"))
+
+
 def test_a_wall_of_text_is_heard_by_its_end(folder):
     session = Session(folder, seed=1)
     say(session, "good morning " * 500 + "the end")
@@ -189,7 +218,13 @@ def test_settings_are_checked(folder):
     session = Session(folder)
     session.set("top_k", 3)
     assert session.chat == Chat(max_tokens=12, temperature=1.0, top_k=3)
-    for name, value in (("top_q", 1), ("top_p", 2), ("top_k", "many"), ("opening", "x")):
+    for name, value in (
+        ("top_q", 1),
+        ("top_p", 2),
+        ("top_k", "many"),
+        ("top_p", 0),
+        ("temperature", math.nan),
+    ):
         with pytest.raises(SettingsError):
             session.set(name, value)
 

@@ -29,6 +29,12 @@ def test_different_things_stay_different():
     assert len(set(map(essence, said))) == len(said)
 
 
+def test_a_long_line_that_is_said_every_night_is_thinned_too():
+    turns = [Turn("Ana", ("Good night, my love, sleep well!",)) for _ in range(300)]
+    (found,) = thinned([turns], [[True] * 300], None)
+    assert sum(found) == FEWEST
+
+
 def test_only_what_is_said_too_often_is_taken_out_evenly():
     turns = [
         Turn("Ana", ("ok" if n % 2 else f"this is message number {n} of many",)) for n in range(200)
