@@ -109,7 +109,10 @@ class Clean:
         (), "Names and words that must not be learned.", private=True
     )
     countries: tuple[str, ...] = setting(
-        (), "Codes such as GB, whose telephone numbers are known as dialled at home.", private=True
+        (),
+        "Codes such as GB, whose telephone numbers are known as dialled at home; without any, the "
+        "countries of the + numbers in the chat.",
+        private=True,
     )
     silence: int | Auto = setting(
         "auto",

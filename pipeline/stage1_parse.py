@@ -44,10 +44,8 @@ def _tell(task: Task, report: Report) -> None:
     """What was understood of an export, and where the reader had to guess."""
     for chat in report.chats:
         count = sum(chat.kinds.values())
-        task.screen.note(
-            f"{count:,} messages, {chat.platform}, {chat.header.strip()}, "
-            f"{chat.first_day} to {chat.last_day}"
-        )
+        form = f"{chat.platform}, {chat.header.strip()}" if chat.header else chat.platform
+        task.screen.note(f"{count:,} messages, {form}, {chat.first_day} to {chat.last_day}")
         if chat.date_order_guessed:
             task.screen.warn(
                 f"the dates can be read two ways; taken as {chat.date_order}. "
@@ -65,6 +63,8 @@ def _tell(task: Task, report: Report) -> None:
             )
         if chat.skipped_lines:
             task.screen.warn(f"{chat.skipped_lines} lines before the first message were skipped")
+    for name in report.ignored:
+        task.screen.warn(f"{name} was left out: no chat, or one that was sent in a chat")
 
 
 def _tell_pairs(task: Task, messages: list[Message], names: Renamed) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from pipeline.cleaning.clean import Tally, check_rules, clean
 from pipeline.cleaning.names import placeholders, without_names
-from pipeline.cleaning.personal import FINDERS
+from pipeline.cleaning.personal import FINDERS, home_countries
 from pipeline.cleaning.presets import build
-from pipeline.cleaning.rules import Rule
+from pipeline.cleaning.rules import Rule, edit_marks
 from pipeline.config import Clean
 from pipeline.dialogue.conversations import find, split
 from pipeline.dialogue.silence import fitting
@@ -34,7 +35,7 @@ def run(task: Task) -> dict[str, Any]:
     settings = task.settings
     messages = [Message.from_dict(row) for row in read_jsonl(task.path(MESSAGES))]
     tally = Tally()
-    kept = list(clean(messages, _rules(settings.clean), tally))
+    kept = list(clean(messages, _rules(settings.clean, messages), tally))
     if not kept:
         raise DataError("After cleaning no message is left; see clean.rules in workspace.toml.")
     speakers = Counter(m.sender for m in kept if m.sender is not None)
@@ -64,10 +65,12 @@ def run(task: Task) -> dict[str, Any]:
     }
 
 
-def _rules(chosen: Clean) -> dict[str, Rule]:
+def _rules(chosen: Clean, messages: Sequence[Message]) -> dict[str, Rule]:
     check_rules(chosen.rules)
     actions = {kind: getattr(chosen, kind) for kind in FINDERS}
-    return build(chosen.preset, chosen.rules, actions, chosen.countries, chosen.private_words)
+    countries = chosen.countries or home_countries(messages)
+    words = chosen.private_words
+    return build(chosen.preset, chosen.rules, actions, countries, words, edit_marks(messages))
 
 
 def _rows(task: Task) -> list[Any]:

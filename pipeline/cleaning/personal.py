@@ -9,8 +9,10 @@ text takes long.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
+
+from pipeline.whatsapp.message import Message
 
 Span = tuple[int, int]
 Finder = Callable[[str], Iterator[Span]]
@@ -36,7 +38,8 @@ _PLACES = (
 _ACCOUNT = re.compile(r"(?<![^\W_])[A-Z]{2}\d\d(?: ?[A-Z0-9]){11,30}(?![a-z])")
 _CARD = re.compile(r"(?<![\d.,])\d(?:[ \-]?\d){11,18}(?![\d])")
 _PHONE = re.compile(
-    r"(?<![\w.,:/+$€£\-])(?:\+|00)?\(?\d(?:[\s().\-‑/]{0,3}\d){5,16}(?![\w:/%]|[.,]\d)"
+    r"(?:(?<![\w+])\+|(?<![\w.,:/+$€£\-])(?:00)?)"
+    r"\(?\d(?:[\s().\-‑/]{0,3}\d){5,16}(?![\w%]|[:/.,]\d)"
 )
 _DIGITS = re.compile(r"(?<![\w.,])\d{7,}(?![.,]?\w)")
 # What the number of a card begins with, and how long it is.
@@ -145,6 +148,24 @@ def _is_phone(text: str, countries: Sequence[str]) -> bool:
     return False
 
 
+def home_countries(messages: Iterable[Message]) -> tuple[str, ...]:
+    """The countries of the international numbers among a chat's senders and in its texts: numbers
+    as they are dialled at home are probably theirs."""
+    import phonenumbers
+
+    texts = (text for m in messages for text in (m.sender or "", m.text) if "+" in text)
+    found: dict[str, None] = {}
+    for number in {match[0] for text in texts for match in _PHONE.finditer(text)}:
+        try:
+            parsed = phonenumbers.parse(number)
+        except phonenumbers.NumberParseException:
+            continue
+        exact = phonenumbers.region_code_for_number(parsed)
+        code = parsed.country_code or 0
+        found[exact or phonenumbers.region_code_for_country_code(code)] = None
+    return tuple(sorted(found))
+
+
 def long_numbers(text: str) -> Iterator[Span]:
     yield from (match.span() for match in _DIGITS.finditer(text))
 
@@ -157,8 +178,19 @@ def words(text: str, listed: Sequence[str] = ()) -> Iterator[Span]:
 
 @cache
 def _words(listed: tuple[str, ...]) -> re.Pattern[str]:
-    longest_first = sorted(map(re.escape, listed), key=len, reverse=True)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)", re.IGNORECASE)
+    longest_first = sorted(listed, key=len, reverse=True)
+    return re.compile("|".join(map(_whole, longest_first)), re.IGNORECASE)
+
+
+# Thai to Myanmar, Khmer, kana, Chinese characters, Hangul: a word may stand right beside another.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
+
+
+def _whole(word: str) -> str:
+    """A pattern for a word where no letter stands beside it, if its script parts words at all."""
+    before = "" if re.match(f"[{_UNSPACED}]", word) else r"(?<!\w)"
+    after = "" if re.search(f"[{_UNSPACED}]$", word) else r"(?!\w)"
+    return f"{before}{re.escape(word)}{after}"
 
 
 def site(link: str) -> str:

@@ -5,11 +5,11 @@ A preset answers for every kind; a setting of its own answers for one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pipeline.cleaning.personal import FINDERS, finder, mask
-from pipeline.cleaning.rules import RULES, Rule, changing, dropping, forwards, walls
+from pipeline.cleaning.rules import RULES, Rule, changing, dropping, edited, forwards, walls
 
 Action = Literal["keep", "mask", "drop"]
 
@@ -26,11 +26,13 @@ def build(
     actions: Mapping[str, str],
     countries: Sequence[str] = (),
     listed: Sequence[str] = (),
+    marks: Iterable[str] = (),
 ) -> dict[str, Rule]:
     """The rules to apply, in order.
 
     `names` are those of `RULES` that are wanted; `actions` is what was set for each kind of
-    personal data, "auto" leaving it to the preset. Rules that remember are made afresh.
+    personal data, "auto" leaving it to the preset; `marks` is for `edited`. Rules that remember are
+    made afresh.
     """
     personal: dict[str, Rule] = {}
     decided: dict[str, str | None] = {}
@@ -42,16 +44,17 @@ def build(
     rules: dict[str, Rule] = {}
     for name, rule in RULES.items():
         if name in decided:
-            chosen = rule if decided[name] is None else personal.pop(name, None)
-            if chosen is not None and name in names:
-                rules[name] = chosen
+            if name not in names:
+                personal.pop(name, None)
+            elif decided[name] is None:
+                rules[name] = rule
             continue
         if name == "notice":  # before what is left is taken for speech
             rules |= personal
             if preset != "reference":
                 rules |= {"forward": forwards(), "wall": walls()}
         if name in names:
-            rules[name] = rule
+            rules[name] = edited(marks) if name == "edited" else rule
     return rules
 
 

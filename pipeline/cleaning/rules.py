@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache
 
 from pipeline.cleaning.personal import MENTION
 from pipeline.whatsapp.characters import APP_MARKS, PLAIN, WITHOUT_MARKS
@@ -55,16 +55,26 @@ def changing(shorten: Callable[[str], str]) -> Rule:
     return rule
 
 
-def _without_edited(text: str) -> str:
-    return _edited_mark().sub("", text) if text.endswith((">", f">{APP_MARKS}")) else text
-
-
-@cache
-def _edited_mark() -> re.Pattern[str]:
-    """In a language we know; or, between angle brackets after a mark of the app, in any."""
-    known = "|".join(map(re.escape, phrases().edited))
+def edited(marks: Iterable[str] = ()) -> Rule:
+    """Cut what stands behind a message that was changed: in a language we know; between angle
+    brackets after a mark of the app, in any; and `marks` (see `edit_marks`)."""
+    known = "|".join(map(re.escape, (*phrases().edited, *(mark[:-1] for mark in marks))))
     marked = rf" ?[{APP_MARKS}]{{1,3}}<[^<>\n]{{3,60}}>"
-    return re.compile(rf"(?:[ {APP_MARKS}]{{0,3}}(?:{known})\.?>|{marked})\Z")
+    find = re.compile(rf"(?:[ {APP_MARKS}]{{0,3}}(?:{known})\.?>|{marked})[{APP_MARKS}]{{0,3}}\Z")
+    ends = (">", *(f">{mark}" for mark in APP_MARKS))
+    return changing(lambda text: find.sub("", text) if text.endswith(ends) else text)
+
+
+MARKED = 5  # messages that end with the same words in brackets, which nobody types so often
+
+
+def edit_marks(messages: Iterable[Message]) -> set[str]:
+    """What stands between angle brackets behind many messages: the mark of an edited one in a
+    language that is in no table."""
+    end = re.compile(r"(?<=\S) (<[^<>\n]*[^\W\d_] [^<>\n]*>)\Z")
+    found = (end.search(m.text) for m in messages if m.kind == "text" and m.text.endswith(">"))
+    counts = Counter(match[1] for match in found if match)
+    return {mark for mark, count in counts.items() if count >= MARKED}
 
 
 LONG = 120  # characters; so much is not typed twice word for word
@@ -98,7 +108,7 @@ RULES: dict[str, Rule] = {
     "media": _drop_kinds("media", "contact", "view_once"),
     "email": _drop_with(r"[\w.+\-]@[\w\-]+\.[\w\-]", sign="@"),
     "link": _drop_with(r"(?<!\w)(?:https?://|www\.)\S"),
-    "edited": changing(_without_edited),
+    "edited": edited(),
     "deleted": _drop_kinds("deleted"),
     "created_group": _drop_notice("created_group"),
     "added_you": _drop_notice("added_you"),

@@ -25,6 +25,15 @@ WITHOUT_MARKS: dict[int, str | None] = dict.fromkeys(_ALL_MARKS)
 PLAIN: dict[int, str | None] = WITHOUT_MARKS | dict.fromkeys(map(ord, SPACES), " ")
 """For `str.translate`: drops every mark and makes every space an ordinary one."""
 
+FIRST_UNSPACED = "\u2e80"
+"""From here on (kana, Chinese characters, Hangul) no space parts a name from what follows."""
+
+
+def mended(text: str) -> str:
+    """The text without lone surrogates, which JSON can hold and no file can."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 # The zero of each script in which Unicode has decimal digits.
 _ZEROS = (
     *(0x30, 0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66),

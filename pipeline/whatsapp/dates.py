@@ -27,6 +27,7 @@ _PLACES: dict[FoundOrder, tuple[int, int, int]] = {
 }
 _BOTH: tuple[FoundOrder, FoundOrder] = ("day-first", "month-first")
 _NUMBERS = re.compile(r"\d+")
+_FIRST_YEAR = 9  # of WhatsApp, without its century
 _BUDDHIST = 2400  # Thai phones leave out which calendar it is
 _ERA = re.compile("|".join(map(re.escape, sorted(ERAS, key=len, reverse=True))))
 _NOT_LETTERS = re.compile(r"[\W\d_]+")
@@ -58,7 +59,8 @@ def check_date_order(value: str) -> None:
 def decide_order(dates: Sequence[str], wanted: DateOrder = "auto") -> Verdict:
     """The order of the numbers in `dates`, which are as written and in the order of the file.
 
-    In turn: a first number of four digits; `wanted`; a number above 12 (if there are some in both
+    In turn: a first number of four digits; first numbers that are years of two digits, as Korean
+    phones write them; `wanted`; a number above 12 (if there are some in both
     places, the commoner place); the order under which the dates go back in time less often; what
     the separators suggest. When nothing speaks, day first. The last two with slashes are guesses.
     """
@@ -66,6 +68,8 @@ def decide_order(dates: Sequence[str], wanted: DateOrder = "auto") -> Verdict:
         return Verdict("day-first" if named[0][0].isdigit() else "month-first", guessed=False)
     numbers = [_numbers(text) for text in dates]
     if sum(len(first) == 4 for first, *_ in numbers) * 2 > len(numbers):
+        return Verdict("year-first", guessed=False)
+    if wanted == "auto" and _begins_with_short_years(numbers):
         return Verdict("year-first", guessed=False)
     if wanted != "auto":
         return Verdict(wanted, guessed=False)
@@ -77,6 +81,15 @@ def decide_order(dates: Sequence[str], wanted: DateOrder = "auto") -> Verdict:
     if back[0] != back[1]:
         return Verdict(_BOTH[back[1] < back[0]], guessed=False)
     return _by_habit(dates)
+
+
+def _begins_with_short_years(numbers: Sequence[Sequence[str]]) -> bool:
+    """Whether the first numbers change less than the last, which are days and cannot be years."""
+    firsts, lasts = ({row[place] for row in numbers} for place in (0, 2))
+    years = all(len(first) == 2 and int(first) > 12 for first in firsts)
+    days = all(len(last) <= 2 and int(last) <= 31 for last in lasts)
+    before_whatsapp = any(int(last) < _FIRST_YEAR for last in lasts)
+    return years and days and before_whatsapp and len(firsts) < len(lasts)
 
 
 def _by_habit(dates: Sequence[str]) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -191,19 +192,18 @@ def read_export(path: Path, date_order: DateOrder = "auto", aliases: Sequence[st
     sources = find_sources(path)
     chats: list[Chat] = []
     ignored: list[str] = []
+    reason: ExportError | None = None
     for source in sources:
         try:
             found = _open(source, date_order)
-        except ExportError:
-            if len(sources) == 1:
-                raise
-            found = []
+        except ExportError as error:
+            reason, found = reason or error, []
         chats += found
         if not found:
             ignored.append(source.name)
     chats, documents = _without_documents(chats)
     if not chats:
-        raise ExportError(_no_chat(path, sources))
+        raise reason or ExportError(_no_chat(path, sources))
     return Export(chats, ignored + documents, Aliases(aliases))
 
 
@@ -225,17 +225,21 @@ def _telegram_chat(source: Source, rows: telegram.Rows) -> Chat:
 def _without_documents(chats: list[Chat]) -> tuple[list[Chat], list[str]]:
     """Set aside texts that somebody sent in the chat: beside a chat, what only mentions headers.
 
-    A chat is named as iOS names it, or begins with a header; when none is, all are chats.
+    A chat is named as iOS names it, or begins with a header; when none is, all are chats. In a zip
+    in which one is named so, the others were sent in it.
     """
-    named = {c.source.folder for c in chats if c.source.name.endswith(IOS_TRANSCRIPT)}
+    zips = {c.source.folder for c in chats if "/" in c.source.name and _is_named(c)}
     likely = [
         chat
         for chat in chats
-        if chat.source.name.endswith(IOS_TRANSCRIPT)
-        or (_starts_at_once(chat) and chat.source.folder not in named)
+        if _is_named(chat) or (_starts_at_once(chat) and chat.source.folder not in zips)
     ]
     kept = likely or chats
     return kept, [chat.source.name for chat in chats if chat not in kept]
+
+
+def _is_named(chat: Chat) -> bool:
+    return chat.source.name.rpartition("/")[2] == IOS_TRANSCRIPT
 
 
 def _starts_at_once(chat: Chat) -> bool:
@@ -243,6 +247,8 @@ def _starts_at_once(chat: Chat) -> bool:
 
 
 def _no_chat(path: Path, sources: list[Source]) -> str:
+    if not sources and _holds_zips(path):
+        return f"{path.name} holds other zip files; unpack it and give the folder"
     if not sources:
         found = "holds no .txt file"
     elif len(sources) == 1 and _is_empty(sources[0]):
@@ -252,6 +258,13 @@ def _no_chat(path: Path, sources: list[Source]) -> str:
     return (
         f"{path.name} {found}; export the chat in WhatsApp (More > Export chat) and give that file"
     )
+
+
+def _holds_zips(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.lower().endswith(".zip") for name in archive.namelist())
 
 
 def _is_empty(source: Source) -> bool:

@@ -27,7 +27,7 @@ FRAMES: dict[tuple[str, str], Platform] = {
 }
 # Between the numbers of a date, and after the last of them.
 SEPARATORS = ("/", ".", "-", "‑", "年", "月", "년", "월")
-ENDINGS = (".", "日", "일")
+ENDINGS = (".", "日", "일", " г.")
 # Before a space, between the date and the time.
 JOINTS = (",", "،", "、", " à", " klo", " kl.", " u", " um", " at", " a las", " às", " alle", "")
 
@@ -55,17 +55,21 @@ MONTH = re.compile(_any_of(MONTHS), re.IGNORECASE)
 _HALF = f"(?i:{HALF_DAY.pattern})"
 _SEPARATOR = f"{ANY_MARKS}{_any_of(SEPARATORS)}{ANY_MARKS}{_SPACE}?"
 _ERA = _any_of(ERAS)
-_YEAR_LAST = rf"\d\d?{_SEPARATOR}\d\d?{_SEPARATOR}(?:\d{{4}}|\d\d|{_ERA}\d\d?)"
+_YEAR_LAST = rf"\d\d?{_SEPARATOR}\d\d?{_SEPARATOR}(?:\d{{4}}|{_ERA}\d\d?|\d\d?)"
 _YEAR_FIRST = rf"(?:\d{{4}}|{_ERA}\d{{1,3}}){_SEPARATOR}\d\d?{_SEPARATOR}\d\d?"
 _BESIDE = rf"(?:{_SPACE}de{_SPACE}|\.?[{SPACES}\-])"
 _NAMED = rf"(?i:{MONTH.pattern})\.?"
 _DAY_NAMED = rf"\d\d?{_BESIDE}{_NAMED},?{_BESIDE}\d{{4}}|{_NAMED}{_SPACE}\d\d?,?{_SPACE}\d{{4}}"
 _DATE = rf"(?:{_YEAR_FIRST}|{_YEAR_LAST}|{_DAY_NAMED})(?:{_any_of(ENDINGS)}|{_SPACE}{_ERA})?"
+_MINUTES = (
+    rf"{{colon}}\d\d(?:{{colon}}\d\d)?(?:{_SPACE}ч\.)?"
+    rf"|{_SPACE}h{_SPACE}\d\d(?:{_SPACE}min{_SPACE}\d\d{_SPACE}s)?"
+)
 _TIME = (
-    rf"(?:(?!\d){_HALF}{_SPACE}?)?\d\d?{{colon}}\d\d(?:{{colon}}\d\d)?"
+    rf"(?:(?!\d){_HALF}{_SPACE}?)?\d\d?(?:{_MINUTES})"
     rf"{ANY_MARKS}(?:{_SPACE}?(?![\d\]:\-–,]){_HALF})?{ANY_MARKS}"
 )
-_JOINT = f"{ANY_MARKS}{_any_of(JOINTS)}{_SPACE}{ANY_MARKS}"
+_JOINT = f"{ANY_MARKS}{_any_of(JOINTS)}{ANY_MARKS}{_SPACE}{ANY_MARKS}"
 _OPENS = _any_of({opens for opens, _ in FRAMES})
 _CLOSES = _any_of({closes for _, closes in FRAMES})
 WEEKDAY = rf"(?:[^\W\d_]{{2,14}}\.?,?{_SPACE})?"

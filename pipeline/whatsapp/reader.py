@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import TextIO
 
-from pipeline.whatsapp.characters import PLAIN
+from pipeline.whatsapp.characters import FIRST_UNSPACED, PLAIN
 from pipeline.whatsapp.dates import Clocks, Days
 from pipeline.whatsapp.message import Kind, Message
 from pipeline.whatsapp.notices import Piece, Reading, is_notice, notice_topic, unsent
@@ -85,7 +85,7 @@ def read(
                 sender is not None
                 and body
                 and is_typed(body)
-                and not (ios and body.startswith(sender))
+                and not (ios and _begins_with(body, sender))
             ):
                 typed[sender] += 1
                 yield Message(time, sender, body, "text", conversation)
@@ -127,12 +127,18 @@ def _rejoin(before_colon: str, after_colon: str) -> str:
     return f"{before_colon}:{space}{after_colon}"
 
 
+def _begins_with(body: str, name: str) -> bool:
+    """Whether the name stands before all else, as a word where words are parted."""
+    after = body[len(name) : len(name) + 1]
+    return body.startswith(name) and (not after.isalpha() or after >= FIRST_UNSPACED)
+
+
 def _pieces(sender: str | None, body: str, ios: bool, reading: Reading) -> list[Piece]:
     if sender is None:
         return [unsent(body)]
     if not body:
         return [Piece("view_once", "")]
-    if ios and body.startswith(sender) and notice_topic(body):
+    if ios and _begins_with(body, sender) and notice_topic(body):
         return [Piece("notice", body)]  # it names who acts, as only the app does
     return reading.pieces(body)
 

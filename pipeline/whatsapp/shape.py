@@ -148,7 +148,7 @@ def _number(seen: Counter[str], any_padding: bool) -> str:
         return rf"\d{{{min(map(len, seen))},{longest}}}"
     single = sum(count for digits, count in seen.items() if len(digits) == 1)
     padded = sum(count for digits, count in seen.items() if len(digits) == 2 and digits[0] == "0")
-    if any_padding or _is_common(min(single, padded), single + padded):
+    if any_padding or not (single or padded) or _is_common(min(single, padded), single + padded):
         return r"\d\d?"
     return rf"(?![{ZEROS}]\d)\d\d?" if single > padded else r"\d\d"
 

@@ -25,6 +25,7 @@ LARGEST_RATIO = 200  # how much smaller than itself a large text may be packed
 _RATIO_FROM = 8 << 20
 
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+_UNREADABLE_ZIP = (OSError, UnicodeDecodeError, *_UNREADABLE)
 
 Bytes = IO[bytes]
 
@@ -100,7 +101,7 @@ def _in_zip(path: Path) -> list[Source]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = sorted(archive.infolist(), key=lambda member: member.filename)
-    except (OSError, zipfile.BadZipFile) as error:
+    except _UNREADABLE_ZIP as error:
         raise ExportError(f"{path.name} is damaged; copy it from the phone again") from error
     for member in members:
         _refuse_outside(path, member)

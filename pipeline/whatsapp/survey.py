@@ -20,7 +20,7 @@ from pipeline.whatsapp.shape import Shape, learn
 BLOCK = 1 << 18  # characters read at a time
 _ALL_OF = 10_000  # headers at first, of which every one is outlined
 _ONE_IN = 10  # later
-_ONE_BLOCK_IN = 16  # later
+_PART = 16  # of a block is looked at closely later
 
 # A header, what stands before the first colon and what between it and the second.
 _NAMES = r"(?:([^\r\n:]{1,80}): (?:([^\r\n:]{1,80}): )?)?"
@@ -97,32 +97,41 @@ def _refuse_impossible(dates: list[str], verdict: Verdict) -> None:
     if all(days[date] is None for date in dates):
         raise ExportError(
             f"no date in this export exists when read {verdict.order}; set parse.date_order to auto"
+            " or, if the phone's calendar is not the Gregorian one, set it to that and export again"
         )
 
 
 def _look(stream: TextIO, block: int) -> _Survey:
-    """Every header of the first blocks and of one block in `_ONE_BLOCK_IN` later is looked at by
-    the pattern of all forms; the others by that of the form found so far, which is much quicker."""
+    """Every header of the first blocks and of the beginning of each later one is looked at by the
+    pattern of all forms; the others by that of the form found so far, which is much quicker."""
     seen = _Survey()
     number, quick = 0, None
-    for n, text in enumerate(_whole_lines(stream, block)):
-        if quick is not None and n % _ONE_BLOCK_IN:
-            _look_quickly(seen, quick.findall(text))
-            continue
-        for match in _LINE.finditer(text):
-            if number < _ALL_OF or number % _ONE_IN == 0:
-                _look_closely(seen, match, number)
+    for text in _whole_lines(stream, block):
+        head, rest = (text, "") if quick is None else _cut(text, len(text) // _PART)
+        for match in _LINE.finditer(head):
+            if number < _ALL_OF:
+                _look_closely(seen, match, number, 1)
+            elif number % _ONE_IN == 0:
+                _look_closely(seen, match, number, _ONE_IN * (1 if quick is None else _PART))
             number += 1
             date, date1, first, second = match.group(2, 7, _FIRST, _SECOND)
             seen.note_date(date or date1)
             seen.firsts[first] += 1
             if second is not None:
                 seen.seconds[first][second] += 1
-        if number >= _ALL_OF:
+        if quick is not None:
+            _look_quickly(seen, quick.findall(rest))
+        elif number >= _ALL_OF:
             shape = learn(seen.outlines)
             assert shape is not None
             quick = shape.pattern("\n", _NAMES) if not shape.example.time_first else None
     return seen
+
+
+def _cut(text: str, place: int) -> tuple[str, str]:
+    """Two parts of whole lines, about there."""
+    cut = text.find("\n", place)
+    return (text, "") if cut < 0 else (text[:cut], text[cut:])
 
 
 def _look_quickly(seen: _Survey, rows: list[tuple[str, str, str, str]]) -> None:
@@ -135,9 +144,10 @@ def _look_quickly(seen: _Survey, rows: list[tuple[str, str, str, str]]) -> None:
             seen.seconds[first][second] += 1
 
 
-def _look_closely(seen: _Survey, match: re.Match[str], number: int) -> None:
+def _look_closely(seen: _Survey, match: re.Match[str], number: int, worth: int) -> None:
+    """A header that stands for so many."""
     text, at, end = match.string, match.start(), match.end(_SIGN) + 1
-    seen.outlines[text[at:end].translate(OUTLINE)] += 1
+    seen.outlines[text[at:end].translate(OUTLINE)] += worth
     if at > 0:
         seen.breaks[text[at - 1] == "\r"] += 1
     elif number == 0:

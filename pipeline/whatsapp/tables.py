@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from pipeline.errors import ExportError
+from pipeline.whatsapp.characters import mended
 from pipeline.whatsapp.message import KINDS, Message
 from pipeline.whatsapp.sources import Source
 
@@ -48,8 +49,8 @@ def read(source: Source, conversation: int) -> Iterator[Message]:
                     f" the columns must be called {', '.join(COLUMNS)}"
                 )
             kind = row.get("kind", "text")
-            sender = None if fields["sender"] in (None, "") else str(fields["sender"])
-            text = "" if fields["text"] is None else str(fields["text"])
+            sender = None if fields["sender"] in (None, "") else mended(str(fields["sender"]))
+            text = "" if fields["text"] is None else mended(str(fields["text"]))
             if kind not in KINDS:
                 kind = "text"
             yield Message(time, sender, text, kind, conversation)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from pipeline.errors import ExportError
+from pipeline.whatsapp.characters import mended
 from pipeline.whatsapp.message import Kind, Message
 from pipeline.whatsapp.sources import Source
 
@@ -61,17 +62,21 @@ def messages(rows: Rows, conversation: int) -> Iterator[Message]:
         time = _time(row["date"])
         if time is None:
             continue
-        sender = str(row.get("from") or row.get("from_id") or row.get("actor") or "") or None
-        text = _text(row.get("text", ""))
+        named = str(row.get("from") or row.get("from_id") or row.get("actor") or "")
+        sender, text = mended(named) or None, mended(_text(row.get("text", "")))
         if row["type"] != "message":
             is_call = row.get("action") in _CALLS
             kind: Kind = "call" if is_call else "notice"
             said = str(row.get("action", "")).replace("_", " ")
             yield Message(time, sender if is_call else None, said, kind, conversation)
             continue
+        if "forwarded_from" in row or "via_bot" in row:  # passed on, not said
+            yield Message(time, sender, text, "media", conversation)
+            continue
         fields = [kind for field, kind in _FIELDS.items() if row.get(field)]
         if fields:
-            yield Message(time, sender, str(row.get("file_name") or ""), fields[0], conversation)
+            named = mended(str(row.get("file_name") or ""))
+            yield Message(time, sender, named, fields[0], conversation)
         if text or not fields:
             yield Message(time, sender, text, "text", conversation)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from pipeline.cleaning.clean import Tally, clean
-from pipeline.cleaning.rules import RULES
+from pipeline.cleaning.rules import RULES, edit_marks, edited
 from pipeline.errors import SettingsError
 from pipeline.whatsapp.message import Kind, Message
 
@@ -51,6 +51,8 @@ def test_dropped(rule: str, text: str, kind: Kind) -> None:
     [
         ("edited", "see you <This message was edited>", "see you"),
         ("edited", "see you \u200e<This message was edited>", "see you"),
+        ("edited", "see you <This message was edited>\u200e", "see you"),
+        ("edited", "увидимся ‹Сообщение изменено>", "увидимся"),
         ("mention", "@\u2068Ann Lee\u2069 come", "come"),
         ("mention", "hello @Bob, come", "hello, come"),
         ("mention", "ask @447700900123 too", "ask too"),
@@ -83,6 +85,15 @@ def test_cut(rule: str, text: str, left: str) -> None:
 )
 def test_speech_is_left_alone(text: str) -> None:
     assert list(clean([message(text)])) == [message(text)]
+
+
+def test_a_mark_in_a_language_of_no_table_is_known_by_how_often_it_ends_a_message() -> None:
+    mark = "<Viesti on muokattu>"
+    said = [f"number {n} {mark}" for n in range(5)] + ["a <b c>", "x <3>"] * 9 + [mark]
+    marks = edit_marks(map(message, said))
+    assert marks == {mark, "<b c>"}  # also what somebody writes so often
+    assert edited(marks)(message(said[0])).text == "number 0"  # type: ignore[union-attr]
+    assert edited()(message(said[0])).text == said[0]  # type: ignore[union-attr]
 
 
 def test_an_address_is_not_a_mention() -> None:

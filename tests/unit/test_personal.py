@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +13,16 @@ import pytest
 from stdnum import iban
 
 from pipeline.cleaning.clean import Tally, clean
-from pipeline.cleaning.personal import FINDERS, accounts, cards, finder, mask, phones, says_nothing
+from pipeline.cleaning.personal import (
+    FINDERS,
+    accounts,
+    cards,
+    finder,
+    home_countries,
+    mask,
+    phones,
+    says_nothing,
+)
 from pipeline.cleaning.presets import build
 from pipeline.cleaning.rules import RULES
 from pipeline.whatsapp.message import Message
@@ -108,6 +118,9 @@ def test_placeholders_alone_say_nothing(text: str, expected: bool) -> None:
         ("4111 1111 1111 1112", "4111 1111 1111 1112"),
         ("+44 7700 900123 or 51.50214, -0.12740", "[phone] or [place]"),
         ("code 12345678.", "code [number]."),
+        ("Tel:+44 7700 900123", "Tel:[phone]"),
+        ("+1 415 555 2671: Ann", "[phone]: Ann"),
+        ("at 10:30:45, 1,234,567 or 3.141592", "at 10:30:45, 1,234,567 or 3.141592"),
         ("Rumpelstilzchen and rumpelstilzchens", "[…] and rumpelstilzchens"),
     ],
 )
@@ -150,6 +163,31 @@ def run(texts: list[str], preset: str, **actions: str) -> tuple[list[str], Tally
     tally = Tally()
     rules = build(preset, tuple(RULES), actions)
     return [m.text for m in clean(map(message, texts), rules, tally)], tally
+
+
+def test_numbers_dialled_at_home_are_known_by_the_international_ones_of_the_chat() -> None:
+    said = [message("call +44 7700 900123"), replace(message("hi"), sender="+1 415 555 2671")]
+    assert home_countries(said) == ("GB", "US")
+    assert home_countries([message("1 + 1 = 2"), message("07911 123456")]) == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "expected"),
+    [
+        (["王伟"], "我和王伟去吃饭", "我和[…]去吃饭"),
+        (["민수"], "민수가 왔어", "[…]가 왔어"),
+        (["Ann"], "Anna and Ann", "Anna and […]"),
+    ],
+)
+def test_private_words_in_scripts_that_part_words_and_in_others(
+    words: list[str], text: str, expected: str
+) -> None:
+    assert mask(text, "words", finder("words", (), words)) == expected
+
+
+def test_an_address_within_a_link_goes_with_the_link() -> None:
+    said = ["https://user@example.com/private/token"]
+    assert run(said, "private")[0] == ["[link example.com]"]
 
 
 def test_presets_and_actions() -> None:

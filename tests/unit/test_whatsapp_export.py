@@ -108,6 +108,28 @@ def test_folder_with_texts_and_archives(tmp_path: Path) -> None:
     assert read_export(tmp_path).report.ignored == ("notes.txt", "old.txt")
 
 
+def test_a_folder_with_several_unpacked_exports(tmp_path: Path) -> None:
+    for name, text in (("_chat.txt", CHAT), ("_chat 2.txt", OTHER), ("anna_chat.txt", CHAT)):
+        write(tmp_path / name, text)
+
+    assert len(read_export(tmp_path).chats) == 3
+
+
+def test_the_reason_why_the_only_chat_cannot_be_read_is_told(tmp_path: Path) -> None:
+    write(tmp_path / "chat.txt", "25/03/2024, 10:01 - Zoë: é", "latin-1")
+    write(tmp_path / "notes.txt", "milk\n")
+
+    with pytest.raises(ExportError, match=r"chat\.txt is not UTF-8"):
+        read_export(tmp_path)
+
+
+def test_a_zip_of_zips_says_what_to_do(tmp_path: Path) -> None:
+    path = pack(tmp_path / "all.zip", {"one.zip": "x"})
+
+    with pytest.raises(ExportError, match="unpack it and give the folder"):
+        read_export(path)
+
+
 def test_report_says_what_was_understood(tmp_path: Path) -> None:
     path = write(
         tmp_path / "chat.txt",

@@ -41,6 +41,8 @@ def texts(text: str) -> list[str]:
         (["3/5/24"], "month-first", True),
         (["03/04/2024"], "day-first", True),
         (["25/03/24", "26/03/24", "3/25/24"], "day-first", False),
+        (["24/8/22", "24/8/23", "24/9/5"], "year-first", False),  # as Korean phones write
+        (["25/12/22", "25/12/23", "25/12/24"], "day-first", False),  # every Christmas
         ([], "day-first", False),
     ],
 )
@@ -177,6 +179,10 @@ def test_a_text_without_headers() -> None:
             "\u0665\u200f/\u0663\u200f/\u0662\u0660\u0662\u0664، ٩:٠٨ بعد الظهر - ",
             "2024-03-05T21:08:00",
         ),
+        ("۲۰۲۴/۳/۵،\u200f ۲۱:۰۸ - ", "2024-03-05T21:08:00"),
+        ("2024-03-05 21 h 08 - ", "2024-03-05T21:08:00"),
+        ("[2024-03-05 21 h 08 min 02 s] ", "2024-03-05T21:08:02"),
+        ("5.03.24 г., 21:08 ч. - ", "2024-03-05T21:08:00"),
         ("၅/၃/၂၀၂၄ ၂၁:၀၈ - ", "2024-03-05T21:08:00"),
         ("𝟓/𝟑/𝟐𝟎𝟐𝟒 𝟐𝟏:𝟎𝟖 - ", "2024-03-05T21:08:00"),
     ],
@@ -185,6 +191,35 @@ def test_forms_beyond_the_commonest(header: str, time: str) -> None:
     (message,) = parse(f"{header}Ann: x\n", "day-first")
 
     assert (message.time.isoformat(), message.sender, message.text) == (time, "Ann", "x")
+
+
+@pytest.mark.parametrize("first", ["12/{}/23, 9:07 AM", "{}.12.2023, 9:07"])
+def test_a_long_chat_that_begins_late_in_the_year(first: str) -> None:
+    """Its first months have two digits; those that follow have one."""
+    second = first.replace("12/", "1/", 1).replace(".12.", ".1.").replace("23", "24")
+    lines = [
+        f"{form.format(day)} - Ann: this is message number {n} of the day\n"
+        for form in (first, second)
+        for day in range(1, 29)
+        for n in range(450)
+    ]
+    assert len(parse("".join(lines))) == len(lines)
+
+
+def test_a_second_form_may_begin_late() -> None:
+    one = [
+        f"[{n % 28 + 1:02}/03/2024, 10:01:00] Ann: number {n} of so many\n" for n in range(15_000)
+    ]
+    other = [f"[{n % 28 + 1}.4.24, 10:01] Ann: and number {n} of as many\n" for n in range(15_000)]
+    assert len(parse("".join(one + other))) == 30_000
+
+
+def test_on_ios_a_name_at_the_beginning_of_another_word_is_speech() -> None:
+    said = ["John left", "Joanna added me on insta", "Jo left"]
+    found = parse(
+        "".join(f"[25/03/2024, 10:01:0{n}] Jo: {text}\r\n" for n, text in enumerate(said))
+    )
+    assert [message.kind for message in found] == ["text", "text", "notice"]
 
 
 def test_every_decimal_digit_of_unicode_is_known() -> None:

@@ -40,6 +40,8 @@ def test_telegram(tmp_path: Path) -> None:
         {"type": "service", "action": "phone_call", "text": "", "actor": "Ann", "from": None},
         {"type": "service", "action": "create_group", "text": "", "actor": "Ann", "from": None},
         {"from": None, "from_id": "user7", "text": "bye"},
+        {"forwarded_from": None, "text": "news of a channel"},
+        {"text": "half an emoji \ud83d"},
     )
     path = write(tmp_path / "result.json", json.dumps(chat))
 
@@ -53,6 +55,8 @@ def test_telegram(tmp_path: Path) -> None:
         ("Ann", "call", "phone call"),
         (None, "notice", "create group"),
         ("user7", "text", "bye"),
+        ("Ann", "media", "news of a channel"),
+        ("Ann", "text", "half an emoji \ufffd"),
     ]
     assert next(read_export(path).messages).time == NINE
     assert read_export(tmp_path).report.chats[0].platform == "telegram"
