@@ -10,6 +10,7 @@ from pipeline.report.metrics import GROUPS, Group, Metric, Score
 Scores = Mapping[str, Score]
 
 LIKE = "like the person"
+BEYOND = "beyond the person: nearer to what was learned than new replies are"
 CLOSE = "cannot be told: floor and ceiling are too close"
 
 
@@ -65,7 +66,7 @@ def _between(metric: Metric, score: Score) -> str:
     if floor is not None and not _beats(metric, worst, floor):
         return "not told from the floor"
     if ceiling is not None and not _beats(metric, ceiling, best):
-        return LIKE
+        return BEYOND if metric.good == "high" and _beats(metric, worst, ceiling) else LIKE
     if floor is not None:
         return "better than the floor"
     return "" if ceiling is None else "worse than the ceiling"

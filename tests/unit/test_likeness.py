@@ -11,7 +11,7 @@ import pytest
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.samples import Exchange
 from pipeline.evaluation.scores import score
-from pipeline.report.likeness import groups, progress, table, verdict
+from pipeline.report.likeness import BEYOND, groups, progress, table, verdict
 from pipeline.report.metrics import GROUPS, Metric
 from pipeline.report.page import PRIVATE, write_page
 
@@ -36,7 +36,8 @@ SCORES = {
     [
         (HIGH, 0.5, 0.4, 0.6, 0.0, 1.0, "better than the floor"),
         (HIGH, 0.9, 0.8, 1.1, 0.0, 1.0, "like the person"),
-        (HIGH, 1.5, 1.4, 1.6, 0.0, 1.0, "like the person"),
+        (HIGH, 1.5, 1.4, 1.6, 0.0, 1.0, BEYOND),
+        (LOW, 0.1, 0.08, 0.12, 1.0, 0.2, "like the person"),
         (HIGH, 0.1, -0.1, 0.3, 0.0, 1.0, "not told from the floor"),
         (HIGH, -0.5, -0.6, -0.4, 0.0, 1.0, "worse than the floor"),
         (LOW, 0.5, 0.4, 0.6, 1.0, 0.0, "better than the floor"),
