@@ -111,7 +111,7 @@ class Clean:
     countries: tuple[str, ...] = setting(
         (),
         "Codes such as GB, whose telephone numbers are known as dialled at home; without any, the "
-        "countries of the + numbers in the chat.",
+        "countries of the people who are known by a + number.",
         private=True,
     )
     silence: int | Auto = setting(
@@ -301,7 +301,7 @@ class Chat:
     )
     top_k: int = setting(0, "Draw from the k likeliest tokens; 0: from all.", low=0)
     top_p: float = setting(
-        0.95, "Draw from the likeliest tokens that hold this share.", low=0, high=1
+        0.95, "Draw from the likeliest tokens that hold this share.", low=0.01, high=1
     )
     min_p: float = setting(
         0.0, "Draw from tokens at least this share as likely as the likeliest.", low=0, high=1

@@ -58,8 +58,8 @@ def in_words(error: Exception) -> str | None:
         return str(error)
     if ran_out(error):
         return (
-            "Memory ran out; close other programs, or set a smaller model.size or model.block, "
-            "and run the same command again."
+            "Memory ran out; close other programs and run the same command again (to train with "
+            "less, set a smaller model.block or model.size)."
         )
     if not isinstance(error, OSError) or error.errno is None:
         return None

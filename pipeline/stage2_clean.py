@@ -68,7 +68,7 @@ def run(task: Task) -> dict[str, Any]:
 def _rules(chosen: Clean, messages: Sequence[Message]) -> dict[str, Rule]:
     check_rules(chosen.rules)
     actions = {kind: getattr(chosen, kind) for kind in FINDERS}
-    countries = chosen.countries or home_countries(messages)
+    countries = chosen.countries or home_countries(m.sender or "" for m in messages)
     words = chosen.private_words
     return build(chosen.preset, chosen.rules, actions, countries, words, edit_marks(messages))
 

@@ -11,6 +11,7 @@ import torch
 import minbpe
 from pipeline import texts
 from pipeline.base import SMOLLM2
+from pipeline.cleaning.personal import home_countries
 from pipeline.dialogue import source
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.bits import measure_text
@@ -124,7 +125,10 @@ def _proof(task: Task, base: Decoder, machine: Machine, clock: Clock) -> Proof:
     model = _loaded(task.path(MODEL), machine)
     rows = list(read_jsonl(task.path(DIALOGUE_TEXTS[2])))
     held_out, trained = _conversations(task, persona)
-    asked, countries = moments(rows, persona, MOMENTS), task.settings.clean.countries
+    asked = moments(rows, persona, MOMENTS)
+    countries = task.settings.clean.countries or home_countries(
+        turn.speaker for conversation in trained for turn in conversation
+    )
     evidence = Evidence(persona, asked, held_out, trained, countries)
     own = Voice(
         model,

@@ -21,7 +21,7 @@ from pipeline.whatsapp.export import read_export
 from pipeline.whatsapp.merge import join_exports
 from pipeline.whatsapp.names import find_speaker
 from pipeline.workspace import Workspace, default_path, newest
-from transformer.packages import typed
+from transformer.packages import python, typed
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def run_stages(given: Given, stages: list[Stage], screen: Screen) -> Workspace:
     runner.run(workspace, stages, screen, alone=timed and len(training) == 1)
     if by_name("evaluate") in stages and (workspace.path / MODEL).exists():
         screen.say(f"How alike it is: {typed(workspace.path / REPORT)}")
-        screen.say(f"Talk with it:    python chat.py {typed(workspace.path / MODEL)}")
+        screen.say(f"Talk with it:    {python()} chat.py {typed(workspace.path / MODEL)}")
     return workspace
 
 

@@ -8,8 +8,12 @@ from pathlib import Path
 
 def install(packages: str) -> str:
     """The line that installs some packages for the very Python that runs."""
-    python = Path(sys.executable.removesuffix(".exe"))
-    return f"{typed(python)} -m pip install {packages}"
+    return f"{python()} -m pip install {packages}"
+
+
+def python() -> str:
+    """The Python that runs."""
+    return typed(Path(sys.executable.removesuffix(".exe")))
 
 
 def typed(path: Path) -> str:

@@ -12,8 +12,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 
-from pipeline.whatsapp.message import Message
-
 Span = tuple[int, int]
 Finder = Callable[[str], Iterator[Span]]
 
@@ -40,6 +38,11 @@ _CARD = re.compile(r"(?<![\d.,])\d(?:[ \-]?\d){11,18}(?![\d])")
 _PHONE = re.compile(
     r"(?:(?<![\w+])\+|(?<![\w.,:/+$€£\-])(?:00)?)"
     r"\(?\d(?:[\s().\-‑/]{0,3}\d){5,16}(?![\w%]|[:/.,]\d)"
+)
+# A date, two years, an amount, or counting: digits that are parted as those of no number are.
+_NO_NUMBER = re.compile(
+    r"\d{1,4}([./\-])\d{1,2}\1\d{1,4}|(?:19|20)\d\d[/\-]\d{2,4}|\d{1,3}(?:\.\d{3})+"
+    r"|\d(?: \d\d?)+"
 )
 _DIGITS = re.compile(r"(?<![\w.,])\d{7,}(?![.,]?\w)")
 # What the number of a card begins with, and how long it is.
@@ -128,41 +131,47 @@ def phones(text: str, countries: Sequence[str] = ()) -> Iterator[Span]:
     `countries` are codes such as "GB".
     """
     for match in _PHONE.finditer(text):
-        if _is_phone(match[0], countries):
+        if match[0].startswith(("+", "00")):
+            is_one = _is_international(match[0])
+        else:
+            is_one = any(_is_at_home(match[0], country) for country in countries)
+        if is_one:
             yield match.span()
 
 
-def _is_phone(text: str, countries: Sequence[str]) -> bool:
+def _is_international(text: str) -> bool:
+    """With its country's code a number is meant as one even where nobody has it."""
     import phonenumbers
 
-    number = "+" + text[2:] if text.startswith("00") else text
-    for country in (None,) if number.startswith("+") else countries:
-        try:
-            parsed = phonenumbers.parse(number, country)
-        except phonenumbers.NumberParseException:
-            continue
-        # With its country's code a number is meant as one even where nobody has it.
-        fits = phonenumbers.is_possible_number if country is None else phonenumbers.is_valid_number
-        if fits(parsed):
-            return True
-    return False
+    try:
+        number = phonenumbers.parse("+" + text.removeprefix("00").removeprefix("+"))
+    except phonenumbers.NumberParseException:
+        return False
+    return bool(phonenumbers.is_possible_number(number))
 
 
-def home_countries(messages: Iterable[Message]) -> tuple[str, ...]:
-    """The countries of the international numbers among a chat's senders and in its texts: numbers
-    as they are dialled at home are probably theirs."""
+def _is_at_home(text: str, country: str) -> bool:
+    """As it is dialled within a country, the 0 before it included where that has one."""
+    from phonenumbers import Leniency, PhoneNumberMatcher
+
+    if _NO_NUMBER.fullmatch(text):
+        return False
+    return any(True for _ in PhoneNumberMatcher(text, country, Leniency.VALID))
+
+
+def home_countries(senders: Iterable[str]) -> tuple[str, ...]:
+    """The countries of the people who are known by an international number: numbers as they are
+    dialled at home are probably theirs."""
     import phonenumbers
 
-    texts = (text for m in messages for text in (m.sender or "", m.text) if "+" in text)
-    found: dict[str, None] = {}
-    for number in {match[0] for text in texts for match in _PHONE.finditer(text)}:
+    found: set[str] = set()
+    for number in {sender for sender in senders if "+" in sender}:
         try:
             parsed = phonenumbers.parse(number)
         except phonenumbers.NumberParseException:
             continue
-        exact = phonenumbers.region_code_for_number(parsed)
-        code = parsed.country_code or 0
-        found[exact or phonenumbers.region_code_for_country_code(code)] = None
+        if phonenumbers.is_valid_number(parsed):
+            found.add(phonenumbers.region_code_for_country_code(parsed.country_code or 0))
     return tuple(sorted(found))
 
 

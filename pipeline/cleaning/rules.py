@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 
 from pipeline.cleaning.personal import MENTION
 from pipeline.whatsapp.characters import APP_MARKS, PLAIN, WITHOUT_MARKS
@@ -65,16 +66,25 @@ def edited(marks: Iterable[str] = ()) -> Rule:
     return changing(lambda text: find.sub("", text) if text.endswith(ends) else text)
 
 
-MARKED = 5  # messages that end with the same words in brackets, which nobody types so often
+@cache
+def _usual_edited() -> Rule:
+    return edited()
+
+
+MARKED = 5  # messages that end with the same words in brackets, by several people
 
 
 def edit_marks(messages: Iterable[Message]) -> set[str]:
-    """What stands between angle brackets behind many messages: the mark of an edited one in a
-    language that is in no table."""
+    """What stands between angle brackets behind many messages, whoever sent them: the mark of an
+    edited one in a language that is in no table. What one person alone writes is that person's."""
     end = re.compile(r"(?<=\S) (<[^<>\n]*[^\W\d_] [^<>\n]*>)\Z")
-    found = (end.search(m.text) for m in messages if m.kind == "text" and m.text.endswith(">"))
-    counts = Counter(match[1] for match in found if match)
-    return {mark for mark, count in counts.items() if count >= MARKED}
+    found: dict[str, Counter[str | None]] = defaultdict(Counter)
+    for message in messages:
+        if message.kind == "text" and message.text.endswith(">"):
+            match = end.search(message.text)
+            if match is not None:
+                found[match[1]][message.sender] += 1
+    return {mark for mark, by in found.items() if by.total() >= MARKED and len(by) > 1}
 
 
 LONG = 120  # characters; so much is not typed twice word for word
@@ -108,7 +118,7 @@ RULES: dict[str, Rule] = {
     "media": _drop_kinds("media", "contact", "view_once"),
     "email": _drop_with(r"[\w.+\-]@[\w\-]+\.[\w\-]", sign="@"),
     "link": _drop_with(r"(?<!\w)(?:https?://|www\.)\S"),
-    "edited": edited(),
+    "edited": lambda message: _usual_edited()(message),  # its table is read when it is needed
     "deleted": _drop_kinds("deleted"),
     "created_group": _drop_notice("created_group"),
     "added_you": _drop_notice("added_you"),

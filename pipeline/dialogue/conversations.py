@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pipeline.dialogue.turns import bursts
-from pipeline.whatsapp.merge import key
+from pipeline.whatsapp.merge import unmatched
 from pipeline.whatsapp.message import Message, Split
 
 _TRAIN_KEEPS_ONE_IN = 3
@@ -27,36 +27,24 @@ def find(
     by more than `silence` begins a conversation too.
 
     `pinned` is what an earlier run made of an older export: its messages come first, just as they
-    were, with their conversation and split, and only what is not among them (by time, sender and
-    text, one for one) forms conversations, new ones even where an old one goes on. What is not
-    among them but was written while a held-out one of these conversations went on is val: it may be
-    a message of the test, edited since, or by a sender with another name now.
+    were, with their conversation and split, and only what is not among them forms conversations,
+    new ones even where an old one goes on. A message is among them, one for one, also when it has
+    been edited since, is cleaned otherwise now, or its sender has another name.
     """
-    left = Counter(map(key, pinned))
-    held_out = _spans(m for m in pinned if m.split != "train")
+    messages = [replace(message) for message in messages]  # each an object of its own
+    new = set(map(id, unmatched(list(pinned), messages)))
     found: list[Message] = []
     number = max((message.conversation or 0 for message in pinned), default=-1)
     before: Message | None = None
     for message in messages:
-        if left[key(message)] > 0:
-            left[key(message)] -= 1
+        if id(message) not in new:
             before = None
             continue
-        during = any(first <= message.time <= last for first, last in held_out)
-        part: Split | None = "val" if during else None
-        if before is None or _part(before, message, silence) or found[-1].split != part:
+        if before is None or _part(before, message, silence):
             number += 1
-        found.append(replace(message, conversation=number, split=part))
+        found.append(replace(message, conversation=number, split=None))
         before = message
     return [*pinned, *found]
-
-
-def _spans(messages: Iterable[Message]) -> list[tuple[datetime, datetime]]:
-    """From when to when each conversation goes."""
-    times: dict[int | None, list[datetime]] = {}
-    for message in messages:
-        times.setdefault(message.conversation, []).append(message.time)
-    return [(min(found), max(found)) for found in times.values()]
 
 
 def _part(before: Message, after: Message, silence: timedelta) -> bool:

@@ -103,9 +103,7 @@ GROUPS = (
         (
             Metric("copied_replies", "replies with a copy", percent=True),
             Metric("copied_text", "text that is copied", percent=True),
-            Metric(
-                "repeated_messages", "messages of four words that were said before", percent=True
-            ),
+            Metric("repeated_messages", "messages of four words or more said before", percent=True),
             Metric("personal_data", "personal data of the chat"),
         ),
     ),

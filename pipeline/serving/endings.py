@@ -41,6 +41,8 @@ class Loops:
             said = said[:-1]  # it may not be the whole word yet
         for size in range(self.LEAST, len(said) // self.TIMES + 1):
             run = said[-size:]
+            if said[-2 * size : -size] != run:
+                continue
             spoken = {word for word in run if any(map(str.isalnum, word))}
             times = self.TIMES if len(spoken) >= self.LEAST else self.FEW_TIMES
             if said[-size * times :] == run * times:

@@ -30,6 +30,8 @@ from pipeline.whatsapp.names import find_speaker
 from transformer.generate import generate
 from transformer.io import WeightsError, load
 
+SET = tuple(f.name for f in fields(Chat) if f.name != "opening")  # which has been said
+
 
 @dataclass
 class Spoken:
@@ -108,10 +110,8 @@ class Session:
 
     def set(self, name: str, value: Any) -> None:
         """Change how replies are drawn; SettingsError when name or value is not possible."""
-        names = [f.name for f in fields(Chat) if f.name != "opening"]  # which has been said
-        if name not in names:
-            known = ", ".join(names)
-            raise SettingsError(f"There is no {name}; settings are {known}.")
+        if name not in SET:
+            raise SettingsError(f"There is no {name}; settings are {', '.join(SET)}.")
         changed = checked_settings({"chat": {name: value}}, "/set").chat
         chat = replace(self.chat, **{name: getattr(changed, name)})
         sampling(chat)
@@ -212,7 +212,8 @@ class Session:
 
     def _add(self, spoken: Spoken) -> None:
         self.spoken.append(spoken)
-        self.history.append(spoken.turn)
+        if spoken.turn.text.strip():
+            self.history.append(spoken.turn)
 
     def _make_room(self, open_ids: list[int]) -> None:
         """Drop the oldest whole turns until an answer fits; a few more, so it is not every time."""

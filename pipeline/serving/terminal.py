@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from pipeline.errors import SoundalikeError
 from pipeline.files import atomic
 from pipeline.serving.bubbles import print_bubbles
 from pipeline.serving.group import answers
-from pipeline.serving.session import Session
+from pipeline.serving.session import SET, Session
 from pipeline.settings import parse_value
 from pipeline.workspace import make_private
 
@@ -181,19 +180,20 @@ class Terminal:
         self.tell(f"You are {self.session.me}. In the chat: {others}.")
 
     def persona(self) -> None:
-        config = self.session.decoder.config
-        count = sum(p.numel() for p in self.session.decoder.parameters())
+        session = self.session
+        count = sum(p.numel() for p in session.decoder.parameters())
         self.tell(
-            f"{self.session.voice}, imitated by a decoder of {count / 1e6:.1f} M parameters "
-            f"({config.layers} layers, context {config.block} tokens) in {self.session.folder}."
+            f"{session.voice}, imitated by a decoder of {count / 1e6:.1f} M parameters "
+            f"({session.decoder.config.layers} layers, context {session.room} tokens) in "
+            f"{session.folder}."
         )
 
     def set(self, words: str) -> None:
         name, _, value = words.replace("=", " ").partition(" ")
         if value:
             self.session.set(name, parse_value(value.strip()))
-        for key, current in asdict(self.session.chat).items():
-            self.tell(f"{key} = {current}")
+        for key in SET:
+            self.tell(f"{key} = {getattr(self.session.chat, key)}")
 
     def reset(self) -> None:
         self.session.reset()
@@ -201,10 +201,10 @@ class Terminal:
 
     def save(self, name: str) -> None:
         path = Path(name or f"chat-{datetime.now():%Y%m%d-%H%M%S}.txt").expanduser()
-        if path.exists():
-            self.tell(f"{path} is there already; name another file.")
-            return
         try:
+            if path.exists():
+                self.tell(f"{path} is there already; name another file.")
+                return
             with atomic(path) as file:
                 make_private(Path(file.name))
                 for turn in self.session.history:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pipeline.evaluation.bits import Loss
 from pipeline.screen import Screen
 from pipeline.training import distributed, memory, sizing
+from pipeline.training.device import Machine
 from pipeline.training.keeping import Keeping
 from pipeline.training.plan import (
     SLACK,
@@ -72,7 +73,8 @@ class Beginning:
             self.screen.note(f"continuing from step {at.step:,} of now {steps:,}")
         elif at.step < at.schedule.total:
             self.screen.note(f"continuing from step {at.step:,} of {at.schedule.total:,}")
-        at = self._fitted(at)
+        if at.step < at.schedule.total:
+            at = self._fitted(at)
         self.keeping.put_back(tensors, at)
         return at
 
@@ -85,8 +87,10 @@ class Beginning:
             at = replace(at, place=self._place, rows=size.rows, compiled=False, pace=0.0)
             way = size.machine.way
         elif self.world.size > 1:
+            way = {name: value for name, value in at.way.items() if name != "recompute"}
             model.recompute = at.way["recompute"]
-            at, way = replace(at, rows=sizing.fitting(stepper, at.rows)), at.way
+            stepper.use(Machine(stepper.machine.device, **way))
+            at = replace(at, rows=math.gcd(at.rows, sizing.fitting(stepper, at.rows)))
         else:
             return at
         return replace(at, way={**way, "recompute": model.recompute})

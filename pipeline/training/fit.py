@@ -92,7 +92,7 @@ class _Run:
     def train(self) -> None:
         """Steps, evaluations and checkpoints until the schedule ends."""
         with self._interruptible(), self.watch:
-            if self.at.step == 0:
+            if self.at.step == self.at.best_step == 0:
                 self._keep()  # so that the best is never worse than what training began with
                 self._save()
             saved = time.monotonic()

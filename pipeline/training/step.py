@@ -81,7 +81,7 @@ class Stepper:
         """Accumulate gradients of the mean loss over the targets of some samples.
 
         `alone`: without the exchange of gradients, so that memory that runs out here holds up no
-        other process; then it is an error in all of them.
+        other process, but where the model is cut up; then it is an error in all of them.
         """
         self.model.zero_grad()
         objective = distributed.without_hooks(self.objective) if alone else self.objective
@@ -156,6 +156,8 @@ class Stepper:
         self.gradients(Samples(first, rows, 1), alone=alone)
         if math.isfinite(self.clip()):
             self.update(0.0)
+        else:
+            self.scale.overflowed()  # so that the next one takes all of a step
         self.model.zero_grad()
         for buffer, value in before:
             buffer.copy_(value)

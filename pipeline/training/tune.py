@@ -51,6 +51,8 @@ class Trials:
             )
             return usual, 0.0
         bits = [self._tried(number, way, share) for number, way in enumerate(ways)]
+        if not any(map(math.isfinite, bits)):
+            raise Astray("No way of --tune came to anything; set a lower finetune.learning_rate.")
         chosen = min(range(len(ways)), key=bits.__getitem__)
         self.screen.note(f"the best of {len(ways)}: {ways[chosen]}")
         trials = [{"way": str(w), "bits_per_byte": b} for w, b in zip(ways, bits, strict=True)]

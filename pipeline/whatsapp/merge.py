@@ -90,6 +90,13 @@ def _without(
     return unseen[::-1], [m for number, m in enumerate(newer) if number not in matched]
 
 
+def unmatched(older: list[Message], newer: list[Message]) -> list[Message]:
+    """Those of the newer that are not among the older, one for one, edited or renamed or not."""
+    for way in _WAYS:
+        older, newer = _without(older, newer, way, Counter())
+    return newer
+
+
 def _with_rank(messages: list[Message]) -> Iterator[tuple[datetime, Message]]:
     """Each message with the earliest time from it onward, which never falls: the first notice of a
     file may bear a late time, and must not hold back what follows it."""

@@ -97,7 +97,7 @@ def _refuse_impossible(dates: list[str], verdict: Verdict) -> None:
     if all(days[date] is None for date in dates):
         raise ExportError(
             f"no date in this export exists when read {verdict.order}; set parse.date_order to auto"
-            " or, if the phone's calendar is not the Gregorian one, set it to that and export again"
+            " or, if the phone has another calendar, switch it to the Gregorian and export again"
         )
 
 

@@ -33,7 +33,8 @@ class Scripted:
         self.chat = Chat()
         self.spoken: list[SimpleNamespace] = []
         self.closed_early = False
-        config = SimpleNamespace(layers=4, block=256)
+        config = SimpleNamespace(layers=4)
+        self.room = 256
         self.generator = torch.Generator()
         self.decoder = SimpleNamespace(config=config, parameters=list)
 

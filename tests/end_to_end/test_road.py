@@ -93,7 +93,7 @@ def test_a_second_run_does_nothing(home, capsys):
     assert main(["run"]) == 0
     out = capsys.readouterr().out
     assert out.count("· fresh") == 8
-    assert f"python chat.py {Path('workspaces/ben/model')}" in out
+    assert f" chat.py {Path('workspaces/ben/model')}" in out
     assert str(Path("workspaces/ben/8_evaluation/report.html")) in out
     assert main(["status"]) == 0
     assert capsys.readouterr().out.count("fresh") == 8

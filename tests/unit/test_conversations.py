@@ -156,13 +156,13 @@ def test_pinning_keeps_the_old_and_loses_nothing_new(
 def test_what_the_test_holds_is_not_trained_on_under_another_name_or_wording() -> None:
     chat = days(12, "Ann")
     old = split(find(chat, 4 * HOUR), "Ann")
-    held_out = {m.time for m in old if m.split == "test"}
-    assert held_out
-    changed = [replace(m, text=f"{m.text}!", sender=f"{m.sender} B") for m in chat]
+    changed = [
+        replace(m, text=f"{m.text}!") if n % 2 else replace(m, sender="Ann B")
+        for n, m in enumerate(chat)
+    ]
     again = split(find([*changed, at(2000, "Ann")], 4 * HOUR, pinned=old), "Ann")
     assert again[: len(old)] == old
-    assert {m.split for m in again[len(old) :] if m.time in held_out} == {"val"}
-    assert again[-1].split == "train"
+    assert [m.time for m in again[len(old) :]] == [START + 2000 * HOUR]
 
 
 def test_splitting_again_changes_nothing() -> None:

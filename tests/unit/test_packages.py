@@ -32,4 +32,5 @@ def test_it_is_for_the_python_that_runs(tmp_path, monkeypatch, python, line):
 
 def test_a_path_with_blanks_is_quoted(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert typed(tmp_path / "a b" / "model").strip('"') == str(Path("a b/model"))
+    assert typed(tmp_path / "a b" / "model") == f'"{Path("a b/model")}"'
+    assert typed(tmp_path / "ab") == "ab"

@@ -68,6 +68,7 @@ def test_other_formats_need_none(dtype):
 
 
 def test_it_learns_what_float32_learns(stepper):
+    before = weights(stepper)
     short = stepper.take(SAMPLES, 1, 3e-3).loss
     ours = weights(stepper)
     long = Stepper(
@@ -78,8 +79,9 @@ def test_it_learns_what_float32_learns(stepper):
         ALONE,
     )
     assert short == pytest.approx(long.take(SAMPLES, 1, 3e-3).loss, rel=1e-2)
-    for one, other in zip(ours, weights(long), strict=True):
-        torch.testing.assert_close(one, other, atol=6e-3, rtol=0.05)
+    for old, one, other in zip(before, ours, weights(long), strict=True):
+        changes = [(new - old).flatten() for new in (one, other)]
+        assert torch.cosine_similarity(*changes, dim=0) > 0.9
 
 
 @pytest.mark.parametrize("worth", [math.nan, math.inf])
@@ -94,9 +96,9 @@ def test_one_bad_gradient_changes_no_weight_at_all(stepper, monkeypatch, worth):
     before = weights(stepper)
     monkeypatch.setattr(Stepper, "gradients", spoiled)
     stepper.take(SAMPLES, 1, 3e-3)
+    assert stepper.scale.factor == FIRST / 2
     stepper.rehearse(4)
     assert all(map(torch.equal, before, weights(stepper)))
-    assert stepper.scale.factor == FIRST / 2  # a rehearsal changes nothing
     stepper.scale.factor = 1.0
     with pytest.raises(Diverged, match="no longer numbers"):
         stepper.take(SAMPLES, 1, 3e-3)

@@ -52,7 +52,7 @@ def test_a_change_keeps_the_rest_of_the_file(tmp_path):
         ("[finetune]\nrank = 'four'", "finetune.rank must be a whole number"),
         ("[finetune]\nrank = true", "finetune.rank must be a whole number"),
         ("[finetune]\nrank = 0", "finetune.rank must be at least 1"),
-        ("[chat]\ntop_p = 1.5", "chat.top_p must be between 0 and 1"),
+        ("[chat]\ntop_p = 1.5", "chat.top_p must be between 0.01 and 1"),
         ("[tokenizer]\nvocab_size = 'big'", "a whole number or auto"),
         ("[pretrain]\nloader = 'all'", "random | overlapping | blocks"),
         ("finetune = 3", "finetune must be a section"),
