@@ -29,6 +29,7 @@ class Facts:
     habits: dict[str, Habits]
     last_message: date | None
     chat: Chat
+    follows: Mapping[str, Mapping[str, int]]  # who answers whom; empty where the model says
     context: int = 0  # tokens that it learned to look back over; 0: not known
 
 
@@ -66,5 +67,6 @@ def _facts(rows: Mapping[str, Any], where: str) -> Facts:
         {name: Habits.from_dict(row) for name, row in rows.get("habits", {}).items()},
         date.fromisoformat(last) if last else None,
         checked_settings({"chat": rows["sampling"]}, where).chat,
+        rows.get("follows", {}),
         int(rows.get("context", 0)),
     )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from pipeline.serving.facts import CHAT
 from pipeline.serving.habits import Habits, voices
 from pipeline.serving.rules import sampling
 from pipeline.serving.warning import flag, warning_of
-from pipeline.stages import CLEAN, MODEL, TOKENIZER
+from pipeline.stages import CLEAN, MODEL, TOKENIZER, by_name
 from pipeline.workspace import Workspace, make_private
 
 README_TEXT = """\
@@ -43,7 +46,6 @@ def package(workspace: Workspace, weights: Path, bits: float, context: int) -> N
     """Build the folder beside the old one, then swap; the old one stays until the new is whole.
 
     `bits` is what it reached in validation, `context` how many tokens it learned to look back over.
-
     A warning about the old model stays too, until the new one is evaluated.
     """
     Avoid(workspace.settings.chat.avoid)  # refuses what cannot be avoided, …
@@ -70,7 +72,8 @@ def package(workspace: Workspace, weights: Path, bits: float, context: int) -> N
 
 def _facts(workspace: Workspace, persona: str, tokenizer: Tokenizer) -> dict[str, Any]:
     """What chat.json says."""
-    turns = _turns(workspace, persona)
+    conversations = list(_conversations(workspace, persona))
+    turns = [turn for conversation in conversations for turn in conversation]
     found = voices(turns, persona)
     habits = {
         name: Habits.of((t for t in turns if t.speaker == name), lambda x: len(tokenizer.encode(x)))
@@ -85,20 +88,28 @@ def _facts(workspace: Workspace, persona: str, tokenizer: Tokenizer) -> dict[str
         "voices": found,
         "learned": list(found) if everybody else [persona],
         "habits": {name: asdict(found) for name, found in habits.items() if found},
+        # Where the names were never learned, who follows whom is not the model's to say.
+        "follows": _follows(conversations) if workspace.adopts(by_name("pretrain")) else {},
         "last_message": _last_message(workspace),
         "sampling": asdict(workspace.settings.chat),
     }
 
 
-def _turns(workspace: Workspace, persona: str) -> list[Turn]:
-    """All turns of the training part."""
+def _conversations(workspace: Workspace, persona: str) -> Iterable[list[Turn]]:
+    """Those of the training part."""
     ready = workspace.settings.dialogues.source
-    found = (
-        source.read(Path(ready), persona)["train"]
-        if ready
-        else texts.conversations(workspace, "train")
-    )
-    return [turn for conversation in found for turn in conversation]
+    if ready:
+        return source.read(Path(ready), persona)["train"]
+    return texts.conversations(workspace, "train")
+
+
+def _follows(conversations: Iterable[list[Turn]]) -> dict[str, dict[str, int]]:
+    """How often each speaker's turn is followed by one of each other."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for turns in conversations:
+        for turn, following in pairwise(turns):
+            found[turn.speaker][following.speaker] += 1
+    return {speaker: dict(counts.most_common()) for speaker, counts in found.items()}
 
 
 def _last_message(workspace: Workspace) -> str | None:

@@ -61,7 +61,9 @@ def test_the_base_is_taken_over_and_only_an_adapter_learns(space, base):
 def test_the_model_needs_nothing_else_and_speaks_in_the_bases_markers(space):
     session = Session(space / "model", seed=1)
     assert session.decoder.tokens.weight.dtype == torch.bfloat16
-    assert read_json(space / "model/chat.json")["template"] == "chatml"
+    facts = read_json(space / "model/chat.json")
+    assert (facts["template"], facts["context"]) == ("chatml", 512)
+    assert facts["follows"][facts["persona"]]
     said = "".join(session.reply("hello"))
     assert not any(marker in said for marker in MARKERS)
 

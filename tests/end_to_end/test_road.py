@@ -166,6 +166,8 @@ def test_the_model_knows_who_speaks_and_how_much(home):
     assert chat["learned"] == [persona]
     assert chat["habits"][persona]["tokens"] >= 16
     assert date.fromisoformat(chat["last_message"])
+    assert chat["follows"] == {}  # from nothing, the names are learned
+    assert chat["context"] == 64
 
 
 def test_more_epochs_continue_both_trainings(home):

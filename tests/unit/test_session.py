@@ -326,6 +326,15 @@ def test_the_next_speaker_is_whom_the_model_would_have_open_the_turn(folder):
     assert list(chances.values()) == pytest.approx(expected, rel=1e-3)
 
 
+def test_where_names_were_never_learned_the_chat_says_who_follows(folder):
+    follows = {"Ben": {"Ana": 7, "Cléo": 1}}
+    change(folder, voices={"Ana": 300, "Ben": 250, "Cléo": 220}, follows=follows)
+    session = Session(folder, seed=1)
+    assert set(session.next_speaker().values()) == {1 / 3}
+    session.hear(Turn("Ben", ("hi",)))
+    assert session.next_speaker() == {"Ana": 8 / 11, "Ben": 1 / 11, "Cléo": 2 / 11}
+
+
 def test_two_are_no_group(folder):
     with pytest.raises(DataError, match="Ana and Ben"):
         Session(folder).next_speaker()
