@@ -15,9 +15,11 @@ from pipeline.errors import in_words, one_line
 from pipeline.screen import Screen, use_utf8
 from pipeline.stages import STAGES, select
 
-# Threads that wait for each other sleep instead of spinning (read when torch is loaded): beside
-# another busy program, spinning makes training several times slower, and alone it gains nothing.
+# Threads that wait for each other soon sleep instead of spinning (torch reads it when loaded): beside
+# another busy program, spinning makes training several times slower. But a small decoder's step is
+# many short pieces of work, so where it can be said they first spin for some microseconds.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # of GNU's OpenMP, which torch has on Linux
 # Large tensors in pages of 2 MiB instead of 4 KiB where the system is Linux: a training step asks
 # for them anew each time, and is handed them page by page.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -23,7 +23,7 @@ from pipeline.runner import Task
 from pipeline.stages import ENCODED, PRETRAINED, TOKENIZER
 from pipeline.training import auto, checkpoint
 from pipeline.training.arrays import ArrayFile
-from pipeline.training.device import candidates, peak_flops, prepare
+from pipeline.training.device import Machine, candidates, peak_flops, prepare
 from pipeline.training.fit import Parts, fit
 from pipeline.training.mixture import Mixture, blocks
 from pipeline.training.plan import FitSettings
@@ -139,8 +139,7 @@ def _config(task: Task, tokens: int, tokenizer: Tokenizer, device: torch.device)
     best = task.path(PRETRAINED)
     if checkpoint.Folder(task.folder / "last").key() == task.key and best.exists():
         return load_config(best)
-    peak = max(peak_flops(machine) for machine in candidates(task.settings.train, device))
-    operations = task.world.size * peak * 60 * task.budget["minutes"]
+    operations = task.world.size * _peak(task, device) * 60 * task.budget["minutes"]
     return auto.model_config(
         task.settings.model,
         tokens,
@@ -149,6 +148,14 @@ def _config(task: Task, tokens: int, tokenizer: Tokenizer, device: torch.device)
         math.inf if task.budget["epochs"] else task.world.agreed(operations),
         task.budget["epochs"] or math.inf,
     )
+
+
+def _peak(task: Task, device: torch.device) -> float:
+    """Operations a second that a decoder is chosen by. Small ones use little of what a processor
+    can do in bfloat16, so there float32 counts."""
+    if device.type == "cpu":
+        return peak_flops(Machine.plain(device))
+    return max(peak_flops(machine) for machine in candidates(task.settings.train, device))
 
 
 def _prompt(task: Task, tokenizer: Tokenizer) -> list[int]:
