@@ -15,9 +15,9 @@ from pipeline.errors import in_words, one_line
 from pipeline.screen import Screen, use_utf8
 from pipeline.stages import STAGES, select
 
-# Threads that wait for each other soon sleep instead of spinning (torch reads it when loaded): beside
-# another busy program, spinning makes training several times slower. But a small decoder's step is
-# many short pieces of work, so where it can be said they first spin for some microseconds.
+# Threads that wait for each other soon sleep instead of spinning: beside another busy program,
+# spinning makes training several times slower. But a small decoder's step is many short pieces of
+# work, so where it can be said they first spin for some microseconds. (Read when torch is loaded.)
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # of GNU's OpenMP, which torch has on Linux
 # Large tensors in pages of 2 MiB instead of 4 KiB where the system is Linux: a training step asks
