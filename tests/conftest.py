@@ -6,7 +6,11 @@ import io
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from rich.console import Console
+
+settings.register_profile("any speed", deadline=None)  # how long an example takes fails no test
+settings.load_profile("any speed")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -743,9 +743,9 @@ def test_results_go_between_the_marks_of_a_page(tmp_path):
     for _ in range(2):
         assert page.main([str(results), str(target)]) is None
     told = target.read_text(encoding="utf-8")
-    picture = "![a](pictures/laboratory-a.png)"
+    picture = "![a](pictures/page-a.png)"
     assert told == f"before\n{page.BEGIN}\n\n### norms\n\n{picture}\nnew\n\n{page.END}\nafter\n"
-    assert (target.parent / "pictures/laboratory-a.png").read_bytes() == b"a picture"
+    assert (target.parent / "pictures/page-a.png").read_bytes() == b"a picture"
 
 
 def test_results_that_cannot_be_put_into_a_page_are_one_line(tmp_path):
