@@ -68,7 +68,7 @@ class Session:
             self.tokenizer = minbpe.load(folder / "tokenizer.json")
         except (WeightsError, minbpe.TokenizerError) as error:
             raise WorkspaceError(str(error)) from None
-        # As much as it learned to look back over; beyond that, models echo what they have said.
+        # As much as it learned to look back over; beyond that, no figure says how it answers.
         self.room = min(self.decoder.config.block, self.facts.context or self.decoder.config.block)
         self.me = next(iter(self.partners), "user")
         if voice:
