@@ -156,6 +156,9 @@ class Model:
     heads: int | Auto = setting("auto", "Attention heads.", low=1)
     kv_heads: int | Auto = setting("auto", "Heads for keys and values (grouped-query).", low=1)
     block: int | Auto = setting("auto", "The longest context, in tokens.", low=8)
+    conv_kernel: int | Auto = setting(
+        "auto", "Tokens whose embeddings are mixed into one; 1: a token's own alone.", low=1
+    )
     dropout: float | Auto = setting(
         "auto", "Share of activations dropped in training; auto: more for less text.", low=0, high=1
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from transformer.kept import Kept
@@ -27,6 +28,17 @@ class Held(NamedTuple):
     def slots(self) -> int:
         """S."""
         return 0 if self.ids is None else self.ids.size(1)
+
+    def newest(self, count: int) -> Tensor | None:
+        """The last `count` ids of each row but padding, (B, count); -1 where there are fewer."""
+        if count == 0 or self.ids is None:
+            return None
+        ids = self.ids[:, -count:]
+        if ids.size(1) < count or (ids < 0).any():
+            ids = F.pad(self.ids, (count, 0), value=-1)
+            last = (ids >= 0).byte().argsort(dim=1, stable=True)[:, -count:]
+            ids = ids.gather(1, last)
+        return ids
 
     def then(self, ids: Tensor, counts: int | Tensor) -> Held:
         """With the next `ids` (B, T), of which `counts` are no padding."""

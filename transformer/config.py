@@ -48,6 +48,7 @@ class ModelConfig:
     kv_heads: int = 0  # heads of keys and values: `heads` is multi-head, 1 is multi-query
     head_size: int = 0  # D, the numbers of one head
     hidden: int = 0  # inner width of the feed-forward
+    conv_kernel: int = 1  # tokens whose embeddings are mixed into one (convolution.py); 1: its own
     dropout: float = 0.1  # of the embedding and of what each branch adds; training only
     position: Position = "rope"
     pattern: Pattern = "full"

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from transformer.block import PLACEMENTS, PreNorm
 from transformer.cache import Cache, Held
 from transformer.config import ModelConfig
+from transformer.convolution import ShortConvolution
 from transformer.linear import linear
 from transformer.padding import align
 from transformer.patterns import PATTERNS
@@ -36,6 +37,7 @@ class Decoder(nn.Module):
         self.pattern = PATTERNS[config.pattern](config)
         self.position = POSITIONS[config.position](config)
         self.tokens = nn.Embedding(config.vocab_size, config.width)
+        self.convolution = ShortConvolution(config) if config.conv_kernel > 1 else None
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(block(config) for _ in range(config.layers))
         self.norm = block.last_norm(config)
@@ -68,8 +70,7 @@ class Decoder(nn.Module):
                 "give the newest ones only, or use a model with a larger block"
             )
         view = look(held, rows, after, self.position, self.pattern)
-        tokens = self.tokens(rows.ids.where(rows.ids >= 0, self.config.padding_id))
-        x = self.dropout(self.position.embed(tokens, view.at))
+        x = self.dropout(self.embed(rows.ids, view.at, held.newest(self.config.conv_kernel - 1)))
         learns = self.training and cache is None and torch.is_grad_enabled()
         recompute = self.recompute and learns and self.config.norm != "batch"
         only = None if wanted is None else rows.moved(wanted)
@@ -86,6 +87,22 @@ class Decoder(nn.Module):
         if only is None:
             return rows.undo(y)
         return y if y.dim() == 2 else y[only]
+
+    def embed(self, ids: Tensor, at: Tensor, before: Tensor | None) -> Tensor:
+        """What enters the first layer, (B, T, C): `ids` (B, T) that stand at the positions `at`.
+
+        The ids `before` them, (B, kernel - 1), matter to a convolution alone; negative ones are
+        none, as all are without a tensor.
+        """
+        x: Tensor = self.tokens(ids.where(ids >= 0, self.config.padding_id))
+        if self.convolution is not None:
+            x = self.convolution(x, None if before is None else self._real(before))
+        return self.position.embed(x, at)
+
+    def _real(self, ids: Tensor) -> Tensor:
+        """Their embeddings, and zeros for those that are none."""
+        real: Tensor = self.tokens(ids.clamp(min=0)) * (ids >= 0)[..., None]
+        return real
 
     @property
     def _picking(self) -> int | None:
@@ -108,14 +125,14 @@ class Decoder(nn.Module):
 
 
 def initialize(decoder: Decoder, generator: torch.Generator | None = None) -> None:
-    """Draw all weights: normal with deviation 0.02, biases 0, as in GPT-2.
+    """Draw all weights: normal with deviation 0.02, biases 0, as in GPT-2; no convolution yet.
 
     What a layer adds to its input is drawn smaller by √(2 L), so that the sum over layers does
     not grow with their number (Radford et al. 2019, section 2.3).
     """
     adds = ("out.weight", "down.weight")
     for name, weight in decoder.named_parameters():
-        if name.endswith("bias"):
+        if name.endswith(("bias", "convolution.weight")):
             nn.init.zeros_(weight)
         elif weight.dim() > 1:
             shrink = (2 * decoder.config.layers) ** 0.5 if name.endswith(adds) else 1

@@ -27,6 +27,7 @@ BYTES = {"float32": 4, "bfloat16": 2}
 PARTS: Mapping[str, str] = {
     "embedding": "tokens.",
     "positions": "position.",
+    "convolution": "convolution.",
     "attention": ".attention.",
     "feed-forward": ".feedforward.",
     "norms": "norm.",
@@ -158,8 +159,12 @@ def _in_words(config: ModelConfig) -> str:
         f"{config.kv_heads}), feed-forward {config.hidden:,}; position {config.position}, pattern "
         f"{config.pattern}, attention {config.attention}, {config.feedforward}, norm "
         f"{config.norm} ({config.placement}), dropout {config.dropout:g}, "
-        f"{'tied' if config.tied else 'separate'} head"
+        f"{'tied' if config.tied else 'separate'} head{_mixed(config.conv_kernel)}"
     )
+
+
+def _mixed(kernel: int) -> str:
+    return f", embeddings of {kernel} tokens mixed" if kernel > 1 else ""
 
 
 def _table(first: str, *others: str) -> Table:

@@ -85,6 +85,7 @@ class Graphed:
         self.decoder, self.record = decoder, record
         self.ids = torch.zeros(1, 1, dtype=torch.long, device=weight.device)
         self.at = torch.zeros(1, dtype=torch.long, device=weight.device)
+        self.before = torch.zeros_like(self.ids).repeat(1, decoder.config.conv_kernel - 1)
         attention = cast(Grouped, cast(PreNorm, decoder.blocks[0]).attention)
         blank = weight.new_empty(1, attention.kv_heads, 1, attention.head_size)
         self.blank = (blank, blank)
@@ -97,6 +98,8 @@ class Graphed:
         rooms = [kept.room(held.slots, at + 1, self.blank) for kept in cache.layers]
         self.ids.fill_(new)
         self.at.fill_(at)
+        before = held.newest(self.before.size(1))
+        self.before.fill_(-1) if before is None else self.before.copy_(before)
         if self.replay is None or any(a is not b for a, b in zip(rooms, self.rooms, strict=True)):
             self.replay = None  # its memory is free before the next one takes some
             self.rooms, self.replay = rooms, self.record(lambda: self._logits(cache))
@@ -110,7 +113,7 @@ class Graphed:
         attend = Dense((slots <= self.at)[None], causal=False)
         keep: Any = _Static(self.at)
         view = View(0, self.at, None, position.rotate(self.at), keep, attend)
-        x = position.embed(decoder.tokens(self.ids), self.at)
+        x = decoder.embed(self.ids, self.at, self.before)
         for block, kept in zip(decoder.blocks, cache.layers, strict=True):
             x = block(x, view, kept)
         return decoder.head(decoder.norm(x)[:, -1])

@@ -13,10 +13,10 @@ from typing import Any
 from transformer.config import ConfigError, ModelConfig
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "tiny": {"block": 128, "width": 128},
-    "slim": {"width": 192, "heads": 6},
-    "small": {},
-    "base": {"width": 512, "layers": 6, "heads": 8},
+    "tiny": {"like": "small", "block": 128, "width": 128},
+    "slim": {"like": "small", "width": 192, "heads": 6},
+    "small": {"conv_kernel": 4},
+    "base": {"like": "small", "width": 512, "layers": 6, "heads": 8},
     # Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
     "gpt2": {
         "vocab_size": 50_257,

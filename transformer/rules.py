@@ -98,7 +98,8 @@ def _nearest_multiple(number: int, of: int) -> int:
 
 
 RANGES: tuple[Rule, ...] = (
-    *_at_least(1, "vocab_size", "block", "width", "layers", "heads", "rope_original"),
+    *_at_least(1, "vocab_size", "block", "width", "layers", "heads"),
+    *_at_least(1, "conv_kernel", "rope_original"),
     *_at_least(2, "relative_buckets"),
     *_at_least(0, "kv_heads", "head_size", "hidden", *USED_BY),
     (

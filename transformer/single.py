@@ -18,6 +18,7 @@ from transformer import kernels
 from transformer.attention import Grouped
 from transformer.block import PreNorm
 from transformer.cache import Cache
+from transformer.convolution import ShortConvolution
 from transformer.decoder import Decoder
 from transformer.feedforward import FeedForward, GatedFeedForward
 from transformer.kept import Kept
@@ -29,7 +30,7 @@ from transformer.positions import Learned, NoPosition, Rope, Sinusoidal
 # is one that somebody watches with hooks.
 USUAL: frozenset[type[nn.Module]] = frozenset(
     {Decoder, PreNorm, Grouped, FeedForward, GatedFeedForward, Linear, HeadNorm}
-    | {NoPosition, Learned, Sinusoidal, Rope}
+    | {NoPosition, Learned, Sinusoidal, Rope, ShortConvolution}
     | {nn.LayerNorm, RMSNorm, nn.Embedding, nn.Linear, nn.ModuleList, nn.Dropout, nn.Identity}
 )
 
@@ -67,9 +68,9 @@ class Single:
     def __call__(self, new: int, cache: Cache) -> Tensor:
         held, at = cache.held, cache.held.longest
         ids = torch.tensor([[new]])
-        position = self.decoder.position
-        stands = torch.tensor([at])
-        embedded = position.embed(self.decoder.tokens(ids), stands)
+        decoder, position = self.decoder, self.decoder.position
+        before = held.newest(decoder.config.conv_kernel - 1)
+        embedded = decoder.embed(ids, torch.tensor([at]), before)
         x = embedded.float().flatten().numpy().copy()
         turn = position.table[at].float().numpy() if isinstance(position, Rope) else None
         for layer, kept in zip(self.layers, cache.layers, strict=True):

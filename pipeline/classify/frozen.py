@@ -44,6 +44,7 @@ def lower(decoder: Decoder, learned: int) -> Decoder:
     """Embedding and blocks below the last `learned`: hidden states without the last norm."""
     part = blank(replace(decoder.config, layers=decoder.config.layers - learned, tied=True))
     part.tokens, part.position, part.pattern = decoder.tokens, decoder.position, decoder.pattern
+    part.convolution = decoder.convolution
     part.blocks, part.norm = decoder.blocks[:-learned], nn.Identity()
     return part
 
@@ -51,7 +52,12 @@ def lower(decoder: Decoder, learned: int) -> Decoder:
 def upper(decoder: Decoder, learned: int, states: Tensor) -> Decoder:
     """The last `learned` blocks over given `states` (tokens of all texts, C), which are frozen."""
     config = replace(
-        decoder.config, layers=learned, tied=True, vocab_size=len(states), padding_id=0
+        decoder.config,
+        layers=learned,
+        tied=True,
+        vocab_size=len(states),
+        padding_id=0,
+        conv_kernel=1,
     )
     part = blank(config)
     part.tokens = nn.Embedding(len(states), states.size(1), _weight=states, _freeze=True)

@@ -1,7 +1,8 @@
 """What is compared: each variant is a difference from one baseline, and a family asks one question.
 
-The baseline is the decoder that the pipeline makes of little text. Rows say only how a variant
-differs; `budget.py` then fits the feed-forward, so that all have about as many parameters.
+The baseline is the decoder that the pipeline makes of little text, but for its short convolution,
+which would hide what positions and attention do alone: `evolution` has it. Rows say only how a
+variant differs; `budget.py` then fits the feed-forward, so that all have about as many parameters.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ BASELINE: Mapping[str, Any] = {
 }
 LITTLE = 1 / 20  # of the training text, so that one pass over all of it is 20 over that
 BRIEF = 1 / 20  # of a run's steps, to get used to pooled heads (Ainslie et al. 2023: 5 %)
+GENTLE = 0.1  # of the rate, for a model that has learned already
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ FAMILIES: Mapping[str, Family] = {
             (
                 Variant("gqa"),
                 *_each("kv_heads", mha=4, mqa=1),
-                Variant("mha to gqa", {"kv_heads": 4}, start="mha"),
+                Variant("mha to gqa", {"kv_heads": 4}, rate=GENTLE, start="mha"),
                 *_each(
                     "pattern",
                     local="local",
@@ -189,7 +191,11 @@ FAMILIES: Mapping[str, Family] = {
         Family(
             "evolution",
             "What do the courses' steps bring, and how does ours compare?",
-            (Variant("ours"), *(_evolution(phase) for phase in range(5))),
+            (
+                Variant("ours"),
+                Variant("ours, convolution", {"conv_kernel": 4}),
+                *(_evolution(phase) for phase in range(5)),
+            ),
         ),
         Family(
             "size",

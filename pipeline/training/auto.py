@@ -78,7 +78,7 @@ def model_config(
     """
     named = {
         field: value
-        for field in ("layers", "width", "heads", "kv_heads", "block", "dropout")
+        for field in ("layers", "width", "heads", "kv_heads", "block", "conv_kernel", "dropout")
         if (value := getattr(model, field)) != "auto"
     }
     size = _size(tokens, USED * operations) if model.size == "auto" else model.size

@@ -65,6 +65,7 @@ def _configs(draw: st.DrawFn) -> ModelConfig:
         others |= {"kv_heads": draw(st.sampled_from([1, 2, 4])), "qk_norm": draw(st.booleans())}
     others |= {"bias": draw(st.booleans()), "tied": draw(st.booleans())}
     others["qkv_bias"] = draw(st.sampled_from([None, True, False]))
+    others["conv_kernel"] = draw(st.sampled_from([1, 2, 4]))
     others["head_size"] = draw(st.sampled_from([0, 6]))
     others["padding_id"] = draw(st.integers(0, V - 1))
     return config_of(*row, **others)

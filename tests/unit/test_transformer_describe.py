@@ -71,7 +71,7 @@ def test_weights_of_layers_are_shown_once():
     assert found["3 × blocks.attention.out.weight"].shape == (16, 16)
     assert found["3 × blocks.attention.out.weight"].size == 3 * 16 * 16
     assert found["tokens.weight"].copies == 1
-    assert {w.part for w in found.values()} == PARTS.keys() - {"positions", "head"}
+    assert {w.part for w in found.values()} == PARTS.keys() - {"positions", "convolution", "head"}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ VARIANTS = {
     "multi-head": {"kv_heads": 4},
     "learned": {"position": "learned", "norm": "layer", "feedforward": "gelu", "bias": True},
     "sinusoidal, post": {"position": "sinusoidal", "placement": "post"},
+    "convolution": {"conv_kernel": 4},
     "no position, untied": {"position": "none", "tied": False, "qk_norm": True},
 }
 

@@ -24,6 +24,7 @@ VARIANTS = [
     {"position": "none", "feedforward": "gelu", "norm": "layer"},
     {"feedforward": "leaky_relu", "rope_factor": 8.0, "rope_original": 16},
     {"feedforward": "silu", "kv_heads": 4},
+    {"conv_kernel": 4},
 ]
 
 
