@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.experiments.families import BRIEF
 from pipeline.experiments.text import Text
@@ -35,8 +36,8 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """The name of the run."""
-        facts = {**vars(self), "text": self.text.key, "config": self.config.to_dict()}
+        """The name of the run; a setting that decoders get later leaves it as it is."""
+        facts = {**vars(self), "text": self.text.key, "config": _chosen(self.config)}
         facts |= {"start": self.start.key if self.start else "", "version": VERSION}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -55,6 +56,12 @@ class Trial:
             rate=rate,
             start=self,
         )
+
+
+def _chosen(config: ModelConfig) -> dict[str, Any]:
+    """The settings that differ from their defaults."""
+    usual = {field.name: field.default for field in fields(ModelConfig)}
+    return {name: value for name, value in config.to_dict().items() if value != usual[name]}
 
 
 def record_of(trial: Trial, folder: Path) -> Path:
