@@ -8,7 +8,8 @@ A trial is `default`, which is what auto picks when time does not matter, or dif
 commas: settings (`pretrain.batch=4`), fields of `ModelConfig` (`width=192`) and constants of the
 training (`optimizer.MOMENTUM=0.9`). All share the text's first `--bytes`, whose last tenth is
 validation, and the parts that `fit` is made of. With `--seconds` a trial takes as many steps as
-`time` says fit in, so that trials compare on a busy machine; each adds one line to `--out`.
+`time` says fit in, so that trials compare on a busy machine; each adds one line to `--out`. With
+`--every N` it says, too, when validation was best, as stage 5 would keep it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import math
 import subprocess
 import time
 from collections.abc import Iterator
@@ -150,24 +152,33 @@ class Laboratory:
             taken = [timed(lambda: stepper.rehearse(rows)) for _ in range(TIMED)]
             return {"step": round(min(taken), 4)}
 
-    def run(self, trial: Trial, threads: int, steps: int) -> dict[str, Any]:
-        """A whole training, and the loss of what comes out of it."""
+    def run(self, trial: Trial, threads: int, steps: int, every: int = 0) -> dict[str, Any]:
+        """A whole training, and the loss of what comes out of it, and now and then before."""
         with trial.in_force():
             stepper = self.stepper(trial, threads)
             schedule, settings = Schedule.of(steps), stepper.settings
             seed, rows = trial.settings.train.seed, settings.batch
-            began, losses = time.monotonic(), []
+            began, losses, on_the_way = time.monotonic(), [], {}
+            _, (train, val) = self.ids(trial)
+            block = stepper.model.config.block
+
+            def checked() -> float:
+                return measure_text(stepper.model, val, block, self.bytes[1]).bits_per_byte
+
             for step in range(steps):
                 rate = settings.learning_rate * schedule.rate(step)
                 samples = Samples(step * rows, rows, 1, step >= schedule.decay_from)
                 losses.append(stepper.take(samples, seed + step, rate).loss)
+                if every and (step + 1) % every == 0:
+                    on_the_way[step + 1] = checked()
             wall = time.monotonic() - began
-            _, (train, val) = self.ids(trial)
-            block = stepper.model.config.block
             found = measure_text(stepper.model, val, block, self.bytes[1])
+        best = min(on_the_way, key=on_the_way.__getitem__, default=steps)
         tokens = steps * rows * block
         return {
             "bits": round(found.bits_per_byte, 4),
+            "best": round(min(found.bits_per_byte, on_the_way.get(best, math.inf)), 4),
+            "best_at": best,
             "train": round(float(np.mean(losses[-max(1, steps // 10) :])) / found.per_token, 3),
             "steps": steps,
             "tokens": tokens,
@@ -206,7 +217,7 @@ def main() -> None:
             if not (given.steps or step):
                 raise SystemExit(f"no time of {name} is known: run the verb `time` first")
             steps = given.steps or max(1, round(given.seconds / step))
-            found = laboratory.run(trial, given.threads, steps)
+            found = laboratory.run(trial, given.threads, steps, given.every)
             found["computed"] = round(steps * step, 1) if step else None
         line = {**about, **found, "seed": given.seed, "threads": given.threads, "commit": commit}
         print(json.dumps(line), flush=True)
@@ -221,11 +232,11 @@ def _step(lines: list[dict[str, Any]], about: dict[str, Any]) -> float | None:
 
 
 def _table(lines: list[dict[str, Any]]) -> None:
-    print("| text | bytes | trial | seed | steps | passes | computed s | bits per byte |")
-    print("|---|---|---|---|---|---|---|---|")
+    keys = ("text", "bytes", "trial", "seed", "steps", "passes", "computed", "bits", "best")
+    print("| " + " | ".join(keys) + " |")
+    print("|---" * len(keys) + "|")
     for line in (line for line in lines if "bits" in line):
-        keys = ("text", "bytes", "trial", "seed", "steps", "passes", "computed", "bits")
-        print("| " + " | ".join(str(line[key]) for key in keys) + " |")
+        print("| " + " | ".join(str(line.get(key, "")) for key in keys) + " |")
 
 
 def _arguments() -> argparse.Namespace:
@@ -236,6 +247,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bytes", type=int, default=1 << 30)
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--every", type=int, default=0, help="steps between validations")
     parser.add_argument("--seed", type=int, default=1337)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--like", help="the trial whose time of a step holds for all of these")
