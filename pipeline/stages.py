@@ -122,7 +122,7 @@ STAGES = (
         "learn the language",
         needs=(*ENCODED, TOKENIZER, f"{START}/model.safetensors"),
         makes=(PRETRAINED, "5_pretrained/log.jsonl"),
-        version=2,
+        version=3,
         settings=("model.*", "pretrain.*", "train.precision", "train.seed", "source.base"),
         sources=("source.base",),
         trains=True,

@@ -29,12 +29,20 @@ BY_BUDGET = ((1e13, "tiny"), (6e13, "slim"), (5e14, "small"))
 # Up to so many tokens of training text → the largest preset that it is enough for.
 BY_TEXT = ((100_000, "tiny"), (5_000_000, "small"))
 LARGEST_DECODER = "base"
-SHORT = 100_000  # tokens of text, up to which blocks are short
-BLOCK = 256
+LITTLE = 100_000  # tokens of text, up to which presets are as they are
+# … and what of them changes above: more to look back on, and a head that does not share the
+# embedding's weights, which learns faster, but little text by heart.
+OF_MORE = {"block": 256, "tied": False}
 
 # Up to so many passes over the text → dropout.
 DROPOUT = ((4.0, 0.0), (15.0, 0.1))
 LARGEST_DROPOUT = 0.2
+
+# Up to so many tokens of training text → weight decay. A text that is passed many times is learned
+# by heart unless the weights are kept small: it takes thirty times the usual pull (Kim et al. 2025,
+# "Pre-training under infinite compute", arXiv 2509.14786).
+WEIGHT_DECAY = ((10_000, 3.0), (LITTLE, 1.0))
+USUAL_WEIGHT_DECAY = 0.1
 
 # Up to so many bytes of training text → what a model of nothing else learns from it.
 EXPECT = (
@@ -82,8 +90,8 @@ def model_config(
         if (value := getattr(model, field)) != "auto"
     }
     size = _size(tokens, USED * operations) if model.size == "auto" else model.size
-    if tokens > SHORT and model.size == "auto":
-        named = {"block": BLOCK, **named}
+    if tokens > LITTLE and model.size == "auto":
+        named = {**OF_MORE, **named}
     config = preset(size, vocab_size=vocabulary, padding_id=padding_id, **named)
     if "dropout" in named:
         return config
@@ -123,6 +131,14 @@ def batch(setting: int | str, block: int) -> int:
 def learning_rate(setting: float | str, width: int) -> float:
     """Peak rate of pretraining: smaller for wider models."""
     return 6e-3 * (256 / width) ** 0.5 if setting == "auto" else float(setting)
+
+
+def weight_decay(setting: float | str, tokens: int, new: bool = True) -> float:
+    """Pull of the weights in pretraining: stronger for less text, where the model is a `new` one;
+    what another has learned from more than this text is not to be pulled away."""
+    if setting != "auto":
+        return float(setting)
+    return _row(WEIGHT_DECAY, tokens, USUAL_WEIGHT_DECAY) if new else USUAL_WEIGHT_DECAY
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,19 @@ def test_presets_stand_in_order_of_size():
     assert [name for name in PRESETS if name in named] == list(named)
 
 
+@given(tokens=TOKENS, more=st.integers(1, 1000))
+def test_more_text_is_never_pulled_harder(tokens, more):
+    assert auto.weight_decay("auto", tokens) >= auto.weight_decay("auto", tokens * more)
+
+
+def test_little_text_is_pulled_hard_unless_the_model_knew_more():
+    assert auto.weight_decay("auto", 5_000) == 3.0
+    assert auto.weight_decay("auto", 40_000) == 1.0
+    assert auto.weight_decay("auto", 400_000) == 0.1
+    assert auto.weight_decay("auto", 5_000, new=False) == 0.1
+    assert auto.weight_decay(0.2, 5_000) == 0.2
+
+
 def test_it_says_what_to_expect():
     told = [auto.expectation(10**n) for n in range(3, 11)]
     assert len(set(told)) == 4
