@@ -41,7 +41,7 @@ LARGEST_DROPOUT = 0.2
 # Up to so many tokens of training text → weight decay. A text that is passed many times is learned
 # by heart unless the weights are kept small: it takes thirty times the usual pull (Kim et al. 2025,
 # "Pre-training under infinite compute", arXiv 2509.14786).
-WEIGHT_DECAY = ((10_000, 3.0), (LITTLE, 1.0))
+WEIGHT_DECAY = ((10_000, 4.0), (LITTLE, 1.0))
 USUAL_WEIGHT_DECAY = 0.1
 
 # Up to so many bytes of training text → what a model of nothing else learns from it.
@@ -133,12 +133,12 @@ def learning_rate(setting: float | str, width: int) -> float:
     return 6e-3 * (256 / width) ** 0.5 if setting == "auto" else float(setting)
 
 
-def weight_decay(setting: float | str, tokens: int, new: bool = True) -> float:
-    """Pull of the weights in pretraining: stronger for less text, where the model is a `new` one;
-    what another has learned from more than this text is not to be pulled away."""
+def weight_decay(setting: float | str, tokens: int, base: bool) -> float:
+    """Pull of the weights in pretraining: stronger for less text, but never strong on a `base`,
+    which would forget what it learned from others."""
     if setting != "auto":
         return float(setting)
-    return _row(WEIGHT_DECAY, tokens, USUAL_WEIGHT_DECAY) if new else USUAL_WEIGHT_DECAY
+    return USUAL_WEIGHT_DECAY if base else _row(WEIGHT_DECAY, tokens, USUAL_WEIGHT_DECAY)
 
 
 @dataclass(frozen=True)

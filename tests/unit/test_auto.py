@@ -69,15 +69,22 @@ def test_presets_stand_in_order_of_size():
 
 @given(tokens=TOKENS, more=st.integers(1, 1000))
 def test_more_text_is_never_pulled_harder(tokens, more):
-    assert auto.weight_decay("auto", tokens) >= auto.weight_decay("auto", tokens * more)
+    little, much = (auto.weight_decay("auto", n, base=False) for n in (tokens, tokens * more))
+    assert little >= much
 
 
-def test_little_text_is_pulled_hard_unless_the_model_knew_more():
-    assert auto.weight_decay("auto", 5_000) == 3.0
-    assert auto.weight_decay("auto", 40_000) == 1.0
-    assert auto.weight_decay("auto", 400_000) == 0.1
-    assert auto.weight_decay("auto", 5_000, new=False) == 0.1
-    assert auto.weight_decay(0.2, 5_000) == 0.2
+@pytest.mark.parametrize(
+    ("setting", "tokens", "base", "decay"),
+    [
+        ("auto", 5_000, False, 4.0),
+        ("auto", 40_000, False, 1.0),
+        ("auto", 400_000, False, 0.1),
+        ("auto", 5_000, True, 0.1),
+        (0.2, 5_000, False, 0.2),
+    ],
+)
+def test_little_text_pulls_hard_but_not_on_a_base(setting, tokens, base, decay):
+    assert auto.weight_decay(setting, tokens, base) == decay
 
 
 def test_it_says_what_to_expect():
