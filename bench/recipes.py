@@ -125,7 +125,7 @@ class Laboratory:
             batch=auto.batch(pretrain.batch, config.block),
             accumulation=1,
             learning_rate=auto.learning_rate(pretrain.learning_rate, config.width),
-            weight_decay=auto.weight_decay(pretrain.weight_decay, len(ids), base=False),
+            weight_decay=auto.weight_decay(pretrain.weight_decay, len(ids), begun=False),
             patience=0,
             train=settings.train,
         )

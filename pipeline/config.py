@@ -157,7 +157,7 @@ class Model:
     kv_heads: int | Auto = setting("auto", "Heads for keys and values (grouped-query).", low=1)
     block: int | Auto = setting("auto", "The longest context, in tokens.", low=8)
     conv_kernel: int | Auto = setting(
-        "auto", "Tokens whose embeddings are mixed into one; 1: a token's own alone.", low=1
+        "auto", "Tokens whose embeddings make one (short convolution); 1: off.", low=1
     )
     dropout: float | Auto = setting(
         "auto", "Share of activations dropped in training; auto: more for less text.", low=0, high=1

@@ -45,7 +45,9 @@ def run(task: Task) -> dict[str, Any]:
     device = prepare(task.settings.train, task.world)
     train, val = (ArrayFile(task.path(name)) for name in ENCODED[:2])
     with train, val:
-        decoder = _decoder(task, len(train), tokenizer, device).to(device)
+        begun = _begun(task, tokenizer)
+        decoder = _new(task, len(train), tokenizer, device) if begun is None else begun.float()
+        decoder = decoder.to(device)
         block = decoder.config.block
         count = sum(p.numel() for p in decoder.parameters())
         task.screen.note(
@@ -82,9 +84,7 @@ def run(task: Task) -> dict[str, Any]:
             batch=auto.batch(settings.batch, block),
             accumulation=settings.accumulation,
             learning_rate=auto.learning_rate(settings.learning_rate, decoder.config.width),
-            weight_decay=auto.weight_decay(
-                settings.weight_decay, len(train), bool(task.settings.source.base)
-            ),
+            weight_decay=auto.weight_decay(settings.weight_decay, len(train), begun is not None),
             patience=settings.patience,
             train=task.settings.train,
             grows=settings.batch == "auto",
@@ -128,10 +128,7 @@ def _validation(val: ArrayFile, share: float | str) -> tuple[NDArray[Any], int]:
     return val.values[:chat], val.info["chat_bytes"]
 
 
-def _decoder(task: Task, tokens: int, tokenizer: Tokenizer, device: torch.device) -> Decoder:
-    begun = _begun(task, tokenizer)
-    if begun is not None:
-        return begun.float()
+def _new(task: Task, tokens: int, tokenizer: Tokenizer, device: torch.device) -> Decoder:
     generator = torch.Generator().manual_seed(task.settings.train.seed)
     return Decoder(_config(task, tokens, tokenizer, device), generator)
 

@@ -23,11 +23,11 @@ CHUNK = 64  # tokens together: what lies above the diagonal inside a chunk is co
 def fits(q: Tensor, k: Tensor) -> bool:
     """Whether this is faster: for queries and keys (B, H, T, D) of the same tokens."""
     return (
-        q.device.type == "cpu"
+        not torch.compiler.is_compiling()  # first: the compiler would follow what comes after
+        and q.device.type == "cpu"
         and q.dtype == torch.bfloat16
         and q.size(2) == k.size(2) > 1
         and multiplies_bfloat16()
-        and not torch.compiler.is_compiling()
     )
 
 

@@ -1,7 +1,7 @@
 """What came just before, told to each token before any attention has looked at it.
 
-Which tokens stand together is most of what a small decoder can know of a language, and finding the
-one before by attention takes thousands of steps to learn.
+Which tokens stand together is most of what a small decoder can know of a language, and it takes
+long to learn to find them by attention.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -55,7 +55,7 @@ class Base:
     def learned(self) -> int:
         """How many of its last blocks learn."""
         layers = self.decoder.config.layers
-        return layers if size(self.decoder) <= SMALL else min(TOP, layers)
+        return layers if self.is_new or size(self.decoder) <= SMALL else min(TOP, layers)
 
     def __str__(self) -> str:
         whole = self.learned == self.decoder.config.layers
@@ -71,6 +71,7 @@ def own(texts: Sequence[str], seed: int) -> Base:
     tokens = sum(len(tokenizer.encode(text)) for text in texts)
     padding = tokenizer.special["<|padding|>"]
     config = auto.model_config(Model(block=LONGEST), tokens, tokenizer.size, padding)
+    config = replace(config, tied=True)  # a classifier never reads the head
     decoder = Decoder(config, torch.Generator().manual_seed(seed))
     return Base(decoder, tokenizer, "a small decoder of its own", is_new=True)
 

@@ -12,7 +12,7 @@ from pipeline.experiments.families import BRIEF
 from pipeline.experiments.text import Text
 from transformer.config import ModelConfig
 
-VERSION = 2  # rises when the same trial would find something else
+VERSION = 2  # rises when the same trial would find something else, as with another default
 ROWS = 8  # of a step
 SEEDS = (1, 2, 3)
 LONGER = (2, 4)  # times the training length, where it is measured there too

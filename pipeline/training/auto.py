@@ -31,7 +31,7 @@ BY_TEXT = ((100_000, "tiny"), (5_000_000, "small"))
 LARGEST_DECODER = "base"
 LITTLE = 100_000  # tokens of text, up to which presets are as they are
 # … and what of them changes above: more to look back on, and a head that does not share the
-# embedding's weights, which learns faster, but little text by heart.
+# embedding's weights, which learns faster and, of little text, more by heart.
 OF_MORE = {"block": 256, "tied": False}
 
 # Up to so many passes over the text → dropout.
@@ -133,12 +133,12 @@ def learning_rate(setting: float | str, width: int) -> float:
     return 6e-3 * (256 / width) ** 0.5 if setting == "auto" else float(setting)
 
 
-def weight_decay(setting: float | str, tokens: int, base: bool) -> float:
-    """Pull of the weights in pretraining: stronger for less text, but never strong on a `base`,
-    which would forget what it learned from others."""
+def weight_decay(setting: float | str, tokens: int, begun: bool) -> float:
+    """Pull of the weights in pretraining: stronger for less text, but never strong on a model that
+    has `begun` to learn before, which would forget it."""
     if setting != "auto":
         return float(setting)
-    return USUAL_WEIGHT_DECAY if base else _row(WEIGHT_DECAY, tokens, USUAL_WEIGHT_DECAY)
+    return USUAL_WEIGHT_DECAY if begun else _row(WEIGHT_DECAY, tokens, USUAL_WEIGHT_DECAY)
 
 
 @dataclass(frozen=True)

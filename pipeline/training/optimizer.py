@@ -22,7 +22,7 @@ Groups = list[dict[str, Any]]
 
 MOMENTUM = 0.95  # of Muon
 BETAS = (0.9, 0.95)  # of AdamW
-ROWS = 2.0  # rate of the embedding and the head, beside that of the matrices
+ROWS = 2.0  # rate of embedding, convolution and head, beside that of the matrices
 
 MUON = "muon"  # with AdamW for the rest: what everything but the laboratory uses
 # What can learn all by itself, for the laboratory.

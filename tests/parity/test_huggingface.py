@@ -100,13 +100,19 @@ def test_other_files_are_not_written_over(tmp_path, capsys):
     assert main(["save-hf", str(tmp_path / "hf"), str(model), "--workspace", "x"]) == 2
 
 
-def test_a_decoder_that_no_family_has_is_one_line(tmp_path, capsys):
-    config = ModelConfig(
-        vocab_size=295, block=64, width=32, layers=1, heads=2, position="sinusoidal"
-    )
+@pytest.mark.parametrize(
+    ("odd", "instead"),
+    [
+        ({"position": "sinusoidal"}, "position"),
+        ({"conv_kernel": 4}, "conv_kernel 1 instead of 4"),
+    ],
+)
+def test_a_decoder_that_no_family_has_is_one_line(odd, instead, tmp_path, capsys):
+    config = ModelConfig(vocab_size=295, block=64, width=32, layers=1, heads=2, **odd)
     model = babbler(tmp_path / "model")
     save(Decoder(config), model)
     assert main(["save-hf", str(tmp_path / "hf"), str(model)]) == 2
     error = capsys.readouterr().err
     assert "no published family" in error
+    assert instead in error
     assert error.count("\n") == 1

@@ -69,12 +69,12 @@ def test_presets_stand_in_order_of_size():
 
 @given(tokens=TOKENS, more=st.integers(1, 1000))
 def test_more_text_is_never_pulled_harder(tokens, more):
-    little, much = (auto.weight_decay("auto", n, base=False) for n in (tokens, tokens * more))
+    little, much = (auto.weight_decay("auto", n, begun=False) for n in (tokens, tokens * more))
     assert little >= much
 
 
 @pytest.mark.parametrize(
-    ("setting", "tokens", "base", "decay"),
+    ("setting", "tokens", "begun", "decay"),
     [
         ("auto", 5_000, False, 4.0),
         ("auto", 40_000, False, 1.0),
@@ -83,8 +83,16 @@ def test_more_text_is_never_pulled_harder(tokens, more):
         (0.2, 5_000, False, 0.2),
     ],
 )
-def test_little_text_pulls_hard_but_not_on_a_base(setting, tokens, base, decay):
-    assert auto.weight_decay(setting, tokens, base) == decay
+def test_little_text_pulls_hard_but_not_on_what_was_learned(setting, tokens, begun, decay):
+    assert auto.weight_decay(setting, tokens, begun) == decay
+
+
+def test_more_text_gets_a_longer_block_and_a_head_of_its_own():
+    little, more = picked(auto.LITTLE), picked(auto.LITTLE + 1, 1e13)
+    assert (little.tied, little.block, little.conv_kernel) == (True, 128, 4)
+    assert (more.tied, more.block, more.conv_kernel) == (False, 256, 4)
+    assert picked(auto.LITTLE + 1, size="small").tied
+    assert picked(auto.LITTLE + 1, conv_kernel=1).conv_kernel == 1
 
 
 def test_it_says_what_to_expect():

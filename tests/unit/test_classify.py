@@ -136,11 +136,15 @@ def test_another_seed_is_another_split():
 # --- encoding, the frozen road, the loop ---------------------------------------------------------
 
 
-def decoder(position="rope", layers=3) -> Decoder:
+def decoder(layers=3, **others) -> Decoder:
     config = ModelConfig(
-        vocab_size=270, block=32, width=16, layers=layers, heads=2, dropout=0.0, position=position
+        vocab_size=270, block=32, width=16, layers=layers, heads=2, dropout=0.0, **others
     )
-    return Decoder(config, torch.Generator().manual_seed(1)).eval()
+    generator = torch.Generator().manual_seed(1)
+    found = Decoder(config, generator).eval()
+    if found.convolution is not None:
+        torch.nn.init.normal_(found.convolution.weight, generator=generator)
+    return found
 
 
 def test_long_texts_are_cut_and_all_end_alike():
@@ -153,9 +157,15 @@ def test_long_texts_are_cut_and_all_end_alike():
     assert all(row[-1] == end for row in ids)
 
 
-@pytest.mark.parametrize("position", ["rope", "learned", "relative", "sinusoidal"])
-def test_the_upper_part_over_kept_states_tells_what_the_whole_tells(position):
-    whole = decoder(position)
+@pytest.mark.parametrize(
+    "others",
+    [
+        *({"position": name} for name in ("rope", "learned", "relative", "sinusoidal")),
+        {"conv_kernel": 4, "tied": False},
+    ],
+)
+def test_the_upper_part_over_kept_states_tells_what_the_whole_tells(others):
+    whole = decoder(**others)
     texts = [[5, 6, 7, 8], [9], [1, 2, 3]]
     states = frozen.states(frozen.lower(whole, 2), texts, CPU, lambda done: None)
     upper = frozen.upper(whole, 2, states)

@@ -31,6 +31,9 @@ def made(**changes: object) -> Decoder:
     decoder = Decoder(
         ModelConfig.from_dict({**config, **changes}), torch.Generator().manual_seed(2)
     )
+    with torch.no_grad():
+        for weight in decoder.parameters():  # a convolution begins as nothing
+            weight.normal_(std=0.1, generator=torch.Generator().manual_seed(weight.numel()))
     return decoder.eval()
 
 
@@ -66,8 +69,9 @@ def test_token_after_token_it_computes_what_the_general_road_does(changes):
     assert record.count == 3  # rooms of 64, 128 and 160
 
 
-def test_it_shares_the_cache_with_the_general_road_and_can_go_back():
-    decoder = made()
+@pytest.mark.parametrize("kernel", [1, 4])
+def test_it_shares_the_cache_with_the_general_road_and_can_go_back(kernel):
+    decoder = made(conv_kernel=kernel)
     fast = Graphed(decoder, Recorder())
     cache = read(decoder, [1, 2, 3])
     fast(4, cache)
@@ -90,8 +94,9 @@ def test_another_cache_is_recorded_anew_and_the_first_logits_stay():
     assert not torch.equal(first, other)
 
 
-def test_from_nothing():
-    decoder = made()
+@pytest.mark.parametrize("kernel", [1, 4])
+def test_from_nothing(kernel):
+    decoder = made(conv_kernel=kernel)
     found = Graphed(decoder, Recorder())(3, decoder.new_cache())
     expected = last_logits(decoder, torch.tensor([[3]]), decoder.new_cache())
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

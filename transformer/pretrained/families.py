@@ -248,7 +248,7 @@ _ACTIVATIONS = {
     "silu": "silu",
     "swish": "silu",
 }
-_ALWAYS = {"attention": "grouped", "placement": "pre"}
+_ALWAYS = {"attention": "grouped", "placement": "pre", "conv_kernel": 1}
 _NEVER = ("quantization_config", "num_local_experts", "num_experts", "n_routed_experts")
 
 _SIZES = {
