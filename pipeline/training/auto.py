@@ -35,7 +35,7 @@ LITTLE = 100_000  # tokens of text, up to which presets are as they are
 OF_MORE = {"block": 256, "tied": False}
 
 # Up to so many passes over the text → dropout.
-DROPOUT = ((4.0, 0.0), (15.0, 0.1))
+DROPOUT = ((4.0, 0.0), (5.0, 0.1))
 LARGEST_DROPOUT = 0.2
 
 # Up to so many tokens of training text → weight decay. A text that is passed many times is learned
