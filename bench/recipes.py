@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import math
 import subprocess
 import time
 from collections.abc import Iterator
@@ -158,28 +157,27 @@ class Laboratory:
             stepper = self.stepper(trial, threads)
             schedule, settings = Schedule.of(steps), stepper.settings
             seed, rows = trial.settings.train.seed, settings.batch
-            began, losses, on_the_way = time.monotonic(), [], {}
+            began, losses, found = time.monotonic(), [], {}
             _, (train, val) = self.ids(trial)
             block = stepper.model.config.block
-
-            def checked() -> float:
-                return measure_text(stepper.model, val, block, self.bytes[1]).bits_per_byte
 
             for step in range(steps):
                 rate = settings.learning_rate * schedule.rate(step)
                 samples = Samples(step * rows, rows, 1, step >= schedule.decay_from)
                 losses.append(stepper.take(samples, seed + step, rate).loss)
-                if every and (step + 1) % every == 0:
-                    on_the_way[step + 1] = checked()
+                done = step + 1
+                if done == steps or every and done % every == 0:
+                    found[done] = measure_text(stepper.model, val, block, self.bytes[1])
             wall = time.monotonic() - began
-            found = measure_text(stepper.model, val, block, self.bytes[1])
-        best = min(on_the_way, key=on_the_way.__getitem__, default=steps)
+        best = min(found, key=lambda done: found[done].bits_per_byte)
         tokens = steps * rows * block
         return {
-            "bits": round(found.bits_per_byte, 4),
-            "best": round(min(found.bits_per_byte, on_the_way.get(best, math.inf)), 4),
+            "bits": round(found[steps].bits_per_byte, 4),
+            "best": round(found[best].bits_per_byte, 4),
             "best_at": best,
-            "train": round(float(np.mean(losses[-max(1, steps // 10) :])) / found.per_token, 3),
+            "train": round(
+                float(np.mean(losses[-max(1, steps // 10) :])) / found[steps].per_token, 3
+            ),
             "steps": steps,
             "tokens": tokens,
             "passes": round(tokens / len(train), 2),
