@@ -166,18 +166,16 @@ class Laboratory:
                 samples = Samples(step * rows, rows, 1, step >= schedule.decay_from)
                 losses.append(stepper.take(samples, seed + step, rate).loss)
                 done = step + 1
-                if done == steps or every and done % every == 0:
+                if done == steps or (every and done % every == 0):
                     found[done] = measure_text(stepper.model, val, block, self.bytes[1])
             wall = time.monotonic() - began
         best = min(found, key=lambda done: found[done].bits_per_byte)
-        tokens = steps * rows * block
+        tokens, last = steps * rows * block, found[steps]
         return {
-            "bits": round(found[steps].bits_per_byte, 4),
+            "bits": round(last.bits_per_byte, 4),
             "best": round(found[best].bits_per_byte, 4),
             "best_at": best,
-            "train": round(
-                float(np.mean(losses[-max(1, steps // 10) :])) / found[steps].per_token, 3
-            ),
+            "train": round(float(np.mean(losses[-max(1, steps // 10) :])) / last.per_token, 3),
             "steps": steps,
             "tokens": tokens,
             "passes": round(tokens / len(train), 2),

@@ -39,8 +39,8 @@ DROPOUT = ((4.0, 0.0), (5.0, 0.1))
 LARGEST_DROPOUT = 0.2
 
 # Up to so many tokens of training text → weight decay. A text that is passed many times is learned
-# by heart unless the weights are kept small: it takes thirty times the usual pull (Kim et al. 2025,
-# "Pre-training under infinite compute", arXiv 2509.14786).
+# by heart unless the weights are kept small, by ten to forty times the usual pull (thirty in Kim et
+# al. 2025, "Pre-training under infinite compute", arXiv 2509.14786).
 WEIGHT_DECAY = ((10_000, 4.0), (LITTLE, 1.0))
 USUAL_WEIGHT_DECAY = 0.1
 
