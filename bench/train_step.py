@@ -11,9 +11,8 @@ each then takes turns with the other's. Each way runs in a process of its own, w
 other takes its turn of two steps, of which the better counts; its peak of memory is the whole
 process's, compiling included where it is compiled. Rates are shown by the clock, and by the time of
 the processors that was used, which other programs on the machine disturb less. Waiting threads
-sleep in all of them. Ours have large pages, as `python -m pipeline` sets them. For information:
-nanoGPT with these too, our default decoder (rotary, grouped, swiglu, rms) with Muon and AdamW, and
-recomputing blocks.
+sleep in all of them. For information: our default decoder (rotary, grouped, swiglu, rms) with Muon
+and AdamW, and recomputing blocks.
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ SHAPES = {
     "small": {"vocab_size": 4096, "width": 256, "layers": 4, "heads": 4},
     "course1": {"vocab_size": 1029, "width": 512, "layers": 4, "heads": 8},
 }
-LARGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
 Step = Callable[[], None]
 Rates = tuple[float, float]
 
@@ -136,7 +134,7 @@ def autocast(dtype: str) -> Any:
 def work(words: list[str]) -> None:
     """Take a step for each line that comes in; print its seconds, and at the end the peak in MB."""
     who, shape, dtype, compile, threads, peer = words
-    nanogpt = who.startswith("nanoGPT")
+    nanogpt = who == "nanoGPT"
     import torch
 
     torch.set_num_threads(int(threads))
@@ -175,11 +173,7 @@ class Way:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env={
-                **os.environ,
-                "OMP_WAIT_POLICY": "PASSIVE",
-                **({} if who == "nanoGPT" else LARGE_PAGES),
-            },
+            env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
         )
         while (line := self._line()) != "ready":
             if not line:
@@ -242,7 +236,6 @@ def compare(shape: str, args: Any) -> None:
             flush=True,
         )
     if not args.quick:
-        tell("nanoGPT in large pages", shape, *best[0][1], args)
         for who in ("default", "recompute"):
             tell(who, shape, *best[1][1], args)
 

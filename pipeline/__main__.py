@@ -20,9 +20,6 @@ from pipeline.stages import STAGES, select
 # work, so where it can be said they first spin for some microseconds. (Read when torch is loaded.)
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # of GNU's OpenMP, which torch has on Linux
-# Large tensors in pages of 2 MiB instead of 4 KiB where the system is Linux: a training step asks
-# for them anew each time, and is handed them page by page.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 SEVERAL = ("--export", "--corpus")  # options that take one path or many
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.compiler import is_compiling
+from torch.utils.checkpoint import checkpoint
 
 from transformer.config import ModelConfig
 from transformer.linear import Linear
@@ -28,7 +29,10 @@ class FeedForward(nn.Module):
         self.down = Linear(config.hidden, config.width, bias=config.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.down(self.activation(self.up(x)))
+        return lean(self._narrowed, self.up(x))
+
+    def _narrowed(self, wide: Tensor) -> Tensor:
+        y: Tensor = self.down(self.activation(wide))
         return y
 
 
@@ -43,7 +47,9 @@ class GatedFeedForward(nn.Module):
         self.down = Linear(config.hidden, config.width, bias=config.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate(x), self.up(x)
+        return lean(self._narrowed, self.gate(x), self.up(x))
+
+    def _narrowed(self, gate: Tensor, up: Tensor) -> Tensor:
         if self.activation is F.silu and torch.is_grad_enabled() and not is_compiling():
             y: Tensor = self.down(_Gated.apply(gate, up))  # type: ignore[no-untyped-call]
         else:
@@ -65,6 +71,18 @@ class _Gated(torch.autograd.Function):
         gate, up = ctx.saved_tensors
         d_gate: Tensor = torch.ops.aten.silu_backward(dy * up, gate)
         return d_gate, F.silu(gate).mul_(dy)
+
+
+def lean(work: Callable[..., Tensor], *of: Tensor) -> Tensor:
+    """work(*of), of which a gradient on a CPU needs nothing kept but `of`.
+
+    What `work` gives its last product is made anew, the product is not. (On a GPU, keeping the
+    state of its random numbers would have it wait, and a compiler does the same by itself.)
+    """
+    if of[0].device.type != "cpu" or is_compiling() or not torch.is_grad_enabled():
+        return work(*of)
+    y: Tensor = checkpoint(work, *of, use_reentrant=False)
+    return y
 
 
 FEEDFORWARDS: Mapping[str, Callable[[ModelConfig], nn.Module]] = {

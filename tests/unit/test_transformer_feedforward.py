@@ -1,11 +1,13 @@
-"""SwiGLU's own gradient is the one that autograd finds, and keeps less for it."""
+"""A feed-forward's gradient is the one that autograd finds, and keeps less for it."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
+from transformer import feedforward
 from transformer.config import ModelConfig
 from transformer.feedforward import FEEDFORWARDS, _Gated
 
@@ -19,13 +21,27 @@ def test_the_gradient_is_that_of_its_definition():
     assert torch.equal(_Gated.apply(gate, up), F.silu(gate) * up)
 
 
-def test_training_and_reading_give_the_same_and_training_keeps_less():
+@pytest.mark.parametrize("kind", FEEDFORWARDS)
+def test_training_and_reading_give_the_same_and_training_keeps_little(kind):
     torch.manual_seed(0)
-    layer, x = FEEDFORWARDS["swiglu"](CONFIG), torch.randn(2, 3, 16, requires_grad=True)
+    layer, x = FEEDFORWARDS[kind](CONFIG), torch.randn(2, 3, 16, requires_grad=True)
     kept: list[torch.Tensor] = []
     with saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         y = layer(x)
     inner = {t.data_ptr() for t in kept if t.numel() == 2 * 3 * 24}
-    assert len(inner) == 3  # gate, up and their product; not silu(gate)
+    assert len(inner) == (2 if kind == "swiglu" else 1)  # what is made of them is not kept
     with torch.no_grad():
         assert torch.equal(layer(x), y)
+
+
+@pytest.mark.parametrize("kind", FEEDFORWARDS)
+def test_what_is_not_kept_changes_no_gradient(kind, monkeypatch):
+    torch.manual_seed(0)
+    layer, x = FEEDFORWARDS[kind](CONFIG), torch.randn(2, 3, 16, requires_grad=True)
+    found = []
+    for lean in (feedforward.lean, lambda work, *of: work(*of)):
+        monkeypatch.setattr(feedforward, "lean", lean)
+        with torch.autocast("cpu", torch.bfloat16):
+            y = layer(x)
+        found.append(torch.autograd.grad(y.float().square().sum(), [x, *layer.parameters()]))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
