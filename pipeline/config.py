@@ -225,7 +225,9 @@ class Pretrain:
     )
     batch: int | Auto = setting("auto", "Blocks in one forward pass.", low=1)
     accumulation: int = setting(1, "Forward passes before one update.", low=1)
-    learning_rate: float | Auto = setting("auto", "Peak rate; auto: by the model's width.", low=0)
+    learning_rate: float | Auto = setting(
+        "auto", "Peak rate; auto: by the model's width, a third for one that learned before.", low=0
+    )
     weight_decay: float | Auto = setting(
         "auto", "Pull of the weights towards zero; auto: stronger for less text.", low=0
     )

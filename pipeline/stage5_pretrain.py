@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import time
 from typing import Any
 
 import torch
@@ -39,6 +40,7 @@ LEAST_TOKENS = 500  # of a chat's validation text, to choose a model by
 
 def run(task: Task) -> dict[str, Any]:
     """Write the best model by validation to `best/`, the log and its picture."""
+    began = time.monotonic()
     tokenizer = minbpe.load(task.path(TOKENIZER))
     if task.workspace.adopts(task.stage):
         return _adopt(task, tokenizer)
@@ -83,14 +85,16 @@ def run(task: Task) -> dict[str, Any]:
             passes=auto.passes(len(train)) if task.settings.budget.minutes == "auto" else 0.0,
             batch=auto.batch(settings.batch, block),
             accumulation=settings.accumulation,
-            learning_rate=auto.learning_rate(settings.learning_rate, decoder.config.width),
+            learning_rate=auto.learning_rate(
+                settings.learning_rate, decoder.config.width, begun is not None
+            ),
             weight_decay=auto.weight_decay(settings.weight_decay, len(train), begun is not None),
             patience=settings.patience,
             train=task.settings.train,
             grows=settings.batch == "auto",
             compiles=True,
         )
-        end = fit(parts, fitting, task.folder, task.screen, task.world)
+        end = fit(parts, fitting, task.folder, task.screen, task.world, began)
     if task.world.leads:
         draw_curves(task.folder / "log.jsonl", task.folder / "loss.png", "Pretraining")
     return {"parameters": count, "steps": end.step, "bits_per_byte": round(end.best, 4)}

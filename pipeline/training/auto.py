@@ -62,6 +62,8 @@ FINETUNE_PASSES = 10.0
 SMALL_ARCHIVE = 2_000  # messages, under which an adapter gets less room to learn by heart
 RANK, LOW_RANK = 16, 4
 
+BEGUN = 0.35  # of the rate from nothing, for a model that learned before
+
 TOKENS_PER_STEP = 1024
 TOKENS_PER_FINETUNE_STEP = 2048
 
@@ -128,9 +130,13 @@ def batch(setting: int | str, block: int) -> int:
     return max(1, TOKENS_PER_STEP // block) if setting == "auto" else int(setting)
 
 
-def learning_rate(setting: float | str, width: int) -> float:
-    """Peak rate of pretraining: smaller for wider models."""
-    return 6e-3 * (256 / width) ** 0.5 if setting == "auto" else float(setting)
+def learning_rate(setting: float | str, width: int, begun: bool = False) -> float:
+    """Peak rate of pretraining: smaller for wider models, and for one that has `begun` to learn
+    before, which would forget more than it learns."""
+    if setting != "auto":
+        return float(setting)
+    rate = 6e-3 * math.sqrt(256 / width)
+    return BEGUN * rate if begun else rate
 
 
 def weight_decay(setting: float | str, tokens: int, begun: bool) -> float:

@@ -125,6 +125,7 @@ class Beginning:
                 best=first.bits_per_byte,
                 recent=first.bits_per_byte,
                 pace=0.0 if settings.epochs else size.seconds * SLACK,
+                start=time.monotonic() - self.began,
             )
         )
         self._tell(at, size, first, evaluation)

@@ -37,7 +37,7 @@ from pipeline.world import ALONE, World
 from transformer.decoder import Decoder
 
 MOST_SETBACKS = 6
-WORTH_CORRECTING = 0.05  # of the steps
+WORTH_CORRECTING = 0.01  # of the steps
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,22 @@ class Parts:
 
 
 def fit(
-    parts: Parts, settings: FitSettings, folder: Path, screen: Screen, world: World = ALONE
+    parts: Parts,
+    settings: FitSettings,
+    folder: Path,
+    screen: Screen,
+    world: World = ALONE,
+    began: float | None = None,
 ) -> Progress:
     """Train until the budget is spent; returns where the run ended.
+
+    Minutes count from now, or from when the work `began` by `time.monotonic`.
 
     Continues from `folder` when a run with the same key was stopped there, or ended with a smaller
     budget. Raises KeyboardInterrupt after saving when Ctrl-C was pressed. All processes of the
     `world` call it alike; the first one writes.
     """
-    run = _Run(parts, settings, folder, screen, world)
+    run = _Run(parts, settings, folder, screen, world, began)
     try:
         run.train()
     finally:
@@ -72,10 +79,17 @@ class _Run:
     """One call of `fit`."""
 
     def __init__(
-        self, parts: Parts, settings: FitSettings, folder: Path, screen: Screen, world: World
+        self,
+        parts: Parts,
+        settings: FitSettings,
+        folder: Path,
+        screen: Screen,
+        world: World,
+        began: float | None,
     ) -> None:
         self.parts, self.settings, self.screen, self.world = parts, settings, screen, world
-        began, epoch = time.monotonic(), parts.data.epoch
+        began = time.monotonic() if began is None else began
+        epoch = parts.data.epoch
         self.log = Log(folder, settings.train.tensorboard and world.leads)
         self.stopping = False
         device = parts.model.tokens.weight.device
@@ -99,7 +113,8 @@ class _Run:
             while self.at.step < self.at.schedule.total:
                 stop = self._step()
                 if stop or self._save_is_due(saved):
-                    self._save()
+                    with self._aside():
+                        self._save()
                     saved = time.monotonic()
                 if stop:
                     raise KeyboardInterrupt
@@ -123,12 +138,20 @@ class _Run:
             self._set_back(f"the loss rose to {taken.loss:.2f}")
             return False
         if at.step % at.every == 0 or at.step == at.schedule.total:
-            self._evaluate(taken.loss)
+            with self._aside():
+                self._evaluate(taken.loss)
         if at.step == at.schedule.decay_from:
             self._correct()
         if at.step == at.schedule.decay_from:
             self.keeping.save(self.keeping.stable, at)
         return taken.stop
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Around what takes time, but is no step."""
+        began = time.monotonic()
+        yield
+        self.at.aside += time.monotonic() - began
 
     def _correct(self) -> None:
         """More or fewer steps, where half of them took another time than a few promised."""

@@ -59,7 +59,9 @@ class Progress:
     pace: float = 0.0  # seconds that a step was thought to take; 0: not planned by time
     samples: int = 0
     tokens: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # of steps, …
+    start: float = 0.0  # … before the first of them, …
+    aside: float = 0.0  # … and between them: evaluations, samples, checkpoints
     place: str = ""  # the machine that `way` and `rows` were measured on
     best: float = math.inf  # bits per byte of the model that is kept, …
     best_step: int = 0  # … and when it was measured, also where the run went back since
@@ -108,15 +110,15 @@ def steps_of_minutes(seconds: float, step: float, evaluation: float) -> int:
 
 
 def corrected(settings: FitSettings, at: Progress, epoch: int) -> tuple[int, float]:
-    """The steps of the budget by what they have taken so far, instead of by the few timed first,
-    and the minutes they are worth.
+    """The steps of the budget by what they have taken so far, with all that lies between them,
+    instead of by the few timed first, and the minutes they are worth.
 
     A run that was cut short, or whose budget is no time, stays as it is.
     """
     if settings.epochs or not at.pace or at.schedule != Schedule.of(at.planned):
         return at.planned, at.minutes
-    thought = at.planned * settings.minutes / at.minutes  # to fit into all of the minutes
-    fitting = thought * at.pace * at.step / at.seconds
+    each = (at.seconds + at.aside) / at.step
+    fitting = max(1.0, (settings.minutes * 60 - at.start) / each)
     steps = round(fitting)
     if settings.passes:
         steps = min(steps, steps_of_epochs(settings.passes, at.update, epoch))

@@ -13,9 +13,14 @@ from pathlib import Path
 import pytest
 from tests_support import SMALL, chat_lines
 
+from pipeline import stage5_pretrain
 from pipeline.__main__ import main
 from pipeline.serving.warning import flag, warning_of
+from pipeline.training import auto
+from pipeline.training.fit import fit
+from pipeline.training.plan import FitSettings
 from pipeline.workspace import Workspace
+from transformer.io import load_config
 
 
 @pytest.fixture(scope="module")
@@ -200,8 +205,15 @@ def test_lora_trains_an_adapter_and_packages_it_merged(home, method):
     assert scores["bits_per_byte"]["value"] != scores["bits_per_byte"]["floor"]
 
 
-def test_retraining_keeps_the_test_and_tells_what_it_brought(home, capsys):
+def test_retraining_keeps_the_test_and_tells_what_it_brought(home, capsys, monkeypatch):
     space = home / "workspaces/ben"
+    taken: list[FitSettings] = []
+
+    def watched(parts, settings, *rest):
+        taken.append(settings)
+        return fit(parts, settings, *rest)
+
+    monkeypatch.setattr(stage5_pretrain, "fit", watched)
 
     def split_of(part: str) -> list[str]:
         lines = (space / "2_clean/messages.jsonl").read_text("utf-8").splitlines()
@@ -211,11 +223,16 @@ def test_retraining_keeps_the_test_and_tells_what_it_brought(home, capsys):
     old_test = (space / "6_dialogues/test.bin").read_bytes()
     (home / "newer.txt").write_text(chat_lines(75), encoding="utf-8")
     capsys.readouterr()
-    assert main(["retrain", "--export", "newer.txt"]) == 0
+    words = ["retrain", "--export", "newer.txt", "--set", "pretrain.learning_rate=auto"]
+    assert main(words) == 0
     out = capsys.readouterr().out
     assert "180 messages more than before (720 → 900)" in out
     assert "The same test replies:" in out
     assert "starting from the model that is retrained" in out
+    width = load_config(space / "5_pretrained/best").width
+    assert [(s.learning_rate, s.weight_decay) for s in taken] == [
+        (auto.learning_rate("auto", width, begun=True), auto.USUAL_WEIGHT_DECAY)
+    ]
     assert split_of("test") == test
     assert (space / "3_tokenizer/tokenizer.json").read_bytes() == tokenizer
     assert (space / "6_dialogues/test.bin").read_bytes() == old_test

@@ -99,3 +99,11 @@ def test_it_says_what_to_expect():
     told = [auto.expectation(10**n) for n in range(3, 11)]
     assert len(set(told)) == 4
     assert told == sorted(told, key=told.index)
+
+
+@pytest.mark.parametrize(
+    ("setting", "begun", "rate"),
+    [("auto", False, 6e-3), ("auto", True, 2.1e-3), (0.01, True, 0.01)],
+)
+def test_what_was_learned_before_is_changed_more_gently(setting, begun, rate):
+    assert auto.learning_rate(setting, 256, begun) == pytest.approx(rate)

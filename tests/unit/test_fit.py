@@ -286,6 +286,21 @@ def test_a_wrong_timing_is_corrected_before_the_decay(trial, clock, times, least
     assert end.schedule.rate(end.step - 1) < 0.5
 
 
+@pytest.mark.parametrize("times", [0.5, 1, 1.2])
+def test_what_lies_between_the_steps_is_of_the_minutes_too(trial, clock, times):
+    """A sample takes as long as four steps, which nobody timed before."""
+    clock.step *= times
+    run = trial()
+
+    def sample():
+        clock.now += 0.4
+        return ""
+
+    run.sample = sample
+    run.run(1, epochs=0.0, minutes=1.0)
+    assert clock.now == pytest.approx(60, abs=2)
+
+
 def test_a_corrected_run_that_is_killed_ends_like_one_that_never_was(trial, clock):
     clock.step *= 0.5
     train = replace(TRAIN, save_steps=7)
