@@ -2,8 +2,8 @@
 
 PyTorch's fused attention works in blocks that are too small for a processor's bfloat16. Here a
 chunk of tokens, with the queries of all heads that share keys, meets these keys in one product, in
-half the time (bench/attention.py). The backward pass works the shares out anew, so that of a long
-row no more is kept than of many short ones.
+half the time (bench/attention.py). The shares are kept for the backward pass, which the short rows
+of a chat can afford.
 """
 
 from __future__ import annotations
@@ -45,25 +45,27 @@ class _Causal(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         ctx.shapes, ctx.scale = (q.shape, k.shape), scale
         q, k, v = (_rows(part, ctx.shapes[1]) for part in (q, k, v))
-        q, group = q * scale, q.size(1) // k.size(1)
-        y = torch.empty_like(q)
+        q = q * scale
+        y, shares = torch.empty_like(q), []
         with torch.autocast(q.device.type, enabled=False):
             for asked, seen in _chunks(q, k):
-                y[:, asked] = torch.bmm(_shares(q[:, asked], k[:, seen], group), v[:, seen])
-        ctx.save_for_backward(q, k, v)
+                scores = torch.bmm(q[:, asked], k[:, seen].transpose(1, 2))
+                _hide_later(scores, q.size(1) // k.size(1))
+                shares.append(torch.softmax(scores, -1))
+                y[:, asked] = torch.bmm(shares[-1], v[:, seen])
+        ctx.save_for_backward(q, k, v, *shares)
         return _heads(y, ctx.shapes[0])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v = ctx.saved_tensors
+        q, k, v, *kept = ctx.saved_tensors
         of_q, of_k = ctx.shapes
-        group = q.size(1) // k.size(1)
         dy = _rows(dy, of_k)
         dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
         with torch.autocast(q.device.type, enabled=False):
-            for asked, seen in _chunks(q, k):
-                given, shares = dy[:, asked], _shares(q[:, asked], k[:, seen], group)
+            for (asked, seen), shares in zip(_chunks(q, k), kept, strict=True):
+                given = dy[:, asked]
                 dv[:, seen] += torch.bmm(shares.transpose(1, 2), given)
                 slopes = torch.bmm(given, v[:, seen].transpose(1, 2))
                 slopes = torch.ops.aten._softmax_backward_data(slopes, shares, -1, shares.dtype)
@@ -79,13 +81,6 @@ def _chunks(q: Tensor, k: Tensor) -> Iterator[tuple[slice, slice]]:
     for start in range(0, tokens, CHUNK):
         end = min(start + CHUNK, tokens)
         yield slice(start * group, end * group), slice(end)
-
-
-def _shares(asked: Tensor, seen: Tensor, group: int) -> Tensor:
-    """How much each query, `group` of them a token, takes from the keys that it may see."""
-    scores = torch.bmm(asked, seen.transpose(1, 2))
-    _hide_later(scores, group)
-    return torch.softmax(scores, -1)
 
 
 def _hide_later(scores: Tensor, group: int) -> None:

@@ -29,7 +29,10 @@ class FeedForward(nn.Module):
         self.down = Linear(config.hidden, config.width, bias=config.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return lean(self._narrowed, self.up(x))
+        wide = self.up(x)
+        if self.activation is F.relu:  # its gradient keeps what it made
+            return self._narrowed(wide)
+        return lean(self._narrowed, self.down, wide)
 
     def _narrowed(self, wide: Tensor) -> Tensor:
         y: Tensor = self.down(self.activation(wide))
@@ -47,7 +50,7 @@ class GatedFeedForward(nn.Module):
         self.down = Linear(config.hidden, config.width, bias=config.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return lean(self._narrowed, self.gate(x), self.up(x))
+        return lean(self._narrowed, self.down, self.gate(x), self.up(x))
 
     def _narrowed(self, gate: Tensor, up: Tensor) -> Tensor:
         if self.activation is F.silu and torch.is_grad_enabled() and not is_compiling():
@@ -73,13 +76,15 @@ class _Gated(torch.autograd.Function):
         return d_gate, F.silu(gate).mul_(dy)
 
 
-def lean(work: Callable[..., Tensor], *of: Tensor) -> Tensor:
+def lean(work: Callable[..., Tensor], last: nn.Module, *of: Tensor) -> Tensor:
     """work(*of), of which a gradient on a CPU needs nothing kept but `of`.
 
-    What `work` gives its last product is made anew, the product is not. (On a GPU, keeping the
-    state of its random numbers would have it wait, and a compiler does the same by itself.)
+    What `work` gives its `last` layer is made anew, the layer's product is not; one that is frozen
+    keeps nothing anyway, and adapters would make theirs twice. (On a GPU, keeping the state of its
+    random numbers would have it wait, and a compiler does the same by itself.)
     """
-    if of[0].device.type != "cpu" or is_compiling() or not torch.is_grad_enabled():
+    learns = type(last) is Linear and last.weight.requires_grad and torch.is_grad_enabled()
+    if not learns or of[0].device.type != "cpu" or is_compiling():
         return work(*of)
     y: Tensor = checkpoint(work, *of, use_reentrant=False)
     return y

@@ -132,7 +132,7 @@ def batch(setting: int | str, block: int) -> int:
 
 def learning_rate(setting: float | str, width: int, begun: bool = False) -> float:
     """Peak rate of pretraining: smaller for wider models, and for one that has `begun` to learn
-    before, which would forget more than it learns."""
+    before."""
     if setting != "auto":
         return float(setting)
     rate = 6e-3 * math.sqrt(256 / width)

@@ -126,6 +126,7 @@ class Beginning:
                 recent=first.bits_per_byte,
                 pace=0.0 if settings.epochs else size.seconds * SLACK,
                 start=time.monotonic() - self.began,
+                evaluation=evaluation,
             )
         )
         self._tell(at, size, first, evaluation)

@@ -107,8 +107,10 @@ class _Run:
         """Steps, evaluations and checkpoints until the schedule ends."""
         with self._interruptible(), self.watch:
             if self.at.step == self.at.best_step == 0:
+                began = time.monotonic()
                 self._keep()  # so that the best is never worse than what training began with
                 self._save()
+                self.at.start += time.monotonic() - began
             saved = time.monotonic()
             while self.at.step < self.at.schedule.total:
                 stop = self._step()
@@ -164,7 +166,10 @@ class _Run:
         at.planned, at.minutes = at.schedule.total, minutes * at.schedule.total / steps
         at.pace = at.seconds / at.step
         at.every = spread(self.settings, at.planned, at.every)
-        self.screen.note(f"a step takes {at.pace:.3f} s: {at.planned:,} steps fit into the time")
+        self.screen.note(
+            f"a step takes {(at.seconds + at.aside) / at.step:.3f} s, its share of the evaluations "
+            f"included: {at.planned:,} steps fit into the time"
+        )
 
     def _taken(self) -> Taken:
         """Take a step; where memory runs out, in smaller passes."""

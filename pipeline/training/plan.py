@@ -61,6 +61,7 @@ class Progress:
     tokens: int = 0
     seconds: float = 0.0  # of steps, …
     start: float = 0.0  # … before the first of them, …
+    evaluation: float = 0.0  # … an evaluation when it was first timed, …
     aside: float = 0.0  # … and between them: evaluations, samples, checkpoints
     place: str = ""  # the machine that `way` and `rows` were measured on
     best: float = math.inf  # bits per byte of the model that is kept, …
@@ -117,13 +118,15 @@ def corrected(settings: FitSettings, at: Progress, epoch: int) -> tuple[int, flo
     """
     if settings.epochs or not at.pace or at.schedule != Schedule.of(at.planned):
         return at.planned, at.minutes
-    each = (at.seconds + at.aside) / at.step
-    fitting = max(1.0, (settings.minutes * 60 - at.start) / each)
+    fixed = at.start + at.evaluation  # the last one
+    aside = max(at.aside, at.step / at.every * at.evaluation)
+    each = (at.seconds + aside) / at.step
+    fitting = (settings.minutes * 60 - fixed) / each
     steps = round(fitting)
     if settings.passes:
         steps = min(steps, steps_of_epochs(settings.passes, at.update, epoch))
     steps = max(at.step + 1, steps)
-    return steps, settings.minutes * steps / fitting
+    return steps, (fixed + steps * each) / 60
 
 
 def pace(settings: FitSettings, total: int, step: float, evaluation: float) -> int:

@@ -63,7 +63,7 @@ class Trial:
         text = (self.folder / "log.jsonl").read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines()]
 
-    def run(self, steps: int, **changes: object) -> Progress:
+    def run(self, steps: int, began: float | None = None, **changes: object) -> Progress:
         usual = FitSettings(
             name="pretrain",
             key="k",
@@ -84,7 +84,7 @@ class Trial:
             keep=lambda model: self.kept.append(len(self.log())),
             sample=self.sample,
         )
-        return fit(parts, settings, self.folder, self.screen)
+        return fit(parts, settings, self.folder, self.screen, began=began)
 
     def weights(self) -> list[torch.Tensor]:
         return [p.detach().clone() for p in self.decoder.parameters()]
@@ -299,6 +299,21 @@ def test_what_lies_between_the_steps_is_of_the_minutes_too(trial, clock, times):
     run.sample = sample
     run.run(1, epochs=0.0, minutes=1.0)
     assert clock.now == pytest.approx(60, abs=2)
+
+
+@pytest.mark.parametrize("every", [40, 10_000])
+def test_the_start_and_evaluations_still_to_come_are_of_the_minutes_too(trial, clock, every):
+    run = trial()
+    evaluate = run.evaluate
+
+    def slow(model):
+        clock.now += 3.0
+        return evaluate(model)
+
+    run.evaluate = slow
+    train = replace(TRAIN, evaluate_every=every)
+    run.run(1, epochs=0.0, minutes=1.0, train=train, began=-10.0)
+    assert clock.now + 10 == pytest.approx(60, abs=4)
 
 
 def test_a_corrected_run_that_is_killed_ends_like_one_that_never_was(trial, clock):

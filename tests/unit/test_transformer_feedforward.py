@@ -29,7 +29,7 @@ def test_training_and_reading_give_the_same_and_training_keeps_little(kind):
     with saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         y = layer(x)
     inner = {t.data_ptr() for t in kept if t.numel() == 2 * 3 * 24}
-    assert len(inner) == (2 if kind == "swiglu" else 1)  # what is made of them is not kept
+    assert len(inner) == (2 if kind == "swiglu" else 1)  # what goes in, or what comes out of relu
     with torch.no_grad():
         assert torch.equal(layer(x), y)
 
@@ -39,9 +39,27 @@ def test_what_is_not_kept_changes_no_gradient(kind, monkeypatch):
     torch.manual_seed(0)
     layer, x = FEEDFORWARDS[kind](CONFIG), torch.randn(2, 3, 16, requires_grad=True)
     found = []
-    for lean in (feedforward.lean, lambda work, *of: work(*of)):
+    for lean in (feedforward.lean, lambda work, last, *of: work(*of)):
         monkeypatch.setattr(feedforward, "lean", lean)
         with torch.autocast("cpu", torch.bfloat16):
             y = layer(x)
         found.append(torch.autograd.grad(y.float().square().sum(), [x, *layer.parameters()]))
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_product_is_not_taken_twice(frozen, monkeypatch):
+    torch.manual_seed(0)
+    layer, x = FEEDFORWARDS["swiglu"](CONFIG), torch.randn(2, 3, 16, requires_grad=True)
+    layer.down.weight.requires_grad_(not frozen)
+    taken: list[int] = []
+    plain = F.linear
+
+    def counted(*given):
+        made = plain(*given)
+        taken.append(1)
+        return made
+
+    monkeypatch.setattr(F, "linear", counted)
+    layer(x).sum().backward()
+    assert len(taken) == 3
