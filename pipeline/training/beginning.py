@@ -84,7 +84,7 @@ class Beginning:
         if at.place not in ("", self._place):
             size = sizing.size_up(stepper, self.epoch)
             self.screen.note(f"on another machine than before: {size}, {size.seconds:.3f} s a step")
-            at = replace(at, place=self._place, rows=size.rows, compiled=False, pace=0.0)
+            at = replace(at, place=self._place, rows=size.rows, compiled=False, timed=False)
             way = size.machine.way
         elif self.world.size > 1:
             way = {name: value for name, value in at.way.items() if name != "recompute"}
@@ -124,7 +124,7 @@ class Beginning:
                 rows=size.rows,
                 best=first.bits_per_byte,
                 recent=first.bits_per_byte,
-                pace=0.0 if settings.epochs else size.seconds * SLACK,
+                timed=not settings.epochs,
                 start=time.monotonic() - self.began,
                 evaluation=evaluation,
             )

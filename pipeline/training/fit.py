@@ -164,7 +164,6 @@ class _Run:
             return
         at.schedule = at.schedule.of_new_length(steps, at.step)
         at.planned, at.minutes = at.schedule.total, minutes * at.schedule.total / steps
-        at.pace = at.seconds / at.step
         at.every = spread(self.settings, at.planned, at.every)
         self.screen.note(
             f"a step takes {(at.seconds + at.aside) / at.step:.3f} s, its share of the evaluations "

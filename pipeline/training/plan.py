@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pipeline.config import Train
@@ -56,7 +56,7 @@ class Progress:
     update: int  # samples of one update, over all processes
     rows: int  # of one pass in one process
     step: int = 0
-    pace: float = 0.0  # seconds that a step was thought to take; 0: not planned by time
+    timed: bool = False  # whether the steps were planned by what one took here
     samples: int = 0
     tokens: int = 0
     seconds: float = 0.0  # of steps, …
@@ -76,7 +76,9 @@ class Progress:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Progress:
-        return cls(**{**state, "schedule": Schedule(**state["schedule"])})
+        known = {field.name for field in fields(cls)}  # an older version's may be gone
+        own = {name: value for name, value in state.items() if name in known}
+        return cls(**{**own, "schedule": Schedule(**state["schedule"])})
 
     def with_best_of(self, later: Progress) -> Progress:
         """This checkpoint, gone back to; what was kept since is kept."""
@@ -116,7 +118,7 @@ def corrected(settings: FitSettings, at: Progress, epoch: int) -> tuple[int, flo
 
     A run that was cut short, or whose budget is no time, stays as it is.
     """
-    if settings.epochs or not at.pace or at.schedule != Schedule.of(at.planned):
+    if settings.epochs or not at.timed or at.schedule != Schedule.of(at.planned):
         return at.planned, at.minutes
     fixed = at.start + at.evaluation  # the last one
     aside = max(at.aside, at.step / at.every * at.evaluation)

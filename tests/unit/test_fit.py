@@ -7,7 +7,7 @@ import json
 import math
 import signal
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -592,3 +592,9 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(trial):
         newest.write_bytes(damaged)
         with pytest.raises(WorkspaceError, match="is damaged"):
             trial().run(10)
+
+
+def test_what_an_older_version_noted_and_this_one_does_not_holds_nothing_up(trial):
+    end = trial().run(10)
+    state = {**asdict(end), "pace": 0.1}
+    assert Progress.from_state(state) == end
