@@ -40,6 +40,7 @@ class ServerError(SoundalikeError):
     """A server that the user named cannot be reached, or refuses."""
 
 
+LOST = ("connection closed by peer", "connection reset by peer")  # as torch and gloo have it
 SHORT = ("out of memory", "can't allocate memory", "not enough memory")  # as torch has it
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (errno.EACCES, errno.EPERM)
@@ -47,7 +48,7 @@ REFUSED = (errno.EACCES, errno.EPERM)
 
 def ran_out(error: BaseException) -> bool:
     """Whether an error says that memory ran out, the processor's or a card's."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(word in str(error) for word in SHORT)
 
@@ -61,6 +62,8 @@ def in_words(error: Exception) -> str | None:
             "Memory ran out; close other programs and run the same command again (to train with "
             "less, set a smaller model.block or model.size)."
         )
+    if isinstance(error, RuntimeError) and any(word in str(error).lower() for word in LOST):
+        return "Another of the processes that train together has ended; its own line says why."
     if not isinstance(error, OSError) or error.errno is None:
         return None
     where = f" at {error.filename}" if error.filename else ""

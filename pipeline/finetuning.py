@@ -80,6 +80,7 @@ class Trainer:
         opened = opening(self.persona, self.tokenizer)
         parts = Parts(
             model=decoder,
+            device=self.device,
             data=Rows(self.rows, task.settings.train.seed, tuning.batch),
             evaluate=evaluate,
             keep=keep,
@@ -122,7 +123,7 @@ class Trainer:
         decoder = load(self.task.path(PRETRAINED))
         self.dtype = decoder.tokens.weight.dtype  # as it was saved
         self.parameters = sum(p.numel() for p in decoder.parameters())
-        model: Any = FORMS[tuning.method](decoder, self.device).to(self.device)
+        model: Any = FORMS[tuning.method](decoder, self.device)
         if tuning.method != "full":
             torch.manual_seed(self.task.settings.train.seed)  # which peft draws the weights from
             model = lora.adapted(decoder, tuning)
@@ -147,13 +148,14 @@ class Trainer:
 
 def _packed(decoder: Decoder, device: torch.device) -> Decoder:
     quantized.pack(decoder, device)
-    return decoder.float()
+    return decoder.float().to(device)
 
 
-# On the CPU, so that a device holds the weights in their form alone.
+# Made on the CPU, so that a device holds the weights in their form alone; a model that learns whole
+# stays there, since of several processes each may take but a share of it to its device.
 FORMS: dict[str, Callable[[Decoder, torch.device], Decoder]] = {
     "full": lambda decoder, device: decoder.float(),
-    "lora": lambda decoder, device: lora.lean(decoder),
+    "lora": lambda decoder, device: lora.lean(decoder).to(device),
     "qlora": _packed,
 }
 

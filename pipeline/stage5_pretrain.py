@@ -49,7 +49,6 @@ def run(task: Task) -> dict[str, Any]:
     with train, val:
         begun = _begun(task, tokenizer)
         decoder = _new(task, len(train), tokenizer, device) if begun is None else begun.float()
-        decoder = decoder.to(device)
         block = decoder.config.block
         count = sum(p.numel() for p in decoder.parameters())
         task.screen.note(
@@ -72,6 +71,7 @@ def run(task: Task) -> dict[str, Any]:
 
         parts = Parts(
             model=decoder,
+            device=device,
             data=data,
             evaluate=evaluate,
             keep=lambda model: save(model, task.path(PRETRAINED)),

@@ -68,8 +68,27 @@ def join() -> World:
     if torch.cuda.is_available():
         torch.cuda.set_device(min(local, torch.cuda.device_count() - 1))
         backend = "cpu:gloo,cuda:nccl"
-    distributed.init_process_group(backend, timeout=PATIENCE)
-    return World(distributed.get_rank(), size, local)
+    store, rank, size = _meeting()
+    distributed.init_process_group(
+        backend, store=store, rank=rank, world_size=size, timeout=PATIENCE
+    )
+    return World(rank, size, local)
+
+
+def _meeting() -> tuple[Any, int, int]:
+    """Where processes find one another, this one's number there, and how many they are.
+
+    With `--max-restarts`, torchrun starts them again with the addresses of those that ended still
+    there (github.com/pytorch/pytorch/issues/135712), so on one machine each start has names of its
+    own. Machines count their starts differently.
+    """
+    from torch.distributed import PrefixStore, rendezvous  # type: ignore[attr-defined]
+
+    store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":
+        store = PrefixStore(f"start {start}", store)
+    return store, rank, size
 
 
 def leave() -> None:

@@ -136,7 +136,9 @@ class _Run:
                 objective, self.val.values, trial.config.block, self.val.info["bytes"], most=GLANCE
             )
 
-        parts = Parts(model, self.data, evaluate, keep=lambda _: None, sample=lambda: "")
+        parts = Parts(
+            model, self.device, self.data, evaluate, keep=lambda _: None, sample=lambda: ""
+        )
         screen = Screen(Console(file=sys.stdout, highlight=False, force_terminal=False))
         return fit(parts, settings_of(trial, self.data.epoch), self.work, screen)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.evaluation.bits import Loss
 from pipeline.screen import Screen
-from pipeline.training import distributed, memory, sizing
+from pipeline.training import memory, sizing
 from pipeline.training.device import Machine
 from pipeline.training.keeping import Keeping
 from pipeline.training.plan import (
@@ -25,6 +25,8 @@ from pipeline.training.plan import (
 from pipeline.training.schedule import Schedule
 from pipeline.training.step import Stepper
 from pipeline.world import World
+
+NO_LIMIT = 1 << 62  # rows of a pass
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Beginning:
         """On another machine, computed as suits that; in several processes, with rows that fit."""
         stepper, model = self.stepper, self.stepper.model
         if at.place not in ("", self._place):
-            size = sizing.size_up(stepper, self.epoch)
+            size = self._sized_up()
             self.screen.note(f"on another machine than before: {size}, {size.seconds:.3f} s a step")
             at = replace(at, place=self._place, rows=size.rows, compiled=False, timed=False)
             way = size.machine.way
@@ -90,7 +92,8 @@ class Beginning:
             way = {name: value for name, value in at.way.items() if name != "recompute"}
             model.recompute = at.way["recompute"]
             stepper.use(Machine(stepper.machine.device, **way))
-            at = replace(at, rows=math.gcd(at.rows, sizing.fitting(stepper, at.rows)))
+            fitting = sizing.fitting(stepper, self.keeping.most(at.rows))
+            at = replace(at, rows=math.gcd(at.rows, fitting))
         else:
             return at
         return replace(at, way={**way, "recompute": model.recompute})
@@ -101,8 +104,8 @@ class Beginning:
         """Turn the budget into steps, by measuring when it is given in minutes."""
         if self.world.leads:
             self.keeping.log.cut(-1)
-        settings, epoch, stepper = self.settings, self.epoch, self.stepper
-        size = sizing.size_up(stepper, epoch)
+        settings, stepper = self.settings, self.stepper
+        size = self._sized_up()
         began = time.monotonic()
         first = self.measure()
         evaluation = time.monotonic() - began
@@ -132,6 +135,9 @@ class Beginning:
         self._tell(at, size, first, evaluation)
         return at
 
+    def _sized_up(self) -> sizing.Size:
+        return sizing.size_up(self.stepper, self.epoch, self.keeping.most(NO_LIMIT))
+
     def _budget(self, size: sizing.Size, evaluation: float) -> tuple[int, float]:
         """The budget as steps, and the minutes they are worth."""
         settings = self.settings
@@ -148,7 +154,7 @@ class Beginning:
         passes = at.planned * at.update / self.epoch
         reach = f"{passes:.1f} passes over the data" if passes >= 1 else f"{passes:.0%} of the data"
         several = f" in {self.world.size} processes" if self.world.size > 1 else ""
-        if distributed.is_sharded(self.stepper.model):
+        if self.stepper.sharded:
             several += ", each with its share of the model"
         evaluations = math.ceil(at.planned / at.every) * evaluation
         minutes = (at.planned * size.seconds * SLACK + evaluations) / 60

@@ -56,16 +56,19 @@ class Folder:
                 continue
         return None
 
-    def read(self, tell: Callable[[str], None], skip: int = 0) -> Saved | None:
+    def read(
+        self, tell: Callable[[str], None], skip: int = 0, mapped: bool = False
+    ) -> Saved | None:
         """The newest checkpoint that is whole, but for the `skip` newest while there are older.
 
-        None where there is none. Tells of damaged ones, and raises WorkspaceError when all are.
+        Its tensors may stay `mapped`, for several processes that each want a part of them. None
+        where there is none. Tells of damaged ones, and raises WorkspaceError when all are.
         """
         reason = ""
         files = self.files()
         for path in files[min(skip, max(0, len(files) - 1)) :]:
             try:
-                return _read(path)
+                return _read(path, mapped)
             except DAMAGED as error:
                 reason = f"{path} is damaged ({error})"
                 tell(f"{reason}; trying the one before it")
@@ -84,10 +87,12 @@ def _write(path: Path, tensors: Tensors, state: Mapping[str, Any]) -> None:
         file.writelines(as_safetensors(tensors, meta))
 
 
-def _read(path: Path) -> Saved:
+def _read(path: Path, mapped: bool) -> Saved:
     with safe_open(path, framework="pt") as file:
         meta = file.metadata()
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if not mapped:  # a file that is still mapped could not be replaced on Windows
+        tensors = {name: tensor.clone() for name, tensor in tensors.items()}
     if meta["sha256"] != _digest(tensors):
         raise ValueError("its content does not match its hash")
     return tensors, json.loads(meta["state"])

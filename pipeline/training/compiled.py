@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.errors import ran_out
 from pipeline.training.device import timed, wait
 from transformer.block import PreNorm
 from transformer.decoder import Decoder
@@ -93,10 +94,10 @@ def turn_on(decoder: Decoder, rows: int, tokens: int, step: Callable[[], None]) 
     try:
         step()
         wait()
-    except torch.OutOfMemoryError:
-        turn_off(decoder)
-        raise
     except Exception as error:  # whatever a compiler, a linker or a driver may raise
+        if ran_out(error):
+            turn_off(decoder)
+            raise
         shared.working = False
         _give_up(error)
     if not shared.working:

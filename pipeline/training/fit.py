@@ -18,16 +18,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from pipeline.errors import Astray, DataError, ran_out
 from pipeline.evaluation.bits import Loss
 from pipeline.screen import Screen
-from pipeline.training import distributed, memory, sizing
+from pipeline.training import distributed, held_up, memory, sizing
 from pipeline.training.batches import Data
 from pipeline.training.beginning import Beginning
 from pipeline.training.device import Machine, peak_flops
 from pipeline.training.flops import per_token
+from pipeline.training.held_up import HeldUp
 from pipeline.training.keeping import Keeping
 from pipeline.training.log import Log
 from pipeline.training.plan import FitSettings, Progress, corrected, spread
@@ -44,7 +46,8 @@ WORTH_CORRECTING = 0.01  # of the steps
 class Parts:
     """What is trained, on what, and what happens at an evaluation."""
 
-    model: Decoder
+    model: Decoder  # on the CPU, or on the device already
+    device: torch.device
     data: Data
     evaluate: Callable[[nn.Module], Loss]  # given the model as it is laid out over processes
     keep: Callable[[Decoder], None]  # save the model, whole: it is the best so far
@@ -67,11 +70,16 @@ def fit(
     budget. Raises KeyboardInterrupt after saving when Ctrl-C was pressed. All processes of the
     `world` call it alike; the first one writes.
     """
-    run = _Run(parts, settings, folder, screen, world, began)
+    began = time.monotonic() if began is None else began
+    log = Log(folder, settings.train.tensorboard and world.leads)
     try:
+        run = _Run(parts, settings, folder, log, screen, world, began)
         run.train()
+    except HeldUp as reason:
+        held_up.note(folder, settings.key, reason)
+        raise
     finally:
-        run.log.close()
+        log.close()
     return run.at
 
 
@@ -83,23 +91,23 @@ class _Run:
         parts: Parts,
         settings: FitSettings,
         folder: Path,
+        log: Log,
         screen: Screen,
         world: World,
-        began: float | None,
+        began: float,
     ) -> None:
         self.parts, self.settings, self.screen, self.world = parts, settings, screen, world
-        began = time.monotonic() if began is None else began
         epoch = parts.data.epoch
-        self.log = Log(folder, settings.train.tensorboard and world.leads)
+        self.log = log
         self.stopping = False
-        device = parts.model.tokens.weight.device
-        self.stepper = Stepper(parts.model, parts.data, settings, Machine.plain(device), world)
-        self.keeping = Keeping(folder, settings, self.stepper, self.log, screen, world)
+        plain = Machine.plain(parts.device)
+        self.stepper = Stepper(parts.model, parts.data, settings, plain, world)
+        self.keeping = Keeping(folder, settings, self.stepper, log, screen, world)
         self.at = Beginning(
             settings, self.stepper, self.keeping, epoch, self._measured, screen, world, began
         ).progress()
         peak = peak_flops(self.stepper.machine) * world.size
-        self.watch = Watch(screen, device, per_token(parts.model), peak, epoch)
+        self.watch = Watch(screen, parts.device, per_token(parts.model), peak, epoch)
 
     # --- training ----------------------------------------------------------------------------
 
@@ -207,11 +215,6 @@ class _Run:
         """Half the rows in a pass, twice the passes; an update stays what it was."""
         at = self.at
         model = self.parts.model
-        if self.world.size > 1:  # the others wait for this one's gradients
-            raise DataError(
-                f"Memory ran out in one of {self.world.size} processes. The same command goes on "
-                "from the last checkpoint, with as many rows as fit then."
-            )
         if at.rows == 1 and model.recompute:
             raise DataError(sizing.out_of_memory(self.stepper))
         if at.rows == 1:
@@ -261,7 +264,7 @@ class _Run:
 
     def _measured(self) -> Loss:
         with self.stepper.machine.autocast():
-            return self.parts.evaluate(distributed.without_hooks(self.stepper.objective))
+            return self.parts.evaluate(self.stepper.objective)
 
     def _evaluate(self, loss: float) -> None:
         """Log a full validation pass; keep the model when it is the best; decay when it stalls."""
@@ -277,7 +280,7 @@ class _Run:
             self._keep()
         self._log(loss, found)
         self.watch.evaluated(at, found.per_token, found.bits_per_byte, best)
-        if not distributed.is_sharded(self.parts.model) and self.world.leads:
+        if not self.stepper.sharded and self.world.leads:
             self.watch.said(self.parts.sample())
         patience = self.settings.patience
         if patience and at.waiting >= patience:
@@ -295,10 +298,10 @@ class _Run:
             self.screen.note("no longer improving: stopping early")
 
     def _keep(self) -> None:
-        model = self.parts.model
-        if distributed.is_sharded(model):
-            model = distributed.copy_whole(model)
-        if self.world.leads:
+        model: Decoder | None = self.parts.model
+        if self.stepper.sharded:
+            model = distributed.copy_whole(self.parts.model, self.world.leads)
+        if self.world.leads and model is not None:
             self.parts.keep(model)
 
     def _save(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.screen import Screen
-from pipeline.training import checkpoint, compiled, distributed, sizing
+from pipeline.training import checkpoint, compiled, held_up, sizing
 from pipeline.training.device import Machine
 from pipeline.training.log import Log
 from pipeline.training.plan import FitSettings, Progress
@@ -34,16 +34,20 @@ class Keeping:
     ) -> None:
         self.last = checkpoint.Folder(folder / "last", settings.train.keep)
         self.stable = checkpoint.Folder(folder / "stable")
-        self.settings, self.stepper, self.log = settings, stepper, log
+        self.folder, self.settings, self.stepper, self.log = folder, settings, stepper, log
         self.screen, self.world = screen, world
 
     def found(self, folder: checkpoint.Folder, skip: int = 0) -> Found | None:
         """A checkpoint of this run, or None when there is none or it is another run's."""
-        saved = folder.read(self.screen.warn, skip)
+        saved = folder.read(self.screen.warn, skip, mapped=self.stepper.sharded)
         self.world.total(0.0)  # until all have read, before one writes or deletes
         if saved is None or saved[1].get("key") != self.settings.key:
             return None
         return saved[0], Progress.from_state(saved[1])
+
+    def most(self, rows: int) -> int:
+        """At most so many rows of a pass, fewer where an earlier start found that too many."""
+        return int(self.world.agreed(held_up.most(self.folder, self.settings.key, rows)))
 
     def put_back(self, tensors: checkpoint.Tensors, at: Progress) -> None:
         """Compute as it was computed then, from where it was."""
@@ -59,7 +63,7 @@ class Keeping:
 
     def save(self, folder: checkpoint.Folder, at: Progress) -> None:
         """Write a checkpoint; all processes must call it where the model is cut up."""
-        if self.world.leads or distributed.is_sharded(self.stepper.model):
+        if self.world.leads or self.stepper.sharded:
             tensors = self.stepper.state()
             if self.world.leads:
                 folder.write(at.step, tensors, asdict(at))

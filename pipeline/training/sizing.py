@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import partial
 
 from pipeline.errors import DataError
-from pipeline.training import compiled, distributed, memory
+from pipeline.training import compiled, memory
 from pipeline.training.device import PROBE_SECONDS, Machine, candidates, peak_flops, seconds
 from pipeline.training.step import Stepper
 
@@ -31,10 +30,13 @@ class Size:
         return f"{self.machine}{', compiled' if self.compiled else ''}"
 
 
-def size_up(stepper: Stepper, epoch: int) -> Size:
-    """Measure what is fastest and fits. The weights stay, the optimizers' memory goes."""
+def size_up(stepper: Stepper, epoch: int, most: int) -> Size:
+    """Measure what is fastest and fits, with at `most` so many rows of a pass.
+
+    The weights stay, the optimizers' memory goes.
+    """
     settings, world = stepper.settings, stepper.world
-    rows = fitting(stepper, settings.batch)
+    rows = fitting(stepper, min(settings.batch, most))
     device = stepper.machine.device
     machines = sorted(candidates(settings.train, device), key=peak_flops, reverse=True)
     taken: dict[Machine, float] = {}
@@ -47,13 +49,18 @@ def size_up(stepper: Stepper, epoch: int) -> Size:
     update = settings.batch * settings.accumulation * world.size
     size = Size(machine, rows, update, taken[machine] * math.ceil(update / (rows * world.size)))
     if settings.grows and machine.device.type != "cpu":
-        size = _grown(stepper, size, epoch)
+        size = _grown(stepper, size, epoch, most)
     stepper.use(size.machine)
     return size
 
 
 def fitting(stepper: Stepper, most: int) -> int:
-    """The rows of one pass, at most `most`, that fit into 90 % of the memory."""
+    """The rows of one pass, at most `most`, that fit into 90 % of the memory.
+
+    At most none is one that keeps less.
+    """
+    if most < 1:
+        stepper.model.recompute, most = True, 1
     rows = _largest(stepper, most)
     if not rows and not stepper.model.recompute:
         stepper.model.recompute = True  # slower, but keeps far less
@@ -64,15 +71,14 @@ def fitting(stepper: Stepper, most: int) -> int:
 
 
 def _largest(stepper: Stepper, most: int) -> int:
-    work = partial(stepper.rehearse, alone=True)
-    return memory.largest(work, most, stepper.machine.device, stepper.world)
+    return memory.largest(stepper.rehearse, most, stepper.machine.device, stepper.world)
 
 
 def compile_if_it_pays(stepper: Stepper, size: Size, left: float) -> Size:
     """Compile the blocks where, of so many seconds that are left, that gains more than it costs."""
     if not stepper.settings.compiles or stepper.world.agreed(left < WORTH_COMPILING):
         return size
-    if stepper.model.recompute or distributed.is_sharded(stepper.model):
+    if stepper.model.recompute or stepper.sharded:
         return size
     (able,) = stepper.world.total(compiled.obstacle(stepper.model) is None)
     if able < stepper.world.size:
@@ -89,7 +95,7 @@ def compile_if_it_pays(stepper: Stepper, size: Size, left: float) -> Size:
 
 def compile_again(stepper: Stepper, rows: int) -> None:
     """Compile the blocks of a run that was compiled before it stopped."""
-    if distributed.is_sharded(stepper.model):
+    if stepper.sharded:
         return
     block = stepper.model.config.block
     compiled.turn_on(stepper.model, rows, block, lambda: stepper.rehearse(rows))
@@ -120,12 +126,12 @@ def _typical(stepper: Stepper, rows: int) -> int:
     return min(sizes, key=lambda first: abs(sizes[first] - mean))
 
 
-def _grown(stepper: Stepper, size: Size, epoch: int) -> Size:
+def _grown(stepper: Stepper, size: Size, epoch: int, most: int) -> Size:
     """Double the rows while that trains faster, fits, and leaves enough updates a pass."""
     world = stepper.world
     stepper.use(size.machine)
     taken = _timed(stepper, size.machine, size.rows)
-    while 2 * size.update * UPDATES <= epoch:
+    while 2 * size.update * UPDATES <= epoch and 2 * size.rows <= most:
         rows = 2 * size.rows
         if _largest(stepper, rows) < rows:
             break

@@ -1,8 +1,14 @@
-"""One update of the weights: gradients of some rows, pass by pass, and what is made of them."""
+"""One update of the weights: gradients of some rows, pass by pass, and what is made of them.
+
+What fails in one of several processes is an error in all of them, so that all can go on alike.
+"""
 
 from __future__ import annotations
 
 import math
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +18,9 @@ from pipeline.errors import ran_out
 from pipeline.training import distributed
 from pipeline.training.batches import Batch, Data
 from pipeline.training.device import Machine
+from pipeline.training.exchange import Exchange
+from pipeline.training.held_up import HeldUp
+from pipeline.training.loss import Objective
 from pipeline.training.optimizer import optimizers, restore_state, set_rate, state_tensors
 from pipeline.training.plan import FitSettings
 from pipeline.training.scale import LossScale
@@ -52,7 +61,10 @@ class Stepper:
         self, model: Decoder, data: Data, settings: FitSettings, machine: Machine, world: World
     ) -> None:
         self.model, self.data, self.settings, self.world = model, data, settings, world
-        self.objective = distributed.lay_out(model, world, settings.train.sharding)
+        self.objective = Objective(model)
+        distributed.lay_out(self.objective, machine.device, world, settings.train.sharding)
+        self.sharded = distributed.is_sharded(model)
+        self.exchange = None if world.size == 1 or self.sharded else Exchange(model)
         self.use(machine)
 
     def use(self, machine: Machine) -> None:
@@ -71,40 +83,54 @@ class Stepper:
         taken = self.gradients(samples, stop)
         if not math.isfinite(taken.loss):
             raise Diverged(f"the loss became {taken.loss}")
-        if math.isfinite(self.clip()):
-            self.update(rate)
-        elif not self.scale.overflowed():
+        if not self._learn(samples.rows, rate) and not self.scale.overflowed():
             raise Diverged("the gradients were no longer numbers")
         return taken
 
-    def gradients(self, samples: Samples, stop: bool = False, alone: bool = False) -> Taken:
+    def gradients(self, samples: Samples, stop: bool = False) -> Taken:
         """Accumulate gradients of the mean loss over the targets of some samples.
 
-        `alone`: without the exchange of gradients, so that memory that runs out here holds up no
-        other process, but where the model is cut up; then it is an error in all of them.
+        Where the model is cut up, memory that runs out in one process is `HeldUp` there, since the
+        others wait within the pass.
         """
         self.model.zero_grad()
-        objective = distributed.without_hooks(self.objective) if alone else self.objective
-        objective.train()
+        self.objective.train()
         parts = self._own(samples)
         targets = sum(int((y >= 0).sum()) for _, y in parts)
         seen = sum(int((x >= 0).sum()) for x, _ in parts)
         targets, seen, stops = map(int, self.world.total(targets, seen, stop))
-        weight = self.world.size / max(1, targets)  # the processes' gradients are averaged
+        weight = (self.world.size if self.sharded else 1) / max(1, targets)  # FSDP2 averages
         nats = torch.zeros((), device=self.machine.device)
-        full: Exception | None = None
-        try:
+        with self._caught(samples.rows) as failed:
             for number, batch in enumerate(parts, 1):
-                with distributed.without_sync(objective, last=number == len(parts)):
-                    nats += self._pass(objective, batch, weight)
-        except Exception as error:
-            if not (alone and ran_out(error)):
-                raise
-            full = error
-        nats_in_all, many_full = self.world.total(nats.item(), full is not None)
-        if many_full:
-            raise full or MemoryError("another process ran out of memory")
+                if self.exchange and number == len(parts):
+                    self.exchange.begin()
+                nats += self._pass(batch, weight)
+        if self.exchange:
+            self.exchange.end()
+        (nats_in_all,) = self._agreed(failed, nats.item())
         return Taken(nats_in_all / max(1, targets), seen, bool(stops))
+
+    @contextmanager
+    def _caught(self, rows: int) -> Iterator[list[Exception]]:
+        """Around work that may fail in this process alone: what failed, to be agreed upon."""
+        failed: list[Exception] = []
+        try:
+            yield failed
+        except Exception as error:
+            if self.sharded and ran_out(error):
+                raise HeldUp(rows) from error
+            if self.sharded:
+                raise
+            traceback.clear_frames(error.__traceback__)  # which hold what the pass has made
+            failed.append(error)
+
+    def _agreed(self, failed: list[Exception], *values: float) -> list[float]:
+        """The sums of values over all processes; an error in all where one failed."""
+        *sums, failures = self.world.total(*values, len(failed))
+        if failures:
+            raise failed[0] if failed else MemoryError("memory ran out in another process")
+        return sums
 
     def _own(self, samples: Samples) -> list[Batch]:
         """The batches of this process: all processes' together are the update's samples."""
@@ -114,10 +140,10 @@ class Stepper:
         ]
         return [self.data.batch(start, each, samples.late) for start in starts]
 
-    def _pass(self, objective: nn.Module, batch: Batch, weight: float) -> torch.Tensor:
+    def _pass(self, batch: Batch, weight: float) -> torch.Tensor:
         x, y = (self._moved(half) for half in batch)
         with self.machine.autocast():
-            nats: torch.Tensor = objective(x, y)
+            nats: torch.Tensor = self.objective(x, y)
         torch.autograd.backward(nats * (weight * self.scale.factor))
         return nats.detach()
 
@@ -139,24 +165,33 @@ class Stepper:
             torch._foreach_mul_(grads, 1 / self.scale.factor)
         return distributed.norm(nn.utils.clip_grad_norm_(learning, self.settings.clip))
 
-    def update(self, rate: float) -> None:
-        """Change the weights by the gradients at hand. They are `torn` where that ends halfway."""
+    def _learn(self, rows: int, rate: float) -> bool:
+        """Change the weights by the gradients at hand, unless these are no numbers.
+
+        The weights are `torn` where that ends halfway in any process.
+        """
+        self.torn = True
+        with self._caught(rows) as failed:
+            numbers = math.isfinite(self.clip())
+            if numbers:
+                self._update(rate)
+        self._agreed(failed)
+        self.torn = False
+        return numbers
+
+    def _update(self, rate: float) -> None:
         self._rate = rate
         set_rate(self.optimizers, rate)
-        self.torn = True
         for optimizer in self.optimizers:
             optimizer.step()
-        self.torn = False
         self.scale.fitted()
         self.model.zero_grad()
 
-    def rehearse(self, rows: int, first: int = 0, alone: bool = False) -> None:
+    def rehearse(self, rows: int, first: int = 0) -> None:
         """A step of so many rows a process that changes nothing, to see what it takes."""
         before = [(buffer, buffer.clone()) for _, buffer in self._buffers()]
-        self.gradients(Samples(first, rows, 1), alone=alone)
-        if math.isfinite(self.clip()):
-            self.update(0.0)
-        else:
+        self.gradients(Samples(first, rows, 1))
+        if not self._learn(rows, 0.0):
             self.scale.overflowed()  # so that the next one takes all of a step
         self.model.zero_grad()
         for buffer, value in before:

@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 from pipeline.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
+PIPELINE = ("-m", "pipeline")
+SHORT_OF_MEMORY = str(ROOT / "tests/support/short_of_memory.py")
 SMALL = {
     "tokenizer.vocab_size": 300,
     "model.size": "tiny",
@@ -53,9 +56,11 @@ def run(workspace: Path, words: list[str], settings: dict[str, Any]) -> None:
     assert main(arguments(workspace, words, settings)) == 0
 
 
-def run_in_two(workspace: Path, words: list[str], settings: dict[str, Any]) -> str:
+def run_in_two(
+    workspace: Path, words: list[str], settings: dict[str, Any], program: Sequence[str] = PIPELINE
+) -> str:
     """A verb in two processes; returns what they printed."""
-    start = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pipeline"]
+    start = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", *program]
     done = subprocess.run(
         [sys.executable, "-m", *start, *arguments(workspace, words, settings)],
         cwd=ROOT,
@@ -66,7 +71,7 @@ def run_in_two(workspace: Path, words: list[str], settings: dict[str, Any]) -> s
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def arguments(workspace: Path, words: list[str], settings: dict[str, Any]) -> list[str]:
@@ -83,7 +88,12 @@ def losses(workspace: Path) -> list[tuple[float, float]]:
     return [(row["train_loss"], row["val_loss"]) for row in map(json.loads, lines)]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="torchrun needs libuv, absent on Windows")
+several = pytest.mark.skipif(
+    sys.platform == "win32", reason="torchrun needs libuv, absent on Windows"
+)
+
+
+@several
 @pytest.mark.parametrize(
     ("sharding", "told"), [("never", "2 processes"), ("always", "each with its share of the model")]
 )
@@ -98,3 +108,20 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batch(alone, shardin
     longer = copied(alone, f"longer-{sharding}")
     run(longer, ["5", "--epochs", "2"], {})
     assert losses(two) == [pytest.approx(pair, rel=5e-3) for pair in losses(longer)]
+
+
+@several
+@pytest.mark.parametrize(
+    ("sharding", "told"),
+    [
+        ("never", ["going on with 2 rows", "going on with 1 rows"]),
+        ("always", ["goes on from the last checkpoint, with 2 rows in a pass"]),
+    ],
+)
+def test_when_memory_runs_out_in_one_process_all_go_on_with_less(alone, sharding, told):
+    two = copied(alone.with_name("ready"), f"short-{sharding}")
+    wanted = {"pretrain.batch": 4, "train.sharding": sharding, "train.save_steps": 3}
+    said = run_in_two(two, ["5", "--epochs", "1"], wanted, ("--max-restarts=1", SHORT_OF_MEMORY))
+    assert all(line in said for line in told)
+    assert "Traceback" not in said
+    assert losses(two) == [pytest.approx(pair, rel=2e-3) for pair in losses(alone)]

@@ -79,6 +79,7 @@ class Trial:
         settings = replace(usual, **changes)
         parts = Parts(
             model=self.decoder,
+            device=torch.device("cpu"),
             data=self.data,
             evaluate=self.evaluate,
             keep=lambda model: self.kept.append(len(self.log())),
@@ -472,12 +473,12 @@ def test_what_a_grown_batch_takes_counts_all_of_its_passes(monkeypatch):
     monkeypatch.setattr(sizing, "_timed", lambda stepper, machine, rows: 1.0)
     machine = SimpleNamespace(device=None)
     stepper = SimpleNamespace(
-        world=ALONE, use=lambda machine: None, rehearse=lambda rows, alone: None, machine=machine
+        world=ALONE, use=lambda machine: None, rehearse=lambda rows: None, machine=machine
     )
     found = []
     for fits in (8, 64):
         monkeypatch.setattr(memory, "largest", lambda work, most, *_, fits=fits: min(most, fits))
-        size = sizing._grown(stepper, sizing.Size(machine, 4, 32, 8.0), epoch=10**9)
+        size = sizing._grown(stepper, sizing.Size(machine, 4, 32, 8.0), 10**9, most=1 << 20)
         found.append((size.rows, size.update, size.seconds))
     assert found == [(8, 32, 4.0), (64, 64, 1.0)]
 

@@ -121,6 +121,7 @@ class Trial:
         )
         parts = Parts(
             model=self.decoder,
+            device=torch.device("cpu"),
             data=Blocks(IDS, 8, "random", 1),
             evaluate=self.evaluate,
             keep=lambda _: lora.save_adapter(self.model, self.folder / "adapter"),

@@ -1,0 +1,76 @@
+"""Gradients of several processes, summed while the backward pass still makes the others.
+
+Parameters go in an order fixed beforehand, the last layers first, each as soon as it and those
+before it are ready, so that the network works beside the device (Li et al. 2020, "PyTorch
+Distributed", arXiv 2006.15704). Unlike torch's DistributedDataParallel, a process whose pass fails
+still takes part in every sum: no other is left waiting, and all can agree to go on with less.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, distributed, nn
+
+SMALL = 1 << 16  # numbers; tensors below it go together, since each sum has a cost of its own
+
+
+class Exchange:
+    """The gradients of what learns in a model; all processes have a model of the same shapes."""
+
+    def __init__(self, model: nn.Module) -> None:
+        learning = [p for p in reversed([*model.parameters()]) if p.requires_grad]
+        large = [[p] for p in learning if p.numel() >= SMALL]
+        small = [p for p in learning if p.numel() < SMALL]
+        self._groups = [*large, *([small] if small else [])]
+        self._group_of: dict[Tensor, int] = {
+            p: n for n, group in enumerate(self._groups) for p in group
+        }
+        self._missing: list[int] = []  # gradients still to come, group by group
+        self._sent: list[tuple[Tensor, distributed.Work]] = []
+        self._open = False
+        for parameter in learning:
+            distributed.broadcast(parameter.detach(), src=0)
+            parameter.register_post_accumulate_grad_hook(self._made)  # type: ignore[no-untyped-call]
+
+    def begin(self) -> None:
+        """From now on gradients are final: sum them as they come."""
+        self._missing = [len(group) for group in self._groups]
+        self._sent = []
+        self._open = True
+
+    def end(self) -> None:
+        """Until every gradient, made or not, is the sum of all processes'."""
+        if not self._open:
+            self.begin()
+        self._open = False
+        while len(self._sent) < len(self._groups):
+            self._send()
+        for group, (total, work) in zip(self._groups, self._sent, strict=True):
+            work.wait()
+            if len(group) > 1:
+                parts = torch.split(total, [p.numel() for p in group])
+                for parameter, part in zip(group, parts, strict=True):
+                    _gradient(parameter).copy_(part.view_as(parameter))
+        self._sent = []
+
+    def _made(self, parameter: Tensor) -> None:
+        if not self._open:
+            return
+        self._missing[self._group_of[parameter]] -= 1
+        while len(self._sent) < len(self._groups) and not self._missing[len(self._sent)]:
+            self._send()
+
+    def _send(self) -> None:
+        gradients = [_gradient(p) for p in self._groups[len(self._sent)]]
+        together = len(gradients) > 1
+        total = torch.cat([g.flatten() for g in gradients]) if together else gradients[0]
+        work = distributed.all_reduce(total, async_op=True)
+        assert work is not None
+        self._sent.append((total, work))
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    """What was made of it; zeros where nothing was."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
