@@ -111,7 +111,7 @@ def ours(sizes: Sizes) -> Any:
     found = optimizers(decoder, 0.1)
     set_rate(found, 1e-4)
     step = trained(sizes, decoder, found, lambda x, y: objective(x, y) / y.numel())
-    if sizes.compiled and compiled.turn_on(decoder, sizes.rows, sizes.small.block, step) is None:
+    if sizes.compiled and not compiled.turn_on(decoder, sizes.rows, sizes.small.block, step):
         print(f"  ours is not compiled: {compiled.obstacle(decoder)}")
     return step
 

@@ -73,7 +73,7 @@ def ours(shape: dict[str, int], way: str, dtype: str, compile: bool) -> Step:
             optimizer.step()
         decoder.zero_grad()
 
-    if compile and compiled.turn_on(decoder, ROWS, TOKENS, step) is None:
+    if compile and not compiled.turn_on(decoder, ROWS, TOKENS, step):
         raise SystemExit("our decoder could not be compiled")
     return step
 

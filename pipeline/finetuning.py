@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ class Trainer:
         self, tuning: Tuning, minutes: float, folder: Path, key: str, keeps: bool = False
     ) -> Progress:
         """One fine-tuning from the pretrained model, which `keeps` the best or only measures."""
+        began = time.monotonic()
         task, settings = self.task, self.task.settings.finetune
         decoder, model = self._prepared(tuning)
 
@@ -99,7 +101,7 @@ class Trainer:
             patience=settings.patience,
             train=task.settings.train,
         )
-        return fit(parts, fitting, folder, task.screen, task.world)
+        return fit(parts, fitting, folder, task.screen, task.world, began)
 
     def _validation(self) -> tuple[Any, int]:
         """Rows to validate with, evenly spread where there are very many, and the bytes they teach.

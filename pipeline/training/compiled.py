@@ -15,7 +15,6 @@ import os
 import shutil
 import sys
 import sysconfig
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from transformer.view import View
 
 TYPICAL_SECONDS = 20.0  # what a first try costs on a laptop: not worth it in a run of two minutes
 STEPS = 3  # timed of each road
+WORTH = 0.98  # of a plain step's time: a smaller gain may be chance
 COMPILERS = {"win32": ("cl",), "darwin": ("clang++", "g++")}  # … and elsewhere g++ before clang++
 OURS = ("transformer.", "torch.nn.")
 
@@ -40,15 +40,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trial:
-    """What compiling cost, and the seconds of a step before and after."""
+    """The seconds of a step before and after compiling."""
 
-    cost: float
     plain: float
     compiled: float
 
-    def pays(self, steps: int) -> bool:
-        """Whether so many steps gain more than compiling costs."""
-        return steps * (self.plain - self.compiled) > self.cost
+    @property
+    def pays(self) -> bool:
+        """Whether to stay compiled: what compiling took is spent either way."""
+        return self.compiled < WORTH * self.plain
 
 
 def obstacle(decoder: Decoder) -> str | None:
@@ -74,23 +74,22 @@ def _compiler() -> str | None:
     return next((name for name in names if name and shutil.which(name)), None)
 
 
-def turn_on(decoder: Decoder, rows: int, tokens: int, step: Callable[[], None]) -> float | None:
-    """Compile the blocks for training on batches (rows, tokens); the seconds that it took.
+def turn_on(decoder: Decoder, rows: int, tokens: int, step: Callable[[], None]) -> bool:
+    """Compile the blocks for training on batches (rows, tokens); whether that came to pass.
 
     `step` is a whole training step on such a batch: the backward pass is compiled by taking it. Is
-    there an obstacle, or does compilation fail, that is one line in the log, the decoder stays
-    plain, and None is returned. Memory that does not suffice is the caller's business.
+    there an obstacle, or does compilation fail, that is one line in the log, and the decoder stays
+    plain. Memory that does not suffice is the caller's business.
     """
     why = obstacle(decoder)
     if why is not None:
         log.info("not compiled: %s", why)
-        return None
+        return False
     if decoder.tokens.weight.device.type == "cpu":
         os.environ.setdefault("CXX", str(_compiler()))  # where torch looks
     shared = _Shared(torch.compile(_forward, dynamic=False), (rows, tokens))
     for block in decoder.blocks:
         block._compiled_call_impl = _Road(shared, block)  # as `nn.Module.compile` does
-    began = time.perf_counter()
     try:
         step()
         wait()
@@ -103,8 +102,7 @@ def turn_on(decoder: Decoder, rows: int, tokens: int, step: Callable[[], None]) 
     if not shared.working:
         turn_off(decoder)
         decoder.zero_grad()
-        return None
-    return time.perf_counter() - began
+    return shared.working
 
 
 def turn_off(decoder: Decoder) -> None:
@@ -125,8 +123,7 @@ def tried(decoder: Decoder, rows: int, tokens: int, step: Callable[[], None]) ->
     Where it does not pay, `turn_off` is the caller's.
     """
     plain = _seconds(step) if obstacle(decoder) is None else 0.0
-    cost = turn_on(decoder, rows, tokens, step)
-    return None if cost is None else Trial(cost, plain, _seconds(step))
+    return Trial(plain, _seconds(step)) if turn_on(decoder, rows, tokens, step) else None
 
 
 @dataclass

@@ -233,7 +233,7 @@ class _Run:
             raise DataError(sizing.out_of_memory(self.stepper))
         tensors, before = found
         at = self.at
-        self.at = replace(before.with_best_of(at), rows=at.rows, way=at.way)
+        self.at = replace(before.after(at), rows=at.rows, way=at.way)
         self.keeping.put_back(tensors, self.at)
 
     def _set_back(self, reason: str) -> None:
@@ -248,7 +248,7 @@ class _Run:
             )
         tensors, before = found
         self.at = replace(
-            before.with_best_of(at),
+            before.after(at),
             share=at.share / 2,
             setbacks=at.setbacks + 1,
             in_a_row=at.in_a_row + 1,

@@ -60,7 +60,7 @@ class Progress:
     samples: int = 0
     tokens: int = 0
     seconds: float = 0.0  # of steps, …
-    start: float = 0.0  # … before the first of them, …
+    start: float = 0.0  # … before them, and of those that were gone back from, …
     evaluation: float = 0.0  # … an evaluation when it was first timed, …
     aside: float = 0.0  # … and between them: evaluations, samples, checkpoints
     place: str = ""  # the machine that `way` and `rows` were measured on
@@ -81,8 +81,13 @@ class Progress:
         return cls(**{**own, "schedule": Schedule(**state["schedule"])})
 
     def with_best_of(self, later: Progress) -> Progress:
-        """This checkpoint, gone back to; what was kept since is kept."""
+        """This checkpoint, gone on from; what was kept since is kept."""
         return replace(self, best=later.best, best_step=later.best_step)
+
+    def after(self, later: Progress) -> Progress:
+        """This checkpoint, gone back to; what was kept since is kept, and its time was spent."""
+        lost = later.seconds + later.aside - self.seconds - self.aside
+        return replace(self.with_best_of(later), start=later.start + lost)
 
     @property
     def late(self) -> bool:

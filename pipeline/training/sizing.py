@@ -75,7 +75,7 @@ def _largest(stepper: Stepper, most: int) -> int:
 
 
 def compile_if_it_pays(stepper: Stepper, size: Size, left: float) -> Size:
-    """Compile the blocks where, of so many seconds that are left, that gains more than it costs."""
+    """Compile the blocks where enough seconds are left to try it, and steps become shorter."""
     if not stepper.settings.compiles or stepper.world.agreed(left < WORTH_COMPILING):
         return size
     if stepper.model.recompute or stepper.sharded:
@@ -86,8 +86,7 @@ def compile_if_it_pays(stepper: Stepper, size: Size, left: float) -> Size:
     block = stepper.model.config.block
     trial = compiled.tried(stepper.model, size.rows, block, lambda: stepper.rehearse(size.rows))
     stepper.use(size.machine)
-    pays = trial is not None and trial.pays(round(left / size.seconds))
-    if trial is None or not stepper.world.agreed(pays):
+    if not stepper.world.agreed(trial is not None and trial.pays) or trial is None:
         compiled.turn_off(stepper.model)
         return size
     return replace(size, seconds=size.seconds * trial.compiled / trial.plain, compiled=True)

@@ -379,6 +379,12 @@ def test_a_run_killed_anywhere_ends_like_one_that_never_was(trial, monkeypatch, 
     assert all(map(torch.equal, last.weights(), whole.weights()))
 
 
+def test_the_time_of_steps_that_were_gone_back_from_is_spent(trial, clock):
+    end = trial().run(10)
+    before, after = replace(end, seconds=3.0, aside=1.0), replace(end, seconds=7.0, aside=2.0)
+    assert before.after(after).start - end.start == pytest.approx(5.0)
+
+
 def scales(decoder, number):
     with torch.no_grad():
         for parameter in decoder.parameters():
@@ -508,7 +514,7 @@ def test_blocks_are_compiled_where_that_pays_and_again_when_it_goes_on(
     turned = []
     monkeypatch.setattr(sizing, "WORTH_COMPILING", 0.0)
     monkeypatch.setattr("pipeline.training.sizing.seconds", lambda work, world: 0.1)
-    found = compiled.Trial(cost=1.0, plain=1.0, compiled=faster)
+    found = compiled.Trial(plain=1.0, compiled=faster)
     monkeypatch.setattr(compiled, "tried", lambda *_: found)
     monkeypatch.setattr(compiled, "turn_on", lambda *_: turned.append("on"))
     monkeypatch.setattr(compiled, "turn_off", lambda *_: turned.append("off"))
