@@ -40,7 +40,8 @@ class ServerError(SoundalikeError):
     """A server that the user named cannot be reached, or refuses."""
 
 
-LOST = ("connection closed by peer", "connection reset by peer")  # as torch and gloo have it
+# As torch, gloo and NCCL have it.
+LOST = ("closed by peer", "reset by peer", "closed by remote peer", "broken pipe")
 SHORT = ("out of memory", "can't allocate memory", "not enough memory")  # as torch has it
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (errno.EACCES, errno.EPERM)

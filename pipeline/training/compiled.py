@@ -23,13 +23,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import ran_out
 from pipeline.training.device import timed, wait
+from pipeline.training.held_up import HeldUp
+from pipeline.world import ALONE, World
 from transformer.block import PreNorm
 from transformer.decoder import Decoder
 from transformer.view import View
 
-TYPICAL_SECONDS = 20.0  # what a first try costs on a laptop: not worth it in a run of two minutes
+TYPICAL_SECONDS = 20.0  # what a first try costs on a laptop
 STEPS = 3  # timed of each road
 WORTH = 0.98  # of a plain step's time: a smaller gain may be chance
 COMPILERS = {"win32": ("cl",), "darwin": ("clang++", "g++")}  # … and elsewhere g++ before clang++
@@ -79,7 +80,7 @@ def turn_on(decoder: Decoder, rows: int, tokens: int, step: Callable[[], None]) 
 
     `step` is a whole training step on such a batch: the backward pass is compiled by taking it. Is
     there an obstacle, or does compilation fail, that is one line in the log, and the decoder stays
-    plain. Memory that does not suffice is the caller's business.
+    plain.
     """
     why = obstacle(decoder)
     if why is not None:
@@ -93,10 +94,10 @@ def turn_on(decoder: Decoder, rows: int, tokens: int, step: Callable[[], None]) 
     try:
         step()
         wait()
+    except HeldUp:
+        turn_off(decoder)
+        raise
     except Exception as error:  # whatever a compiler, a linker or a driver may raise
-        if ran_out(error):
-            turn_off(decoder)
-            raise
         shared.working = False
         _give_up(error)
     if not shared.working:
@@ -117,13 +118,19 @@ def is_on(decoder: Decoder) -> bool:
     return any(isinstance(road, _Road) and road.shared.working for road in roads)
 
 
-def tried(decoder: Decoder, rows: int, tokens: int, step: Callable[[], None]) -> Trial | None:
-    """`turn_on`, with `step` timed before and after; None where the decoder had to stay plain.
+def tried(
+    decoder: Decoder, rows: int, tokens: int, step: Callable[[], None], world: World = ALONE
+) -> Trial | None:
+    """`turn_on`, with `step` timed before and after; None where it failed in any process.
 
     Where it does not pay, `turn_off` is the caller's.
     """
     plain = _seconds(step) if obstacle(decoder) is None else 0.0
-    return Trial(plain, _seconds(step)) if turn_on(decoder, rows, tokens, step) else None
+    (working,) = world.total(turn_on(decoder, rows, tokens, step))
+    if working < world.size:
+        turn_off(decoder)
+        return None
+    return Trial(plain, _seconds(step))
 
 
 @dataclass

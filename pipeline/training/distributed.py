@@ -28,7 +28,7 @@ def lay_out(objective: Objective, device: torch.device, world: World, sharding: 
     always copied.
     """
     learns = all(p.requires_grad for p in objective.model.parameters())
-    if world.size > 1 and learns and _cut(objective.model, device, sharding):
+    if world.size > 1 and learns and any(world.total(_cut(objective.model, device, sharding))):
         _shard(objective, device)
     else:
         objective.to(device)
@@ -73,8 +73,10 @@ def whole(tensor: Tensor, wanted: bool = True) -> Tensor | None:
 
 def like(tensor: Tensor, model: Tensor) -> Tensor:
     """A whole tensor laid out as `model` is."""
-    if not isinstance(model, DTensor) or tensor.shape != model.shape:
+    if not isinstance(model, DTensor):
         return tensor
+    if tensor.shape != model.shape:
+        return tensor.clone()  # it may be mapped
     cut = distribute_tensor(
         tensor.to(model.device), model.device_mesh, model.placements, src_data_rank=None
     )
@@ -86,7 +88,7 @@ def norm(gradients: Tensor) -> float:
     return float(gradients.full_tensor() if isinstance(gradients, DTensor) else gradients)
 
 
-def copy_whole(model: Decoder, wanted: bool = True) -> Decoder | None:
+def copy_whole(model: Decoder, wanted: bool) -> Decoder | None:
     """An ordinary decoder on the CPU with the weights of one that is cut up, where it is `wanted`.
 
     All processes must call it.

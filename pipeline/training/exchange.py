@@ -8,6 +8,9 @@ still takes part in every sum: no other is left waiting, and all can agree to go
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor, distributed, nn
 
@@ -22,27 +25,25 @@ class Exchange:
         large = [[p] for p in learning if p.numel() >= SMALL]
         small = [p for p in learning if p.numel() < SMALL]
         self._groups = [*large, *([small] if small else [])]
-        self._group_of: dict[Tensor, int] = {
-            p: n for n, group in enumerate(self._groups) for p in group
-        }
-        self._missing: list[int] = []  # gradients still to come, group by group
+        self._missing: list[set[Tensor]] = []  # gradients still to come, group by group
         self._sent: list[tuple[Tensor, distributed.Work]] = []
-        self._open = False
+        self._hooks: list[Any] = []
         for parameter in learning:
             distributed.broadcast(parameter.detach(), src=0)
-            parameter.register_post_accumulate_grad_hook(self._made)  # type: ignore[no-untyped-call]
 
     def begin(self) -> None:
         """From now on gradients are final: sum them as they come."""
-        self._missing = [len(group) for group in self._groups]
-        self._sent = []
-        self._open = True
+        self._missing = [set(group) for group in self._groups]
+        self._hooks = [
+            parameter.register_post_accumulate_grad_hook(partial(self._made, number))  # type: ignore[no-untyped-call]
+            for number, group in enumerate(self._groups)
+            for parameter in group
+        ]
 
     def end(self) -> None:
         """Until every gradient, made or not, is the sum of all processes'."""
-        if not self._open:
-            self.begin()
-        self._open = False
+        for hook in self._hooks:
+            hook.remove()  # one that stayed would hold the model for ever
         while len(self._sent) < len(self._groups):
             self._send()
         for group, (total, work) in zip(self._groups, self._sent, strict=True):
@@ -51,12 +52,10 @@ class Exchange:
                 parts = torch.split(total, [p.numel() for p in group])
                 for parameter, part in zip(group, parts, strict=True):
                     _gradient(parameter).copy_(part.view_as(parameter))
-        self._sent = []
+        self._missing, self._sent, self._hooks = [], [], []
 
-    def _made(self, parameter: Tensor) -> None:
-        if not self._open:
-            return
-        self._missing[self._group_of[parameter]] -= 1
+    def _made(self, number: int, parameter: Tensor) -> None:
+        self._missing[number].remove(parameter)
         while len(self._sent) < len(self._groups) and not self._missing[len(self._sent)]:
             self._send()
 

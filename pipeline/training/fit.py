@@ -72,14 +72,19 @@ def fit(
     """
     began = time.monotonic() if began is None else began
     log = Log(folder, settings.train.tensorboard and world.leads)
+    here = held_up.Run(settings.key, memory.place(parts.device), world.size)
     try:
         run = _Run(parts, settings, folder, log, screen, world, began)
         run.train()
     except HeldUp as reason:
-        held_up.note(folder, settings.key, reason)
+        if reason.rows == 1 and parts.model.recompute:
+            raise DataError(sizing.out_of_memory(parts.model, parts.device)) from reason
+        held_up.leave_note(folder, here, world.rank, reason)
         raise
     finally:
         log.close()
+    if world.leads:
+        held_up.forget(folder)
     return run.at
 
 
@@ -215,11 +220,12 @@ class _Run:
         """Half the rows in a pass, twice the passes; an update stays what it was."""
         at = self.at
         model = self.parts.model
-        if at.rows == 1 and model.recompute:
-            raise DataError(sizing.out_of_memory(self.stepper))
-        if at.rows == 1:
+        rows = self._samples().rows
+        if rows == 1 and model.recompute:
+            raise DataError(sizing.out_of_memory(model, self.parts.device))
+        if rows == 1:
             at.way["recompute"] = model.recompute = True
-        at.rows = at.rows // 2 if at.rows % 2 == 0 else 1
+        at.rows = rows // 2 if rows % 2 == 0 else 1
         memory.settle(self.stepper.machine.device)
         if self.stepper.torn:
             self._mend()
@@ -230,7 +236,7 @@ class _Run:
         """Back to the last checkpoint, since the weights are half changed."""
         found = self.keeping.found(self.keeping.last)
         if found is None:
-            raise DataError(sizing.out_of_memory(self.stepper))
+            raise DataError(sizing.out_of_memory(self.parts.model, self.parts.device))
         tensors, before = found
         at = self.at
         self.at = replace(before.after(at), rows=at.rows, way=at.way)

@@ -1,18 +1,20 @@
-"""Memory that runs out in one of several processes which share a model.
+"""Memory that runs out in one of several processes where the others can but wait for it.
 
-The others wait for its part within the pass, so none of them can go on. It leaves a note in the
-run's folder, and all end; the same command, or torchrun by itself with `--max-restarts`, starts
-them again from the last checkpoint with half the rows in a pass.
+So it is where the processes share a model, and within the exchange of gradients. None of them can
+go on: the one leaves a note in the run's folder, and all end. The same command, or torchrun by
+itself with `--max-restarts`, starts them again with half the rows in a pass.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.errors import DataError
 from pipeline.files import read_json, write_json
 
-NOTE = "memory-ran-out.json"
+NAME = "memory-ran-out-"  # … and the number of the process that left the note
 
 
 class HeldUp(DataError):
@@ -20,20 +22,44 @@ class HeldUp(DataError):
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
-        fewer = f"with {rows // 2} rows in a pass" if rows > 1 else "keeping less of each row"
+        fewer = f"at most {rows // 2} rows in a pass" if rows > 1 else "less kept of each row"
         super().__init__(
-            "Memory ran out in one of the processes that share the model. The same command goes on "
-            f"from the last checkpoint, {fewer}; `torchrun --max-restarts 3` does so by itself."
+            "Memory ran out in one of several processes, and the others wait for it. The same "
+            f"command goes on with {fewer}; on one machine `torchrun --max-restarts 3` does so by "
+            "itself."
         )
 
 
-def note(folder: Path, key: str, held_up: HeldUp) -> None:
-    """Leave word for the next start of the run with this key."""
-    write_json(folder / NOTE, {"key": key, "rows": held_up.rows})
+@dataclass(frozen=True)
+class Run:
+    """What a note holds for: the same run in as many processes on such devices."""
+
+    key: str
+    place: str
+    processes: int
 
 
-def most(folder: Path, key: str, rows: int) -> int:
+def leave_note(folder: Path, run: Run, rank: int, held_up: HeldUp) -> None:
+    """Leave word for the next start."""
+    write_json(folder / f"{NAME}{rank}.json", {**asdict(run), "rows": held_up.rows})
+
+
+def most(folder: Path, run: Run, rows: int) -> int:
     """At most so many rows of a pass, and half of those that were too many; 0: not even one."""
-    path = folder / NOTE
-    found = read_json(path) if path.exists() else {}
-    return min(rows, found["rows"] // 2) if found.get("key") == key else rows
+    return min([rows, *(tried // 2 for tried in _noted(folder, run))])
+
+
+def _noted(folder: Path, run: Run) -> Iterator[int]:
+    for path in folder.glob(f"{NAME}*.json"):
+        try:
+            found = read_json(path)
+            if all(found[name] == value for name, value in asdict(run).items()):
+                yield int(found["rows"])
+        except (ValueError, LookupError, TypeError):
+            continue  # a note that is not whole says nothing
+
+
+def forget(folder: Path) -> None:
+    """Remove the notes of a run that has ended."""
+    for path in folder.glob(f"{NAME}*.json"):
+        path.unlink(missing_ok=True)

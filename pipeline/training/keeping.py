@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.screen import Screen
-from pipeline.training import checkpoint, compiled, held_up, sizing
+from pipeline.training import checkpoint, compiled, held_up, memory, sizing
 from pipeline.training.device import Machine
 from pipeline.training.log import Log
 from pipeline.training.plan import FitSettings, Progress
@@ -47,7 +47,9 @@ class Keeping:
 
     def most(self, rows: int) -> int:
         """At most so many rows of a pass, fewer where an earlier start found that too many."""
-        return int(self.world.agreed(held_up.most(self.folder, self.settings.key, rows)))
+        place = memory.place(self.stepper.machine.device)
+        run = held_up.Run(self.settings.key, place, self.world.size)
+        return int(self.world.agreed(held_up.most(self.folder, run, rows)))
 
     def put_back(self, tensors: checkpoint.Tensors, at: Progress) -> None:
         """Compute as it was computed then, from where it was."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
 
 from pipeline.errors import DataError
 from pipeline.training import compiled, memory
 from pipeline.training.device import PROBE_SECONDS, Machine, candidates, peak_flops, seconds
 from pipeline.training.step import Stepper
+from transformer.decoder import Decoder
 
 WORTH = 1.6  # times the tokens a second that a doubled pass must come near: 2 is perfect
 UPDATES = 1000  # in a pass over the data, that a larger batch leaves at least
 LOOKED_AT = 64  # batches, to know how long they are
-WORTH_COMPILING = 15 * compiled.TYPICAL_SECONDS  # of training, before it is even tried
+WORTH_COMPILING = 60 * compiled.TYPICAL_SECONDS  # of training, before it is even tried
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ def size_up(stepper: Stepper, epoch: int, most: int) -> Size:
     The weights stay, the optimizers' memory goes.
     """
     settings, world = stepper.settings, stepper.world
-    rows = fitting(stepper, min(settings.batch, most))
+    rows = math.gcd(settings.batch, fitting(stepper, min(settings.batch, most)))
     device = stepper.machine.device
     machines = sorted(candidates(settings.train, device), key=peak_flops, reverse=True)
     taken: dict[Machine, float] = {}
@@ -66,7 +70,7 @@ def fitting(stepper: Stepper, most: int) -> int:
         stepper.model.recompute = True  # slower, but keeps far less
         rows = _largest(stepper, most)
     if not rows:
-        raise DataError(out_of_memory(stepper))
+        raise DataError(out_of_memory(stepper.model, stepper.machine.device))
     return rows
 
 
@@ -78,15 +82,13 @@ def compile_if_it_pays(stepper: Stepper, size: Size, left: float) -> Size:
     """Compile the blocks where enough seconds are left to try it, and steps become shorter."""
     if not stepper.settings.compiles or stepper.world.agreed(left < WORTH_COMPILING):
         return size
-    if stepper.model.recompute or stepper.sharded:
+    if stepper.model.recompute or not _able(stepper):
         return size
-    (able,) = stepper.world.total(compiled.obstacle(stepper.model) is None)
-    if able < stepper.world.size:
-        return size
-    block = stepper.model.config.block
-    trial = compiled.tried(stepper.model, size.rows, block, lambda: stepper.rehearse(size.rows))
+    block, world = stepper.model.config.block, stepper.world
+    step = partial(stepper.rehearse, size.rows)
+    trial = compiled.tried(stepper.model, size.rows, block, step, world)
     stepper.use(size.machine)
-    if not stepper.world.agreed(trial is not None and trial.pays) or trial is None:
+    if not world.agreed(trial is not None and trial.pays) or trial is None:
         compiled.turn_off(stepper.model)
         return size
     return replace(size, seconds=size.seconds * trial.compiled / trial.plain, compiled=True)
@@ -94,18 +96,24 @@ def compile_if_it_pays(stepper: Stepper, size: Size, left: float) -> Size:
 
 def compile_again(stepper: Stepper, rows: int) -> None:
     """Compile the blocks of a run that was compiled before it stopped."""
-    if stepper.sharded:
+    if not _able(stepper):
         return
     block = stepper.model.config.block
-    compiled.turn_on(stepper.model, rows, block, lambda: stepper.rehearse(rows))
+    compiled.turn_on(stepper.model, rows, block, partial(stepper.rehearse, rows))
     stepper.use(stepper.machine)
 
 
-def out_of_memory(stepper: Stepper) -> str:
+def _able(stepper: Stepper) -> bool:
+    """Whether all processes can compile."""
+    able = not stepper.sharded and compiled.obstacle(stepper.model) is None
+    return stepper.world.total(able)[0] == stepper.world.size
+
+
+def out_of_memory(model: Decoder, device: torch.device) -> str:
     """What to do when not even one row fits."""
-    held = memory.total(stepper.machine.device) / (1 << 30)
+    held = memory.total(device) / (1 << 30)
     return (
-        f"Not even one row of {stepper.model.config.block} tokens fits into the memory "
+        f"Not even one row of {model.config.block} tokens fits into the memory "
         f"({held:.1f} GiB); set a smaller model.block or model.size, or close other programs."
     )
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pipeline.errors import ran_out
+from pipeline.errors import DataError, ran_out
 from pipeline.training import distributed
 from pipeline.training.batches import Batch, Data
 from pipeline.training.device import Machine
@@ -90,25 +90,25 @@ class Stepper:
     def gradients(self, samples: Samples, stop: bool = False) -> Taken:
         """Accumulate gradients of the mean loss over the targets of some samples.
 
-        Where the model is cut up, memory that runs out in one process is `HeldUp` there, since the
-        others wait within the pass.
+        Memory that runs out where the others can but wait is `HeldUp`: within a pass of a model
+        that is cut up, and within the exchange.
         """
         self.model.zero_grad()
         self.objective.train()
-        parts = self._own(samples)
-        targets = sum(int((y >= 0).sum()) for _, y in parts)
-        seen = sum(int((x >= 0).sum()) for x, _ in parts)
-        targets, seen, stops = map(int, self.world.total(targets, seen, stop))
-        weight = (self.world.size if self.sharded else 1) / max(1, targets)  # FSDP2 averages
-        nats = torch.zeros((), device=self.machine.device)
+        parts: list[Batch] = []
         with self._caught(samples.rows) as failed:
-            for number, batch in enumerate(parts, 1):
-                if self.exchange and number == len(parts):
-                    self.exchange.begin()
-                nats += self._pass(batch, weight)
+            parts = self._own(samples)
+        own_targets = sum(int((y >= 0).sum()) for _, y in parts)
+        own_seen = sum(int((x >= 0).sum()) for x, _ in parts)
+        targets, seen, stops = map(int, self._agreed(failed, own_targets, own_seen, stop))
+        weight = (self.world.size if self.sharded else 1) / max(1, targets)  # FSDP2 averages
+        nats = 0.0
+        with self._caught(samples.rows) as failed:
+            nats = self._passes(parts, weight)
         if self.exchange:
-            self.exchange.end()
-        (nats_in_all,) = self._agreed(failed, nats.item())
+            with _held_up(samples.rows):
+                self.exchange.end()
+        (nats_in_all,) = self._agreed(failed, nats)
         return Taken(nats_in_all / max(1, targets), seen, bool(stops))
 
     @contextmanager
@@ -118,19 +118,32 @@ class Stepper:
         try:
             yield failed
         except Exception as error:
-            if self.sharded and ran_out(error):
-                raise HeldUp(rows) from error
             if self.sharded:
-                raise
+                with _held_up(rows):
+                    raise
             traceback.clear_frames(error.__traceback__)  # which hold what the pass has made
             failed.append(error)
 
     def _agreed(self, failed: list[Exception], *values: float) -> list[float]:
         """The sums of values over all processes; an error in all where one failed."""
-        *sums, failures = self.world.total(*values, len(failed))
-        if failures:
-            raise failed[0] if failed else MemoryError("memory ran out in another process")
+        short = sum(map(ran_out, failed))
+        *sums, failures, shortages = self.world.total(*values, len(failed), short)
+        if failed:
+            raise failed[0]
+        if failures > shortages:
+            raise DataError("Another of the processes failed; its own line says why.")
+        if shortages:
+            raise MemoryError("memory ran out in another process")
         return sums
+
+    def _passes(self, parts: list[Batch], weight: float) -> float:
+        """Add up gradients of the parts, and their loss in nats."""
+        nats = torch.zeros((), device=self.machine.device)
+        for number, batch in enumerate(parts, 1):
+            if self.exchange and number == len(parts):
+                self.exchange.begin()
+            nats += self._pass(batch, weight)
+        return nats.item()
 
     def _own(self, samples: Samples) -> list[Batch]:
         """The batches of this process: all processes' together are the update's samples."""
@@ -168,7 +181,7 @@ class Stepper:
     def _learn(self, rows: int, rate: float) -> bool:
         """Change the weights by the gradients at hand, unless these are no numbers.
 
-        The weights are `torn` where that ends halfway in any process.
+        Where that fails in one process, the weights of all count as `torn`.
         """
         self.torn = True
         with self._caught(rows) as failed:
@@ -230,3 +243,14 @@ class Stepper:
 
     def _learning(self) -> list[tuple[str, nn.Parameter]]:
         return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
+
+
+@contextmanager
+def _held_up(rows: int) -> Iterator[None]:
+    """Around work within which the other processes wait for this one."""
+    try:
+        yield
+    except Exception as error:
+        if ran_out(error):
+            raise HeldUp(rows) from error
+        raise

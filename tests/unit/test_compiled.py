@@ -149,7 +149,7 @@ def test_a_compilation_that_fails_is_one_line_and_training_goes_on(
     assert_equal(gradients(model, *batch()), gradients(made(), *batch()))
 
 
-def test_errors_that_are_not_the_compilers_are_not_hidden(
+def test_memory_that_runs_out_while_compiling_leaves_it_plain(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(*_: Any) -> Any:
@@ -158,8 +158,7 @@ def test_errors_that_are_not_the_compilers_are_not_hidden(
     monkeypatch.setattr(torch, "compile", lambda *_, **__: full)
     monkeypatch.setattr(compiled, "obstacle", lambda _: None)
     model = made()
-    with pytest.raises(torch.OutOfMemoryError):
-        compiled.turn_on(model, B, T, step_of(model))
+    assert not compiled.turn_on(model, B, T, step_of(model))
     assert not compiled.is_on(model)
 
 

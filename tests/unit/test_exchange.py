@@ -1,0 +1,197 @@
+"""What several processes tell one another: gradients, and that one of them failed."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed, nn
+
+from pipeline.config import Train
+from pipeline.errors import DataError
+from pipeline.training import exchange, held_up, memory
+from pipeline.training.batches import Blocks
+from pipeline.training.device import Machine
+from pipeline.training.exchange import Exchange
+from pipeline.training.held_up import HeldUp, Run
+from pipeline.training.plan import FitSettings
+from pipeline.training.step import Samples, Stepper
+from pipeline.world import World
+from transformer.config import ModelConfig
+from transformer.decoder import Decoder
+
+CPU = torch.device("cpu")
+RUN = Run("k", memory.place(CPU), 2)
+
+
+class Beside(World):
+    """This process and one that does as it does, but for what it says of its failures."""
+
+    others: tuple[int, int] = (0, 0)  # failures, and of these for want of memory
+
+    def total(self, *values: float) -> list[float]:
+        if len(values) < 3:
+            return [2.0 * v for v in values]
+        *sums, failures, short = values
+        return [*(2.0 * v for v in sums), failures + self.others[0], short + self.others[1]]
+
+    def agreed(self, value: object) -> object:
+        return value
+
+
+@pytest.fixture
+def process_group(tmp_path) -> Iterator[None]:
+    """Of one process, whose sums are its own."""
+    store = distributed.FileStore(str(tmp_path / "store"), 1)
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
+def model() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 5), nn.Linear(5, 2))
+
+
+def stepper(world: World) -> Stepper:
+    config = ModelConfig(vocab_size=20, block=8, width=16, layers=1, heads=2, dropout=0.0)
+    settings = FitSettings(
+        name="pretrain",
+        key="k",
+        minutes=1.0,
+        epochs=1.0,
+        batch=4,
+        accumulation=1,
+        learning_rate=3e-3,
+        weight_decay=0.1,
+        patience=0,
+        train=Train(device="cpu", threads=1, sharding="never"),
+    )
+    data = Blocks(torch.arange(20).repeat(40).numpy(), 8, "random", 1)
+    decoder = Decoder(config, torch.Generator().manual_seed(1))
+    return Stepper(decoder, data, settings, Machine(CPU), world)
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("small", [1, 12, 100])
+@pytest.mark.parametrize("passes", [1, 3])
+def test_gradients_are_those_without_it(monkeypatch, small, passes):
+    monkeypatch.setattr(exchange, "SMALL", small)
+    alone, exchanged = model(), model()
+    exchanging = Exchange(exchanged)
+    for step in range(2):
+        alone.zero_grad()
+        exchanged.zero_grad()
+        for number in range(passes):
+            x = torch.full((6, 3), number + step / 2)
+            alone(x).square().sum().backward()
+            if number == passes - 1:
+                exchanging.begin()
+            exchanged(x).square().sum().backward()
+        exchanging.end()
+        for one, other in zip(alone.parameters(), exchanged.parameters(), strict=True):
+            assert torch.equal(one.grad, other.grad)
+
+
+@pytest.mark.usefixtures("process_group")
+def test_each_gradient_goes_as_soon_as_those_before_it_are_there(monkeypatch):
+    monkeypatch.setattr(exchange, "SMALL", 1)
+    sent, layers = [], model()
+    layers[0].register_full_backward_hook(lambda *_: sent.append(len(exchanging._sent)))
+    exchanging = Exchange(layers)
+    exchanging.begin()
+    layers(torch.ones(1, 3, requires_grad=True)).sum().backward()
+    assert sent[0] >= 4  # those of the two later layers
+    exchanging.end()
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("begun", [False, True])
+def test_after_a_pass_that_failed_every_gradient_is_exchanged_all_the_same(monkeypatch, begun):
+    monkeypatch.setattr(exchange, "SMALL", 12)
+    layers, summed = model(), []
+    all_reduce = distributed.all_reduce
+    monkeypatch.setattr(
+        exchange.distributed,
+        "all_reduce",
+        lambda tensor, **kw: (summed.append(tensor.numel()), all_reduce(tensor, **kw))[1],
+    )
+    exchanging = Exchange(layers)
+    for fails in (False, True):
+        layers.zero_grad()
+        if begun or not fails:
+            exchanging.begin()
+        out = layers[2](layers[1](layers[0](torch.ones(1, 3))))
+        if fails:
+            out.register_hook(lambda _: (_ for _ in ()).throw(MemoryError()))
+        try:
+            layers[3](out).sum().backward()
+        except MemoryError:
+            assert fails
+        exchanging.end()
+    assert summed[: len(summed) // 2] == summed[len(summed) // 2 :]
+    assert sum(summed) == 2 * sum(p.numel() for p in layers.parameters())
+
+
+@pytest.mark.usefixtures("process_group")
+def test_a_model_that_was_trained_is_not_held():
+    layers = model()
+    exchanging = Exchange(layers)
+    exchanging.begin()
+    layers(torch.ones(1, 3)).sum().backward()
+    exchanging.end()
+    held = weakref.ref(layers[0].weight)
+    del layers, exchanging
+    gc.collect()
+    assert held() is None
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize(
+    ("others", "error", "words"),
+    [
+        ((1, 1), MemoryError, "ran out in another process"),
+        ((1, 0), DataError, "its own line says why"),
+    ],
+)
+def test_what_fails_in_another_process_is_an_error_here(others, error, words):
+    world = Beside(size=2)
+    here = stepper(world)
+    before = [p.detach().clone() for p in here.model.parameters()]
+    here.take(Samples(0, 2, 1), 1, 1e-3)
+    assert not all(map(torch.equal, before, here.model.parameters()))
+    Beside.others = others
+    try:
+        with pytest.raises(error, match=words):
+            here.take(Samples(0, 2, 1), 1, 1e-3)
+    finally:
+        Beside.others = (0, 0)
+
+
+@pytest.mark.usefixtures("process_group")
+def test_memory_that_runs_out_within_the_exchange_holds_the_others_up(monkeypatch):
+    def full(parameter: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("no room")
+
+    here = stepper(Beside(size=2))
+    monkeypatch.setattr(exchange, "_gradient", full)
+    with pytest.raises(HeldUp, match="at most 2 rows"):
+        here.take(Samples(0, 4, 1), 1, 1e-3)
+
+
+def test_notes_hold_for_the_run_that_they_are_of_until_it_ends(tmp_path: Path):
+    for rank, rows in enumerate((8, 4)):
+        held_up.leave_note(tmp_path, RUN, rank, HeldUp(rows))
+    (tmp_path / f"{held_up.NAME}7.json").write_text("", encoding="utf-8")
+    assert held_up.most(tmp_path, RUN, 64) == 2
+    assert held_up.most(tmp_path, RUN, 1) == 1
+    for other in (Run("other", RUN.place, 2), Run("k", "a card", 2), Run("k", RUN.place, 4)):
+        assert held_up.most(tmp_path, other, 64) == 64
+    held_up.leave_note(tmp_path, RUN, 0, HeldUp(1))
+    assert held_up.most(tmp_path, RUN, 64) == 0
+    held_up.forget(tmp_path)
+    assert held_up.most(tmp_path, RUN, 64) == 64
