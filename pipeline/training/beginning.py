@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.evaluation.bits import Loss
 from pipeline.screen import Screen
-from pipeline.training import memory, sizing
+from pipeline.training import sizing
 from pipeline.training.device import Machine
 from pipeline.training.keeping import Keeping
 from pipeline.training.plan import (
@@ -48,7 +48,7 @@ class Beginning:
 
     @property
     def _place(self) -> str:
-        return str(self.world.agreed(memory.place(self.stepper.machine.device)))
+        return self.keeping.here.place
 
     # --- where it stopped --------------------------------------------------------------------
 
@@ -92,8 +92,8 @@ class Beginning:
             way = {name: value for name, value in at.way.items() if name != "recompute"}
             model.recompute = at.way["recompute"]
             stepper.use(Machine(stepper.machine.device, **way))
-            fitting = sizing.fitting(stepper, self.keeping.most(at.rows))
-            at = replace(at, rows=math.gcd(at.rows, fitting))
+            rows = at.rows_in(self.world.size)
+            at = replace(at, rows=sizing.fitting(stepper, rows, self.keeping.most(rows)))
         else:
             return at
         return replace(at, way={**way, "recompute": model.recompute})

@@ -75,12 +75,14 @@ def _compiler() -> str | None:
     return next((name for name in names if name and shutil.which(name)), None)
 
 
-def turn_on(decoder: Decoder, rows: int, tokens: int, step: Callable[[], None]) -> bool:
-    """Compile the blocks for training on batches (rows, tokens); whether that came to pass.
+def turn_on(
+    decoder: Decoder, rows: int, tokens: int, step: Callable[[], None], world: World = ALONE
+) -> bool:
+    """Compile the blocks for training on batches (rows, tokens); whether all processes did.
 
     `step` is a whole training step on such a batch: the backward pass is compiled by taking it. Is
-    there an obstacle, or does compilation fail, that is one line in the log, and the decoder stays
-    plain.
+    there an obstacle, or does that step fail, also for want of memory, that is one line in the log,
+    and the decoder stays plain in all processes.
     """
     why = obstacle(decoder)
     if why is not None:
@@ -95,15 +97,15 @@ def turn_on(decoder: Decoder, rows: int, tokens: int, step: Callable[[], None]) 
         step()
         wait()
     except HeldUp:
-        turn_off(decoder)
         raise
     except Exception as error:  # whatever a compiler, a linker or a driver may raise
         shared.working = False
         _give_up(error)
-    if not shared.working:
-        turn_off(decoder)
-        decoder.zero_grad()
-    return shared.working
+    if world.total(shared.working) == [world.size]:
+        return True
+    turn_off(decoder)
+    decoder.zero_grad()
+    return False
 
 
 def turn_off(decoder: Decoder) -> None:
@@ -121,16 +123,13 @@ def is_on(decoder: Decoder) -> bool:
 def tried(
     decoder: Decoder, rows: int, tokens: int, step: Callable[[], None], world: World = ALONE
 ) -> Trial | None:
-    """`turn_on`, with `step` timed before and after; None where it failed in any process.
+    """`turn_on`, with `step` timed before and after; None where the decoder had to stay plain.
 
     Where it does not pay, `turn_off` is the caller's.
     """
     plain = _seconds(step) if obstacle(decoder) is None else 0.0
-    (working,) = world.total(turn_on(decoder, rows, tokens, step))
-    if working < world.size:
-        turn_off(decoder)
-        return None
-    return Trial(plain, _seconds(step))
+    on = turn_on(decoder, rows, tokens, step, world)
+    return Trial(plain, _seconds(step)) if on else None
 
 
 @dataclass

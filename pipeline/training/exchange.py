@@ -34,11 +34,10 @@ class Exchange:
     def begin(self) -> None:
         """From now on gradients are final: sum them as they come."""
         self._missing = [set(group) for group in self._groups]
-        self._hooks = [
-            parameter.register_post_accumulate_grad_hook(partial(self._made, number))  # type: ignore[no-untyped-call]
-            for number, group in enumerate(self._groups)
-            for parameter in group
-        ]
+        for number, group in enumerate(self._groups):
+            for parameter in group:
+                hook = parameter.register_post_accumulate_grad_hook(partial(self._made, number))  # type: ignore[no-untyped-call]
+                self._hooks.append(hook)
 
     def end(self) -> None:
         """Until every gradient, made or not, is the sum of all processes'."""
@@ -52,7 +51,7 @@ class Exchange:
                 parts = torch.split(total, [p.numel() for p in group])
                 for parameter, part in zip(group, parts, strict=True):
                     _gradient(parameter).copy_(part.view_as(parameter))
-        self._missing, self._sent, self._hooks = [], [], []
+        self._sent, self._hooks = [], []
 
     def _made(self, number: int, parameter: Tensor) -> None:
         self._missing[number].remove(parameter)

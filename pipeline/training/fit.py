@@ -72,9 +72,10 @@ def fit(
     """
     began = time.monotonic() if began is None else began
     log = Log(folder, settings.train.tensorboard and world.leads)
-    here = held_up.Run(settings.key, memory.place(parts.device), world.size)
+    place = world.agreed(memory.place(parts.device))
+    here = held_up.Run(settings.key, place, world.size)
     try:
-        run = _Run(parts, settings, folder, log, screen, world, began)
+        run = _Run(parts, settings, here, folder, log, screen, world, began)
         run.train()
     except HeldUp as reason:
         if reason.rows == 1 and parts.model.recompute:
@@ -95,6 +96,7 @@ class _Run:
         self,
         parts: Parts,
         settings: FitSettings,
+        here: held_up.Run,
         folder: Path,
         log: Log,
         screen: Screen,
@@ -107,7 +109,7 @@ class _Run:
         self.stopping = False
         plain = Machine.plain(parts.device)
         self.stepper = Stepper(parts.model, parts.data, settings, plain, world)
-        self.keeping = Keeping(folder, settings, self.stepper, log, screen, world)
+        self.keeping = Keeping(folder, here, settings, self.stepper, log, screen, world)
         self.at = Beginning(
             settings, self.stepper, self.keeping, epoch, self._measured, screen, world, began
         ).progress()
@@ -213,7 +215,7 @@ class _Run:
     def _samples(self) -> Samples:
         """What the next update learns from, with the present number of processes."""
         at, size = self.at, self.world.size
-        rows = min(at.rows, math.ceil(at.update / size))
+        rows = at.rows_in(size)
         return Samples(at.samples, rows, math.ceil(at.update / (rows * size)), at.late)
 
     def _take_less_memory(self) -> None:
@@ -225,7 +227,7 @@ class _Run:
             raise DataError(sizing.out_of_memory(model, self.parts.device))
         if rows == 1:
             at.way["recompute"] = model.recompute = True
-        at.rows = rows // 2 if rows % 2 == 0 else 1
+        at.rows = sizing.evenly(rows, rows // 2)
         memory.settle(self.stepper.machine.device)
         if self.stepper.torn:
             self._mend()

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.errors import DataError
 from pipeline.screen import Screen
-from pipeline.training import checkpoint, compiled, held_up, memory, sizing
+from pipeline.training import checkpoint, held_up, sizing
 from pipeline.training.device import Machine
 from pipeline.training.log import Log
 from pipeline.training.plan import FitSettings, Progress
@@ -26,6 +27,7 @@ class Keeping:
     def __init__(
         self,
         folder: Path,
+        here: held_up.Run,
         settings: FitSettings,
         stepper: Stepper,
         log: Log,
@@ -34,22 +36,23 @@ class Keeping:
     ) -> None:
         self.last = checkpoint.Folder(folder / "last", settings.train.keep)
         self.stable = checkpoint.Folder(folder / "stable")
-        self.folder, self.settings, self.stepper, self.log = folder, settings, stepper, log
+        self.folder, self.here, self.log = folder, here, log
+        self.settings, self.stepper = settings, stepper
         self.screen, self.world = screen, world
 
     def found(self, folder: checkpoint.Folder, skip: int = 0) -> Found | None:
         """A checkpoint of this run, or None when there is none or it is another run's."""
         saved = folder.read(self.screen.warn, skip, mapped=self.stepper.sharded)
-        self.world.total(0.0)  # until all have read, before one writes or deletes
+        step = 1 + saved[1]["step"] if saved else 0
+        if self.world.total(step) != [self.world.size * step]:  # all have read before one writes
+            raise DataError("The processes read different checkpoints; run the same command again.")
         if saved is None or saved[1].get("key") != self.settings.key:
             return None
         return saved[0], Progress.from_state(saved[1])
 
     def most(self, rows: int) -> int:
         """At most so many rows of a pass, fewer where an earlier start found that too many."""
-        place = memory.place(self.stepper.machine.device)
-        run = held_up.Run(self.settings.key, place, self.world.size)
-        return int(self.world.agreed(held_up.most(self.folder, run, rows)))
+        return int(self.world.agreed(held_up.most(self.folder, self.here, rows)))
 
     def put_back(self, tensors: checkpoint.Tensors, at: Progress) -> None:
         """Compute as it was computed then, from where it was."""
@@ -57,8 +60,8 @@ class Keeping:
         way = dict(at.way)
         stepper.model.recompute = way.pop("recompute")
         stepper.use(Machine(stepper.machine.device, **way))
-        if at.compiled and not compiled.is_on(stepper.model):
-            sizing.compile_again(stepper, at.rows)
+        if at.compiled and at.step < at.schedule.total:
+            sizing.compile_again(stepper, at.rows_in(self.world.size))
         stepper.restore(tensors)
         if self.world.leads:
             self.log.cut(at.step)

@@ -94,6 +94,10 @@ class Progress:
         """Whether the rate is in its final decay."""
         return self.step >= self.schedule.decay_from
 
+    def rows_in(self, processes: int) -> int:
+        """The rows of a pass where so many processes share an update."""
+        return min(self.rows, math.ceil(self.update / processes))
+
     def learned(self, loss: float) -> None:
         """Take in the loss of a step."""
         began = math.isnan(self.smooth) or self.step == self.schedule.decay_from

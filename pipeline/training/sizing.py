@@ -40,7 +40,7 @@ def size_up(stepper: Stepper, epoch: int, most: int) -> Size:
     The weights stay, the optimizers' memory goes.
     """
     settings, world = stepper.settings, stepper.world
-    rows = math.gcd(settings.batch, fitting(stepper, min(settings.batch, most)))
+    rows = fitting(stepper, settings.batch, most)
     device = stepper.machine.device
     machines = sorted(candidates(settings.train, device), key=peak_flops, reverse=True)
     taken: dict[Machine, float] = {}
@@ -58,20 +58,27 @@ def size_up(stepper: Stepper, epoch: int, most: int) -> Size:
     return size
 
 
-def fitting(stepper: Stepper, most: int) -> int:
-    """The rows of one pass, at most `most`, that fit into 90 % of the memory.
+def fitting(stepper: Stepper, wanted: int, most: int) -> int:
+    """The rows of a pass that fit into 90 % of the memory, at most `most`, of which several make up
+    all those `wanted`.
 
     At most none is one that keeps less.
     """
     if most < 1:
         stepper.model.recompute, most = True, 1
+    most = min(wanted, most)
     rows = _largest(stepper, most)
     if not rows and not stepper.model.recompute:
         stepper.model.recompute = True  # slower, but keeps far less
         rows = _largest(stepper, most)
     if not rows:
         raise DataError(out_of_memory(stepper.model, stepper.machine.device))
-    return rows
+    return evenly(wanted, rows)
+
+
+def evenly(rows: int, most: int) -> int:
+    """The largest part of some rows, of at most so many, that goes into them without a rest."""
+    return next(part for part in range(max(1, most), 0, -1) if rows % part == 0)
 
 
 def _largest(stepper: Stepper, most: int) -> int:
@@ -88,18 +95,19 @@ def compile_if_it_pays(stepper: Stepper, size: Size, left: float) -> Size:
     step = partial(stepper.rehearse, size.rows)
     trial = compiled.tried(stepper.model, size.rows, block, step, world)
     stepper.use(size.machine)
-    if not world.agreed(trial is not None and trial.pays) or trial is None:
+    if trial is None or not world.agreed(trial.pays):
         compiled.turn_off(stepper.model)
         return size
     return replace(size, seconds=size.seconds * trial.compiled / trial.plain, compiled=True)
 
 
 def compile_again(stepper: Stepper, rows: int) -> None:
-    """Compile the blocks of a run that was compiled before it stopped."""
-    if not _able(stepper):
+    """Compile the blocks of a run that was compiled before it stopped, where they are not."""
+    world = stepper.world
+    if world.total(compiled.is_on(stepper.model)) == [world.size] or not _able(stepper):
         return
     block = stepper.model.config.block
-    compiled.turn_on(stepper.model, rows, block, partial(stepper.rehearse, rows))
+    compiled.turn_on(stepper.model, rows, block, partial(stepper.rehearse, rows), world)
     stepper.use(stepper.machine)
 
 

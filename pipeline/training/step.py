@@ -1,13 +1,14 @@
 """One update of the weights: gradients of some rows, pass by pass, and what is made of them.
 
-What fails in one of several processes is an error in all of them, so that all can go on alike.
+What fails in one of several processes is an error in all of them, so that all can go on alike; but
+where the others can only wait for it, it ends.
 """
 
 from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -90,37 +91,45 @@ class Stepper:
     def gradients(self, samples: Samples, stop: bool = False) -> Taken:
         """Accumulate gradients of the mean loss over the targets of some samples.
 
-        Memory that runs out where the others can but wait is `HeldUp`: within a pass of a model
-        that is cut up, and within the exchange.
+        Memory that runs out where the others can only wait is `HeldUp`: in a model that is cut up,
+        and within the exchange.
         """
         self.model.zero_grad()
         self.objective.train()
         parts: list[Batch] = []
+        counts = 0, 0
         with self._caught(samples.rows) as failed:
             parts = self._own(samples)
-        own_targets = sum(int((y >= 0).sum()) for _, y in parts)
-        own_seen = sum(int((x >= 0).sum()) for x, _ in parts)
-        targets, seen, stops = map(int, self._agreed(failed, own_targets, own_seen, stop))
+            counts = _counted(y for _, y in parts), _counted(x for x, _ in parts)
+        targets, seen, stops = map(int, self._agreed(failed, *counts, stop))
         weight = (self.world.size if self.sharded else 1) / max(1, targets)  # FSDP2 averages
         nats = 0.0
         with self._caught(samples.rows) as failed:
             nats = self._passes(parts, weight)
         if self.exchange:
-            with _held_up(samples.rows):
+            try:
                 self.exchange.end()
+            except Exception as error:
+                if ran_out(error):
+                    raise HeldUp(samples.rows) from error
+                raise
         (nats_in_all,) = self._agreed(failed, nats)
         return Taken(nats_in_all / max(1, targets), seen, bool(stops))
 
     @contextmanager
     def _caught(self, rows: int) -> Iterator[list[Exception]]:
-        """Around work that may fail in this process alone: what failed, to be agreed upon."""
+        """Around work that may fail in this process alone: what failed, to be agreed upon.
+
+        Where the model is cut up, the others wait within the work already.
+        """
         failed: list[Exception] = []
         try:
             yield failed
         except Exception as error:
+            if self.sharded and ran_out(error):
+                raise HeldUp(rows) from error
             if self.sharded:
-                with _held_up(rows):
-                    raise
+                raise
             traceback.clear_frames(error.__traceback__)  # which hold what the pass has made
             failed.append(error)
 
@@ -128,10 +137,10 @@ class Stepper:
         """The sums of values over all processes; an error in all where one failed."""
         short = sum(map(ran_out, failed))
         *sums, failures, shortages = self.world.total(*values, len(failed), short)
+        if failures > shortages and len(failed) == short:
+            raise DataError("Another of the processes failed; its own line says why.")
         if failed:
             raise failed[0]
-        if failures > shortages:
-            raise DataError("Another of the processes failed; its own line says why.")
         if shortages:
             raise MemoryError("memory ran out in another process")
         return sums
@@ -203,12 +212,14 @@ class Stepper:
     def rehearse(self, rows: int, first: int = 0) -> None:
         """A step of so many rows a process that changes nothing, to see what it takes."""
         before = [(buffer, buffer.clone()) for _, buffer in self._buffers()]
-        self.gradients(Samples(first, rows, 1))
-        if not self._learn(rows, 0.0):
-            self.scale.overflowed()  # so that the next one takes all of a step
-        self.model.zero_grad()
-        for buffer, value in before:
-            buffer.copy_(value)
+        try:
+            self.gradients(Samples(first, rows, 1))
+            if not self._learn(rows, 0.0):
+                self.scale.overflowed()  # so that the next one takes all of a step
+        finally:
+            self.model.zero_grad()
+            for buffer, value in before:
+                buffer.copy_(value)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Weights that learn, running statistics and the optimizers' memory, whole.
@@ -245,12 +256,6 @@ class Stepper:
         return [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
 
 
-@contextmanager
-def _held_up(rows: int) -> Iterator[None]:
-    """Around work within which the other processes wait for this one."""
-    try:
-        yield
-    except Exception as error:
-        if ran_out(error):
-            raise HeldUp(rows) from error
-        raise
+def _counted(ids: Iterable[torch.Tensor]) -> int:
+    """How many are no padding."""
+    return sum(int((some >= 0).sum()) for some in ids)

@@ -112,16 +112,20 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batch(alone, shardin
 
 @several
 @pytest.mark.parametrize(
-    ("sharding", "told"),
+    ("short", "sharding", "told"),
     [
-        ("never", ["going on with 2 rows", "going on with 1 rows"]),
-        ("always", ["goes on with at most 2 rows in a pass", "continuing from step 9 of 24"]),
+        ("0", "never", ["going on with 2 rows", "going on with 1 rows"]),
+        ("1", "always", ["goes on with at most 2 rows in a pass", "continuing from step 9 of 24"]),
     ],
 )
-def test_when_memory_runs_out_in_one_process_all_go_on_with_less(alone, sharding, told):
+def test_when_memory_runs_out_in_one_process_all_go_on_with_less(
+    alone, monkeypatch, short, sharding, told
+):
+    monkeypatch.setenv("SHORT", short)
     two = copied(alone.with_name("ready"), f"short-{sharding}")
     wanted = {"pretrain.batch": 4, "train.sharding": sharding, "train.save_steps": 3}
     said = run_in_two(two, ["5", "--epochs", "1"], wanted, ("--max-restarts=1", SHORT_OF_MEMORY))
     assert all(line in said for line in told)
     assert "Traceback" not in said
+    assert not [*two.glob("5_pretrained/memory-ran-out-*")]
     assert losses(two) == [pytest.approx(pair, rel=2e-3) for pair in losses(alone)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -28,19 +29,27 @@ CPU = torch.device("cpu")
 RUN = Run("k", memory.place(CPU), 2)
 
 
+@dataclass(frozen=True)
 class Beside(World):
-    """This process and one that does as it does, but for what it says of its failures."""
+    """This process and one that does as it does, until it fails; what they told each other."""
 
-    others: tuple[int, int] = (0, 0)  # failures, and of these for want of memory
+    size: int = 2
+    fails_at: int = -1  # the number of a sum
+    short: int = 0  # whether for want of memory
+    told: list[tuple[float, ...]] = field(default_factory=list)
 
     def total(self, *values: float) -> list[float]:
-        if len(values) < 3:
-            return [2.0 * v for v in values]
-        *sums, failures, short = values
-        return [*(2.0 * v for v in sums), failures + self.others[0], short + self.others[1]]
+        self.told.append(values)
+        if len(self.told) - 1 != self.fails_at:
+            return [2.0 * value for value in values]
+        *sums, failures, shortages = values
+        return [*(2.0 * value for value in sums), failures + 1, shortages + self.short]
 
     def agreed(self, value: object) -> object:
         return value
+
+
+READING, PASS, UPDATE = 1, 2, 3  # the sums of a step, after that of laying out
 
 
 @pytest.fixture
@@ -135,6 +144,7 @@ def test_after_a_pass_that_failed_every_gradient_is_exchanged_all_the_same(monke
         exchanging.end()
     assert summed[: len(summed) // 2] == summed[len(summed) // 2 :]
     assert sum(summed) == 2 * sum(p.numel() for p in layers.parameters())
+    assert not any(p._post_accumulate_grad_hooks for p in layers.parameters())
 
 
 @pytest.mark.usefixtures("process_group")
@@ -151,25 +161,43 @@ def test_a_model_that_was_trained_is_not_held():
 
 
 @pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("when", [READING, PASS, UPDATE])
 @pytest.mark.parametrize(
-    ("others", "error", "words"),
-    [
-        ((1, 1), MemoryError, "ran out in another process"),
-        ((1, 0), DataError, "its own line says why"),
-    ],
+    ("short", "error", "words"),
+    [(1, MemoryError, "ran out in another process"), (0, DataError, "its own line says why")],
 )
-def test_what_fails_in_another_process_is_an_error_here(others, error, words):
-    world = Beside(size=2)
-    here = stepper(world)
+def test_what_fails_in_another_process_is_an_error_here(when, short, error, words):
+    here = stepper(Beside(fails_at=when, short=short))
     before = [p.detach().clone() for p in here.model.parameters()]
-    here.take(Samples(0, 2, 1), 1, 1e-3)
-    assert not all(map(torch.equal, before, here.model.parameters()))
-    Beside.others = others
-    try:
-        with pytest.raises(error, match=words):
-            here.take(Samples(0, 2, 1), 1, 1e-3)
-    finally:
-        Beside.others = (0, 0)
+    with pytest.raises(error, match=words):
+        here.take(Samples(0, 2, 1), 1, 1e-3)
+    assert here.torn == (when == UPDATE)
+    changed = not all(map(torch.equal, before, here.model.parameters()))
+    assert changed == here.torn
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("where", ["_own", "_pass", "_update"])
+@pytest.mark.parametrize(("error", "tells"), [(MemoryError(), (1, 1)), (KeyError(), (1, 0))])
+def test_what_fails_here_is_told_to_the_others_first(monkeypatch, where, error, tells):
+    def fails(*_: object) -> None:
+        raise error
+
+    here = stepper(Beside())
+    monkeypatch.setattr(Stepper, where, fails)
+    with pytest.raises(type(error)):
+        here.take(Samples(0, 2, 1), 1, 1e-3)
+    assert here.world.told[-1][-2:] == tells
+
+
+@pytest.mark.usefixtures("process_group")
+def test_another_process_that_failed_for_good_counts_more_than_memory_here(monkeypatch):
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Stepper, "_pass", fails)
+    with pytest.raises(DataError, match="its own line says why"):
+        stepper(Beside(fails_at=PASS)).take(Samples(0, 2, 1), 1, 1e-3)
 
 
 @pytest.mark.usefixtures("process_group")
@@ -177,7 +205,7 @@ def test_memory_that_runs_out_within_the_exchange_holds_the_others_up(monkeypatc
     def full(parameter: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("no room")
 
-    here = stepper(Beside(size=2))
+    here = stepper(Beside())
     monkeypatch.setattr(exchange, "_gradient", full)
     with pytest.raises(HeldUp, match="at most 2 rows"):
         here.take(Samples(0, 4, 1), 1, 1e-3)

@@ -17,10 +17,10 @@ import torch
 from rich.console import Console
 
 from pipeline.config import Train
-from pipeline.errors import Astray, SettingsError, WorkspaceError
+from pipeline.errors import Astray, DataError, SettingsError, WorkspaceError
 from pipeline.evaluation.bits import Loss, measure, windows
 from pipeline.screen import Screen
-from pipeline.training import checkpoint, compiled, memory, sizing
+from pipeline.training import checkpoint, compiled, held_up, memory, sizing
 from pipeline.training.batches import Blocks, Data
 from pipeline.training.fit import Parts, fit
 from pipeline.training.muon import Muon
@@ -473,6 +473,37 @@ def test_on_another_machine_it_is_measured_anew(trial, monkeypatch):
     assert (end.rows, end.update, end.place) == (2, 4, "a smaller one")
     assert "on another machine than before" in other.screen.console.file.getvalue()
     assert end.samples == 160
+
+
+def test_what_holds_other_processes_up_is_noted_until_the_run_has_ended(trial, monkeypatch):
+    take = Stepper.take
+    here = held_up.Run("k", memory.place(torch.device("cpu")), 1)
+
+    def full(self, samples, *args):
+        raise held_up.HeldUp(samples.rows)
+
+    monkeypatch.setattr(Stepper, "take", full)
+    run = trial()
+    with pytest.raises(held_up.HeldUp, match="goes on with at most 2 rows"):
+        run.run(20)
+    assert held_up.most(run.folder, here, 64) == 2
+    with pytest.raises(held_up.HeldUp, match="less kept of each row"):
+        trial("one").run(20, batch=1)
+    least = trial("least")
+    least.decoder.recompute = True
+    with pytest.raises(DataError, match="Not even one row"):
+        least.run(20, batch=1)
+    monkeypatch.setattr(Stepper, "take", take)
+    trial().run(20)
+    assert held_up.most(run.folder, here, 64) == 64
+
+
+@pytest.mark.parametrize(
+    ("rows", "fits", "taken"),
+    [(12, 8, 6), (9, 4, 3), (7, 6, 1), (8, 8, 8), (50, 32, 25)],
+)
+def test_passes_are_even_parts_of_a_batch(rows, fits, taken):
+    assert sizing.evenly(rows, fits) == taken
 
 
 def test_what_a_grown_batch_takes_counts_all_of_its_passes(monkeypatch):
