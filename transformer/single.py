@@ -56,7 +56,11 @@ class Single:
     """`single(id, cache)` gives the logits (1, V) after one more id."""
 
     def __init__(self, decoder: Decoder) -> None:
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+        threads = torch.get_num_threads()
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+        torch.set_num_threads(
+            threads
+        )  # numba sets OpenMP's number, so torch's, as it begins
         config = decoder.config
         self.decoder = decoder
         self.layers = [_Layer(cast(PreNorm, block), decoder) for block in decoder.blocks]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -132,3 +136,29 @@ def test_matrices_that_are_worth_all_cores_give_the_same():
     assert config.width * 390 > ALONE
     logits = torch.cat([fast(new, cache) for new in ids[0, 390:].tolist()])
     torch.testing.assert_close(logits, decoder(ids)[0, 390:], atol=1e-5, rtol=1e-5)
+
+
+def test_the_number_of_threads_stays_what_it_was():
+    """In a process of its own: numba sets OpenMP's number when its first threads begin."""
+    program = """if True:
+        import torch
+        from transformer import ModelConfig
+        from transformer.decoder import Decoder
+        from transformer.single import single
+        torch.set_num_threads(1)
+        shape = {"vocab_size": 50, "block": 8, "width": 32, "layers": 1, "heads": 4}
+        fast = single(Decoder(ModelConfig(**shape)).eval())
+        cache = fast.decoder.new_cache()
+        with torch.no_grad():
+            fast.decoder(torch.tensor([[1, 2]]), cache)
+        fast(3, cache)
+        print(torch.get_num_threads())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "NUMBA_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == "1", done.stderr
