@@ -57,10 +57,9 @@ class Single:
 
     def __init__(self, decoder: Decoder) -> None:
         threads = torch.get_num_threads()
+        # As it begins, numba sets the number of OpenMP's threads, which are torch's too.
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
-        torch.set_num_threads(
-            threads
-        )  # numba sets OpenMP's number, so torch's, as it begins
+        torch.set_num_threads(threads)
         config = decoder.config
         self.decoder = decoder
         self.layers = [_Layer(cast(PreNorm, block), decoder) for block in decoder.blocks]
