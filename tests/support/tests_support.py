@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+
+from pipeline.config import Train
+from pipeline.training.plan import FitSettings
 
 SMALL = [
     word
@@ -34,6 +38,23 @@ SIZES = {  # of patterns, small enough that ten tokens show them
     "global_local": {"window": 3, "global_tokens": 2},
     "bigbird": {"window": 3, "global_tokens": 2, "random_blocks": 2, "pattern_block": 2},
 }
+
+
+def fit_settings(**changes: object) -> FitSettings:
+    """A training of a pass over very little, with some things changed."""
+    usual = FitSettings(
+        name="pretrain",
+        key="k",
+        minutes=1.0,
+        epochs=1.0,
+        batch=4,
+        accumulation=1,
+        learning_rate=3e-3,
+        weight_decay=0.1,
+        patience=0,
+        train=Train(device="cpu", threads=1),
+    )
+    return replace(usual, **changes)
 
 
 def chat_lines(conversations: int, per_conversation: int = 12, start_day: int = 0) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests_support import fit_settings
 from torch import distributed, nn
 
 from pipeline.config import Train
@@ -19,7 +20,6 @@ from pipeline.training.batches import Blocks
 from pipeline.training.device import Machine
 from pipeline.training.exchange import Exchange
 from pipeline.training.held_up import HeldUp, Run
-from pipeline.training.plan import FitSettings
 from pipeline.training.step import Samples, Stepper
 from pipeline.world import World
 from transformer.config import ModelConfig
@@ -68,18 +68,7 @@ def model() -> nn.Module:
 
 def stepper(world: World) -> Stepper:
     config = ModelConfig(vocab_size=20, block=8, width=16, layers=1, heads=2, dropout=0.0)
-    settings = FitSettings(
-        name="pretrain",
-        key="k",
-        minutes=1.0,
-        epochs=1.0,
-        batch=4,
-        accumulation=1,
-        learning_rate=3e-3,
-        weight_decay=0.1,
-        patience=0,
-        train=Train(device="cpu", threads=1, sharding="never"),
-    )
+    settings = fit_settings(train=Train(device="cpu", threads=1, sharding="never"))
     data = Blocks(torch.arange(20).repeat(40).numpy(), 8, "random", 1)
     decoder = Decoder(config, torch.Generator().manual_seed(1))
     return Stepper(decoder, data, settings, Machine(CPU), world)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from tests_support import fit_settings
 
 from pipeline.config import Train
 from pipeline.errors import Astray, DataError, SettingsError, WorkspaceError
@@ -24,7 +25,7 @@ from pipeline.training import checkpoint, compiled, held_up, memory, sizing
 from pipeline.training.batches import Blocks, Data
 from pipeline.training.fit import Parts, fit
 from pipeline.training.muon import Muon
-from pipeline.training.plan import SLACK, FitSettings, Progress
+from pipeline.training.plan import SLACK, Progress
 from pipeline.training.step import Stepper
 from pipeline.training.watch import Watch
 from pipeline.world import ALONE
@@ -64,19 +65,7 @@ class Trial:
         return [json.loads(line) for line in text.splitlines()]
 
     def run(self, steps: int, began: float | None = None, **changes: object) -> Progress:
-        usual = FitSettings(
-            name="pretrain",
-            key="k",
-            minutes=1.0,
-            epochs=steps * 4 / 99,
-            batch=4,
-            accumulation=1,
-            learning_rate=3e-3,
-            weight_decay=0.1,
-            patience=0,
-            train=TRAIN,
-        )
-        settings = replace(usual, **changes)
+        settings = fit_settings(**{"epochs": steps * 4 / 99, "train": TRAIN, **changes})
         parts = Parts(
             model=self.decoder,
             device=torch.device("cpu"),

@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests_support import fit_settings
 
-from pipeline.config import Train
 from pipeline.training import scale, step
 from pipeline.training.batches import Blocks
 from pipeline.training.device import Machine
-from pipeline.training.plan import FitSettings
 from pipeline.training.scale import FIRST, LossScale
 from pipeline.training.step import Diverged, Samples, Stepper
 from pipeline.world import ALONE
@@ -27,18 +26,7 @@ SAMPLES = Samples(0, 4, 1)
 def stepper() -> Stepper:
     config = ModelConfig(vocab_size=20, block=8, width=16, layers=1, heads=2, dropout=0.0)
     decoder = Decoder(config, torch.Generator().manual_seed(1))
-    settings = FitSettings(
-        name="pretrain",
-        key="k",
-        minutes=1.0,
-        epochs=1.0,
-        batch=4,
-        accumulation=1,
-        learning_rate=3e-3,
-        weight_decay=0.1,
-        patience=0,
-        train=Train(device="cpu", threads=1),
-    )
+    settings = fit_settings()
     data = Blocks(torch.arange(20).repeat(40).numpy(), 8, "random", 1)
     return Stepper(decoder, data, settings, Machine(CPU, "float16"), ALONE)
 
