@@ -96,7 +96,7 @@ def measured(ways: tuple[str, ...], turns: int) -> Any:
         both = [run(args=(rank, place, ways, turns, out)) for rank in range(2)]
         for one in both:
             one.start()
-        found = out.get()
+        found = out.get(timeout=600)
         for one in both:
             one.join()
     return found

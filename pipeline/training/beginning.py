@@ -93,7 +93,9 @@ class Beginning:
             model.recompute = at.way["recompute"]
             stepper.use(Machine(stepper.machine.device, **way))
             rows = at.rows_in(self.world.size)
-            at = replace(at, rows=sizing.fitting(stepper, rows, self.keeping.most(rows)))
+            fits = sizing.fitting(stepper, rows, self.keeping.most(rows))
+            if fits < rows:
+                at = replace(at, rows=sizing.evenly(at.rows, fits))
         else:
             return at
         return replace(at, way={**way, "recompute": model.recompute})

@@ -24,7 +24,7 @@ from torch import nn
 from pipeline.errors import Astray, DataError, ran_out
 from pipeline.evaluation.bits import Loss
 from pipeline.screen import Screen
-from pipeline.training import distributed, held_up, memory, sizing
+from pipeline.training import compiled, distributed, held_up, memory, sizing
 from pipeline.training.batches import Data
 from pipeline.training.beginning import Beginning
 from pipeline.training.device import Machine, peak_flops
@@ -219,7 +219,7 @@ class _Run:
         return Samples(at.samples, rows, math.ceil(at.update / (rows * size)), at.late)
 
     def _take_less_memory(self) -> None:
-        """Half the rows in a pass, twice the passes; an update stays what it was."""
+        """At most half the rows in a pass, and more passes; an update stays what it was."""
         at = self.at
         model = self.parts.model
         rows = self._samples().rows
@@ -228,6 +228,8 @@ class _Run:
         if rows == 1:
             at.way["recompute"] = model.recompute = True
         at.rows = sizing.evenly(rows, rows // 2)
+        at.compiled = False  # for other rows
+        compiled.turn_off(model)
         memory.settle(self.stepper.machine.device)
         if self.stepper.torn:
             self._mend()

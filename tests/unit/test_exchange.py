@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,11 +16,17 @@ from torch import distributed, nn
 
 from pipeline.config import Train
 from pipeline.errors import DataError
-from pipeline.training import exchange, held_up, memory
+from pipeline.screen import Screen
+from pipeline.training import compiled, exchange, held_up, memory, sizing
 from pipeline.training.batches import Blocks
+from pipeline.training.beginning import Beginning
+from pipeline.training.checkpoint import Folder
 from pipeline.training.device import Machine
 from pipeline.training.exchange import Exchange
 from pipeline.training.held_up import HeldUp, Run
+from pipeline.training.keeping import Keeping
+from pipeline.training.plan import Progress
+from pipeline.training.schedule import Schedule
 from pipeline.training.step import Samples, Stepper
 from pipeline.world import World
 from transformer.config import ModelConfig
@@ -42,6 +49,8 @@ class Beside(World):
         self.told.append(values)
         if len(self.told) - 1 != self.fails_at:
             return [2.0 * value for value in values]
+        if len(values) == 1:
+            return [*values]
         *sums, failures, shortages = values
         return [*(2.0 * value for value in sums), failures + 1, shortages + self.short]
 
@@ -198,6 +207,49 @@ def test_memory_that_runs_out_within_the_exchange_holds_the_others_up(monkeypatc
     monkeypatch.setattr(exchange, "_gradient", full)
     with pytest.raises(HeldUp, match="at most 2 rows"):
         here.take(Samples(0, 4, 1), 1, 1e-3)
+
+
+def test_where_another_process_cannot_compile_none_does(monkeypatch):
+    monkeypatch.setattr(compiled, "obstacle", lambda _: None)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    decoder = stepper(World()).model
+    assert compiled.turn_on(decoder, 4, 8, lambda: None, Beside())
+    assert compiled.is_on(decoder)
+    assert not compiled.turn_on(decoder, 4, 8, lambda: None, Beside(fails_at=0))
+    assert not compiled.is_on(decoder)
+
+
+def test_another_checkpoint_than_the_other_process_read_is_refused(tmp_path, console):
+    def keeping(world: World) -> Keeping:
+        parts = SimpleNamespace(sharded=False)
+        return Keeping(tmp_path, RUN, fit_settings(), parts, None, Screen(console), world)
+
+    folder = Folder(tmp_path)
+    folder.write(3, {}, {"key": "another", "step": 3})
+    assert keeping(Beside()).found(folder) is None
+    with pytest.raises(DataError, match="different checkpoints"):
+        keeping(Beside(fails_at=0)).found(folder)
+
+
+@pytest.mark.parametrize(("fits", "rows"), [(4, 32), (3, 2)])
+def test_a_run_keeps_its_rows_where_more_processes_take_fewer(monkeypatch, fits, rows):
+    monkeypatch.setattr(
+        sizing, "fitting", lambda stepper, wanted, most: sizing.evenly(wanted, fits)
+    )
+    at = Progress(
+        "k", 1.0, 0.0, 10, Schedule.of(10), 1,
+        way={"precision": "float32", "threads": 1, "recompute": False},
+        compiled=False, update=32, rows=32, place="here",
+    )  # fmt: skip
+    beginning = Beginning(
+        fit_settings(),
+        SimpleNamespace(machine=Machine(CPU), model=nn.Module(), use=lambda machine: None),
+        SimpleNamespace(here=Run("k", "here", 8), most=lambda rows: rows),
+        *(None,) * 3,
+        World(size=8),
+        0.0,
+    )
+    assert beginning._fitted(at).rows == rows
 
 
 def test_notes_hold_for_the_run_that_they_are_of_until_it_ends(tmp_path: Path):
