@@ -548,6 +548,31 @@ def test_blocks_are_compiled_where_that_pays_and_again_when_it_goes_on(
     assert turned == (["on"] if pays else ["off"])
 
 
+def test_blocks_compiled_for_more_rows_than_there_is_memory_for_are_plain_from_then_on(
+    trial, monkeypatch
+):
+    turned, take = [], Stepper.take
+    monkeypatch.setattr(sizing, "WORTH_COMPILING", 0.0)
+    monkeypatch.setattr("pipeline.training.sizing.seconds", lambda work, world: 0.1)
+    monkeypatch.setattr(compiled, "tried", lambda *_: compiled.Trial(plain=1.0, compiled=0.5))
+    monkeypatch.setattr(compiled, "turn_on", lambda *_: turned.append("on"))
+    monkeypatch.setattr(compiled, "turn_off", lambda *_: turned.append("off"))
+
+    def tight(self, samples, seed, rate, stop=False):
+        if samples.first >= 40 and samples.rows > 2:
+            raise MemoryError
+        return take(self, samples, seed, rate, stop)
+
+    monkeypatch.setattr(Stepper, "take", tight)
+    run = trial()
+    run.stop_at = 2  # the second evaluation, at step 20
+    with pytest.raises(KeyboardInterrupt):
+        run.run(30, compiles=True)
+    assert turned == ["off"]
+    assert trial().run(30, compiles=True).rows == 2
+    assert turned == ["off"]  # and not on again
+
+
 def test_the_newest_checkpoints_stay_and_a_damaged_one_is_passed_over(trial):
     train = replace(TRAIN, save_steps=4, keep=3)
     run = trial()
