@@ -3,7 +3,8 @@
 Parameters go in an order fixed beforehand, the last layers first, each as soon as it and those
 before it are ready, so that the network works beside the device (Li et al. 2020, "PyTorch
 Distributed", arXiv 2006.15704). Unlike torch's DistributedDataParallel, a process whose pass fails
-still takes part in every sum: no other is left waiting, and all can agree to go on with less.
+still takes part in every sum, as long as there is memory for the sums themselves: no other is left
+waiting, and all can agree to go on with less.
 """
 
 from __future__ import annotations
