@@ -21,7 +21,7 @@ import torch
 from pipeline.classify import base, measures, parts, peer, table
 from pipeline.classify.learn import probabilities
 from pipeline.classify.train import train
-from pipeline.screen import Screen
+from pipeline.common.screen import Screen
 from transformer import pretrained
 from transformer.files import WeightsError
 

@@ -30,11 +30,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.errors import SettingsError
-from pipeline.training import compiled, lora, quantized
+from pipeline.common.errors import SettingsError
+from pipeline.training import compiled
+from pipeline.training.adapters import lora, nf4
 from pipeline.training.auto import Tuning
-from pipeline.training.device import Machine, peak_flops, timed
-from pipeline.training.flops import per_token
+from pipeline.training.hardware.device import Machine, peak_flops, timed
+from pipeline.training.hardware.flops import per_token
 from pipeline.training.loss import Objective
 from pipeline.training.optimizer import Optimizers, optimizers, set_rate
 from transformer import generate
@@ -222,7 +223,7 @@ def adapting(sizes: Sizes, method: str) -> None:
     """Tokens a second and memory of one method; fewer rows where the memory is too small."""
     decoder = on_device(sizes, sizes.large, torch.bfloat16)
     if method == "qlora":
-        quantized.pack(decoder, sizes.device)
+        nf4.pack(decoder, sizes.device)
         free()
     lora.adapted(decoder, Tuning(rank=16, dropout=0.0))
     learning = [weight for weight in decoder.parameters() if weight.requires_grad]

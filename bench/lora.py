@@ -33,9 +33,9 @@ import transformers
 from measuring import watched
 from torch import nn
 
-from pipeline.training import lora, quantized
+from pipeline.training.adapters import lora, nf4
 from pipeline.training.auto import Tuning
-from pipeline.training.device import Machine, peak_flops
+from pipeline.training.hardware.device import Machine, peak_flops
 from pipeline.training.loss import summed
 from pipeline.training.optimizer import optimizers, set_rate
 from transformer import pretrained
@@ -67,7 +67,7 @@ def ours(folder: Path, method: str, dropout: float) -> Step:
     """A step of this project."""
     decoder = pretrained.load(folder, torch.bfloat16)  # as stage 5 saves it
     if method == "qlora":
-        quantized.pack(decoder, torch.device("cpu"))
+        nf4.pack(decoder, torch.device("cpu"))
         decoder.float()
     else:
         lora.lean(decoder)

@@ -36,7 +36,7 @@ SIZES, QUICK_SIZES = (1.0, 5.0, 10.0), (0.1, 0.2)
 
 def write(path: Path, size: int, vocabulary: int) -> None:
     """An array file of `size` bytes of random tokens, on the disk and not only in memory."""
-    from pipeline.training.arrays import writing
+    from pipeline.training.memmap import writing
 
     draw = np.random.default_rng(1)
     with writing(path, "uint16") as writer:
@@ -64,8 +64,8 @@ def alone(
     import torch
 
     from pipeline.training import auto
-    from pipeline.training.arrays import ArrayFile
     from pipeline.training.batches import Blocks
+    from pipeline.training.memmap import ArrayFile
     from pipeline.training.mixture import Mixture
     from transformer.decoder import Decoder
     from transformer.presets import preset

@@ -31,17 +31,17 @@ import numpy as np
 import torch
 
 import minbpe
-from pipeline.config import Settings
+from pipeline.common.processes import ALONE
 from pipeline.dialogue.template import SPECIAL
-from pipeline.evaluation.bits import measure_text
-from pipeline.settings import from_dict
 from pipeline.training import auto
 from pipeline.training.batches import Blocks
-from pipeline.training.device import Machine, timed
-from pipeline.training.plan import FitSettings
+from pipeline.training.hardware.device import Machine, timed
+from pipeline.training.progress import FitSettings
 from pipeline.training.schedule import Schedule
 from pipeline.training.step import Samples, Stepper
-from pipeline.world import ALONE
+from pipeline.training.validation import measure_text
+from pipeline.workspace.settings import Settings
+from pipeline.workspace.settings_file import from_dict
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 

@@ -21,22 +21,22 @@ import numpy as np
 import torch
 
 import minbpe
-from pipeline import texts
-from pipeline.config import Chat
+from pipeline.common.files import read_jsonl
+from pipeline.common.processes import ALONE
+from pipeline.dialogue import training_text
 from pipeline.evaluation.attribution import Attribution, bundles
 from pipeline.evaluation.diversity import diversity
 from pipeline.evaluation.habits import habits
+from pipeline.evaluation.likeness import Evidence
 from pipeline.evaluation.moments import Moment, moments
-from pipeline.evaluation.proof import Evidence
 from pipeline.evaluation.replies import Reply
 from pipeline.evaluation.voice import Voice
-from pipeline.files import read_jsonl
-from pipeline.serving.facts import Facts, read_facts
+from pipeline.serving.model_card import Facts, read_facts
 from pipeline.serving.rules import endings, longest
-from pipeline.stages import DIALOGUE_TEXTS, MODEL, PRETRAINED, TOKENIZER
-from pipeline.training.device import fastest, pick_device
-from pipeline.workspace import Workspace
-from pipeline.world import ALONE
+from pipeline.training.hardware.device import fastest, pick_device
+from pipeline.workspace.settings import Chat
+from pipeline.workspace.stages import DIALOGUE_TEXTS, MODEL, PRETRAINED, TOKENIZER
+from pipeline.workspace.workspace import Workspace
 from transformer.io import load
 
 GRID = list(itertools.product((0.8, 0.9, 1.0), (0.9, 0.95, 1.0)))  # temperature, top_p
@@ -55,7 +55,7 @@ def main() -> None:
     facts = read_facts(args.workspace / MODEL)
     rows = list(read_jsonl(args.workspace / DIALOGUE_TEXTS[1]))
     asked = moments(rows, facts.persona, args.moments)
-    trained = list(texts.conversations(workspace, "train"))
+    trained = list(training_text.conversations(workspace, "train"))
     evidence = Evidence(facts.persona, moments(rows, facts.persona), (), trained)
     model = Attribution.fit(evidence.turns, evidence.persona, SEED)
     own, base = (_voice(workspace, facts, folder) for folder in (MODEL, PRETRAINED))

@@ -74,7 +74,7 @@ def encode_ours(path: str, tokenizer: str) -> Any:
 
     import minbpe
     from minbpe import codec
-    from pipeline.training.arrays import ArrayFile, resumable
+    from pipeline.training.memmap import ArrayFile, resumable
 
     with tempfile.TemporaryDirectory(dir=Path(path).parent) as folder:
         made = Path(folder) / "ids.bin"

@@ -14,8 +14,8 @@ import torch
 
 from minbpe import RegexTokenizer
 from minbpe.io import from_gguf
+from pipeline.cli.save_hf import save_hf
 from pipeline.dialogue.template import SPECIAL
-from pipeline.serving.huggingface import save_hf
 from transformer import pretrained
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder

@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from pipeline.cleaning.rules import RULES, Rule
-from pipeline.errors import SettingsError
-from pipeline.whatsapp.message import Message
+from pipeline.common.errors import SettingsError
+from pipeline.exports.whatsapp.message import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from dataclasses import replace
 from functools import cache
 
 from pipeline.cleaning.personal import MENTION
-from pipeline.whatsapp.characters import APP_MARKS, PLAIN, WITHOUT_MARKS
-from pipeline.whatsapp.message import Kind, Message
-from pipeline.whatsapp.notices import notice_topic
-from pipeline.whatsapp.phrases import phrases
+from pipeline.exports.whatsapp.characters import APP_MARKS, PLAIN, WITHOUT_MARKS
+from pipeline.exports.whatsapp.message import Kind, Message
+from pipeline.exports.whatsapp.notices import notice_topic
+from pipeline.exports.whatsapp.phrases import phrases
 
 Rule = Callable[[Message], Message | None]
 

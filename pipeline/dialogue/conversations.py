@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pipeline.dialogue.turns import bursts
-from pipeline.whatsapp.merge import unmatched
-from pipeline.whatsapp.message import Message, Split
+from pipeline.exports.whatsapp.merge import unmatched
+from pipeline.exports.whatsapp.message import Message, Split
 
 _TRAIN_KEEPS_ONE_IN = 3
 

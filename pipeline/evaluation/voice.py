@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minbpe.base import Tokenizer
-from pipeline.config import Chat
 from pipeline.dialogue.template import closing, end_id, opening, render
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.replies import Reply
 from pipeline.serving.endings import Ending
 from pipeline.serving.rules import DRAWS, ended, forbidden, sampling
+from pipeline.workspace.settings import Chat
 from transformer.batched import generate_batch
 from transformer.cache import Cache
 from transformer.decoder import Decoder

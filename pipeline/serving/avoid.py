@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.errors import SettingsError
-from pipeline.serving.words import folded, words_of
+from pipeline.common.errors import SettingsError
+from pipeline.serving.folded import folded, words_of
 
 
 class Avoid:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from itertools import takewhile
 from typing import Protocol
 
-from pipeline.serving.words import Words, words_of
+from pipeline.serving.folded import Words, words_of
 
 
 class Ending(Protocol):

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from minbpe.base import Tokenizer
-from pipeline.config import Chat
+from pipeline.common.errors import SettingsError
 from pipeline.dialogue.template import end_id
-from pipeline.errors import SettingsError
 from pipeline.serving.endings import Bubbles, Ending, Loops, Others
-from pipeline.serving.facts import Facts
+from pipeline.serving.model_card import Facts
+from pipeline.workspace.settings import Chat
 from transformer.config import ConfigError
 from transformer.decoder import Decoder
 from transformer.sampling import Sampling

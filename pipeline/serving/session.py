@@ -15,18 +15,18 @@ from typing import Any
 import torch
 
 import minbpe
-from pipeline.config import Chat
+from pipeline.common.errors import DataError, SettingsError, SoundalikeError, WorkspaceError
+from pipeline.common.speakers import find_speaker
 from pipeline.dialogue.template import closing, end_id, opening, render_turn
 from pipeline.dialogue.turns import Turn
-from pipeline.errors import DataError, SettingsError, SoundalikeError, WorkspaceError
 from pipeline.serving.avoid import Avoid
-from pipeline.serving.drawing import certain
-from pipeline.serving.facts import read_facts
-from pipeline.serving.group import opens_next
+from pipeline.serving.model_card import read_facts
+from pipeline.serving.next_speaker import opens_next
 from pipeline.serving.rules import DRAWS, endings, forbidden, longest, sampling
+from pipeline.serving.streaming import certain
 from pipeline.serving.warning import warning_of
-from pipeline.settings import from_dict as checked_settings
-from pipeline.whatsapp.names import find_speaker
+from pipeline.workspace.settings import Chat
+from pipeline.workspace.settings_file import from_dict as checked_settings
 from transformer.generate import generate
 from transformer.io import WeightsError, load
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.common.errors import SoundalikeError
+from pipeline.common.files import atomic
 from pipeline.dialogue.turns import Turn
-from pipeline.errors import SoundalikeError
-from pipeline.files import atomic
 from pipeline.serving.bubbles import print_bubbles
 from pipeline.serving.group import answers
 from pipeline.serving.session import SET, Session
-from pipeline.settings import parse_value
-from pipeline.workspace import make_private
+from pipeline.workspace.settings_file import parse_value
+from pipeline.workspace.workspace import make_private
 
 HELP = """\
 /help             this list

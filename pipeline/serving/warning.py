@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.files import atomic
+from pipeline.common.files import atomic
 
 WARNING = "warning.txt"
 README = "README.md"

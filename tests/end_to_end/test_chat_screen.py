@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pipeline.config import Chat
+from pipeline.common.errors import DataError, SettingsError
 from pipeline.dialogue.turns import Turn
-from pipeline.errors import DataError, SettingsError
 from pipeline.serving.terminal import HELP, Terminal, once
+from pipeline.workspace.settings import Chat
 
 
 class Scripted:

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from tests_support import SMALL, chat_lines
 
-from pipeline import stage5_pretrain
 from pipeline.__main__ import main
 from pipeline.serving.warning import flag, warning_of
+from pipeline.stages import stage5_pretrain
 from pipeline.training import auto
-from pipeline.training.fit import fit
-from pipeline.training.plan import FitSettings
-from pipeline.workspace import Workspace
+from pipeline.training.loop import fit
+from pipeline.training.progress import FitSettings
+from pipeline.workspace.workspace import Workspace
 from transformer.io import load_config
 
 

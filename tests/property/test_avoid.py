@@ -10,10 +10,10 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.common.speakers import fold
 from pipeline.serving.avoid import Avoid
-from pipeline.serving.drawing import certain
 from pipeline.serving.endings import Bubbles, Loops, Others
-from pipeline.whatsapp.names import fold
+from pipeline.serving.streaming import certain
 
 LETTERS = "abAé é\u0301ßK\n.-😂❤\ufe0f\u200b"  # few, so that words come about by chance
 pieces = st.lists(st.text(LETTERS, min_size=1, max_size=4), min_size=3, max_size=12)
@@ -66,7 +66,7 @@ def test_no_vocabulary_spells_an_avoided_word(texts, cut, avoided, seed, longest
         return b"".join(tokens[i] for i in ids)
 
     endings = [Loops(), Others(["ab"]), Bubbles(3)]
-    with patch("pipeline.serving.drawing.PATIENCE", patience):
+    with patch("pipeline.serving.streaming.PATIENCE", patience):
         for ids, data in certain(draw, decode, Avoid(avoided), endings):
             given_ids += ids
             shown += data

@@ -16,8 +16,8 @@ from pipeline.cleaning.clean import clean
 from pipeline.cleaning.personal import FINDERS
 from pipeline.cleaning.presets import build
 from pipeline.cleaning.rules import RULES
-from pipeline.errors import SoundalikeError
-from pipeline.whatsapp.export import read_export
+from pipeline.common.errors import SoundalikeError
+from pipeline.exports.whatsapp.export import read_export
 
 SEEDS = sorted((Path(__file__).resolve().parents[1] / "data" / "exports").glob("*.txt"))
 LARGEST = 1 << 20  # bytes

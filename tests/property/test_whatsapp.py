@@ -11,13 +11,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pipeline.whatsapp.dates import DateOrder
-from pipeline.whatsapp.headers import HEADER
-from pipeline.whatsapp.merge import merge
-from pipeline.whatsapp.message import Message
-from pipeline.whatsapp.notices import Reading
-from pipeline.whatsapp.reader import Tally, read
-from pipeline.whatsapp.survey import survey
+from pipeline.exports.whatsapp.dates import DateOrder
+from pipeline.exports.whatsapp.headers import HEADER
+from pipeline.exports.whatsapp.merge import merge
+from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.whatsapp.notices import Reading
+from pipeline.exports.whatsapp.reader import Tally, read
+from pipeline.exports.whatsapp.survey import survey
 
 
 class Form(NamedTuple):

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.cleaning.clean import Tally, clean
 from pipeline.cleaning.rules import RULES, edit_marks, edited
-from pipeline.errors import SettingsError
-from pipeline.whatsapp.message import Kind, Message
+from pipeline.common.errors import SettingsError
+from pipeline.exports.whatsapp.message import Kind, Message
 
 NOW = datetime(2024, 3, 5, 9, 7)
 

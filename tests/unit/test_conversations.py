@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pipeline.dialogue.conversations import find, split
 from pipeline.dialogue.turns import bursts
-from pipeline.whatsapp.merge import key
-from pipeline.whatsapp.message import Message
+from pipeline.exports.whatsapp.merge import key
+from pipeline.exports.whatsapp.message import Message
 
 HOUR = timedelta(hours=1)
 START = datetime(2024, 1, 1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.errors import SettingsError
+from pipeline.common.errors import SettingsError
 from pipeline.serving.avoid import Avoid
-from pipeline.serving.drawing import certain
 from pipeline.serving.endings import Bubbles, Loops, Others
+from pipeline.serving.streaming import certain
 
 
 def shown(pieces: list[bytes], avoid: Avoid, *endings) -> list[bytes]:
@@ -68,7 +68,7 @@ def test_a_word_that_becomes_whole_by_the_cut_after_it_is_avoided_too(monkeypatc
     """ "cats foo." loses its second token for "foo"; what is left is the word "cat"."""
     pieces, avoid = ["a ", "cat", "s foo", "."], Avoid(["cat", "foo"])
     assert said(pieces, avoid) == ["a ", "."]
-    monkeypatch.setattr("pipeline.serving.drawing.PATIENCE", 0)
+    monkeypatch.setattr("pipeline.serving.streaming.PATIENCE", 0)
     assert said(pieces, avoid) == ["a "]
 
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from minbpe import RegexTokenizer
-from pipeline.config import Chat
 from pipeline.dialogue.template import SPECIAL, opening, render
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.moments import Moment, moments
 from pipeline.evaluation.replies import Reply
 from pipeline.evaluation.samples import exchanges
 from pipeline.evaluation.voice import Voice
+from pipeline.workspace.settings import Chat
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from minbpe import RegexTokenizer
-from pipeline.config import Chat
+from pipeline.common.screen import Screen
 from pipeline.dialogue.template import SPECIAL
 from pipeline.dialogue.turns import Turn
+from pipeline.evaluation.likeness import Clock, Evidence, Proof
 from pipeline.evaluation.moments import Moment
-from pipeline.evaluation.proof import Clock, Evidence, Proof
 from pipeline.evaluation.voice import Voice
-from pipeline.screen import Screen
+from pipeline.workspace.settings import Chat
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 

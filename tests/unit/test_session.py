@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from minbpe import RegexTokenizer
-from pipeline.config import Chat
+from pipeline.common.errors import DataError, SettingsError, WorkspaceError
 from pipeline.dialogue.template import END, SPECIAL, closing, opening, render
 from pipeline.dialogue.turns import Turn
-from pipeline.errors import DataError, SettingsError, WorkspaceError
 from pipeline.serving.avoid import Avoid
 from pipeline.serving.group import answers
 from pipeline.serving.session import Session
 from pipeline.serving.warning import flag
+from pipeline.workspace.settings import Chat
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.generate import generate

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.freshness import Reasons, shape
 from pipeline.serving.warning import flag, warning_of
-from pipeline.stages import MODEL, MODEL_FILES, STAGES
-from pipeline.workspace import Workspace
+from pipeline.workspace.freshness import Reasons, shape
+from pipeline.workspace.stages import MODEL, MODEL_FILES, STAGES
+from pipeline.workspace.workspace import Workspace
 
 FINETUNE, EVALUATE = STAGES[6], STAGES[7]
 

@@ -7,8 +7,8 @@ import tomllib
 
 import pytest
 
-from pipeline.errors import SettingsError
-from pipeline.whatsapp.aliases import Aliases, advice, likely_pairs
+from pipeline.common.errors import SettingsError
+from pipeline.exports.whatsapp.aliases import Aliases, advice, likely_pairs
 
 
 def test_spellings_of_a_row_become_its_name() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ExportError, SettingsError
-from pipeline.whatsapp import sources
-from pipeline.whatsapp.export import read_export
-from pipeline.whatsapp.message import Message
+from pipeline.common.errors import ExportError, SettingsError
+from pipeline.exports.whatsapp import sources
+from pipeline.exports.whatsapp.export import read_export
+from pipeline.exports.whatsapp.message import Message
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 CASES = SHARED / "cases" / "whatsapp"

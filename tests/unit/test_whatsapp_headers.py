@@ -11,11 +11,11 @@ from time import process_time
 
 import pytest
 
-from pipeline.whatsapp.characters import ZEROS
-from pipeline.whatsapp.dates import Clocks, DateOrder, Days, decide_order
-from pipeline.whatsapp.message import Message
-from pipeline.whatsapp.reader import Tally, read
-from pipeline.whatsapp.survey import survey
+from pipeline.exports.whatsapp.characters import ZEROS
+from pipeline.exports.whatsapp.dates import Clocks, DateOrder, Days, decide_order
+from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.whatsapp.reader import Tally, read
+from pipeline.exports.whatsapp.survey import survey
 
 
 def parse(text: str, date_order: DateOrder = "auto") -> list[Message]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 
-from pipeline.whatsapp.merge import Renamed, join_exports, merge
-from pipeline.whatsapp.message import Message
+from pipeline.exports.whatsapp.merge import Renamed, join_exports, merge
+from pipeline.exports.whatsapp.message import Message
 
 START = datetime(2024, 1, 1)
 

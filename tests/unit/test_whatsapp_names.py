@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.errors import DataError
-from pipeline.whatsapp.names import find_speaker, fold
+from pipeline.common.errors import DataError
+from pipeline.common.speakers import find_speaker, fold
 
 SPEAKERS = {"~ José Núñez": 40, "Ann": 7, "Annika": 30, "+44 7700 900123": 2}
 

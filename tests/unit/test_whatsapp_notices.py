@@ -6,10 +6,10 @@ import io
 
 import pytest
 
-from pipeline.whatsapp.message import Message
-from pipeline.whatsapp.notices import Reading, notice_topic
-from pipeline.whatsapp.reader import Tally, read
-from pipeline.whatsapp.survey import survey
+from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.whatsapp.notices import Reading, notice_topic
+from pipeline.exports.whatsapp.reader import Tally, read
+from pipeline.exports.whatsapp.survey import survey
 
 
 def android(*lines: str) -> list[Message]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ExportError
-from pipeline.whatsapp.export import read_export
-from pipeline.whatsapp.message import Message
+from pipeline.common.errors import ExportError
+from pipeline.exports.whatsapp.export import read_export
+from pipeline.exports.whatsapp.message import Message
 
 NINE = datetime(2024, 3, 5, 9, 7, 1)
 
