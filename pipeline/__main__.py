@@ -239,7 +239,7 @@ def evaluate(
 @click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, metavar="N")
 def blind_test(workspace: Path | None, against: Path | None, rounds: int) -> None:
     """Which reply is the real one? You judge, and see how often the model passes."""
-    from pipeline.cli.blind import blind_test as ask
+    from pipeline.cli.blind_test import blind_test as ask
 
     ask(verbs.existing(workspace), against, rounds, Screen())
 

@@ -11,7 +11,7 @@ from minbpe import RegexTokenizer
 from pipeline.common.screen import Screen
 from pipeline.dialogue.template import SPECIAL
 from pipeline.dialogue.turns import Turn
-from pipeline.evaluation.likeness import Clock, Evidence, Proof
+from pipeline.evaluation.likeness import Clock, Evaluator, Evidence
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.voice import Voice
 from pipeline.workspace.settings import Chat
@@ -45,10 +45,10 @@ def proof(console):
     train = [said(n) for n in range(100, 160)]
     evidence = Evidence("Ana", moments, test, train)
 
-    def made(seconds: float) -> Proof:
+    def made(seconds: float) -> Evaluator:
         screen, clock = Screen(console), Clock(seconds)
         name = "the untuned base"
-        return Proof(own, floor, name, decoders[1], evidence, 1, screen, clock, 1 << 40)
+        return Evaluator(own, floor, name, decoders[1], evidence, 1, screen, clock, 1 << 40)
 
     return made
 
@@ -56,7 +56,7 @@ def proof(console):
 def test_with_time_everything_is_read_and_as_much_is_answered_as_asked(proof):
     found = proof(60.0)
     found.run(80)
-    assert len(found.made) == len(found.beneath) >= 80
+    assert len(found.replies) == len(found.floor_replies) >= 80
     bits = found.scores["bits_per_byte"]
     assert bits["n"] == 60
     assert bits["low"] < bits["value"] < bits["high"]
@@ -71,7 +71,7 @@ def test_without_time_there_is_a_little_of_everything(proof):
     began = time.monotonic()
     found.run(100_000)
     assert time.monotonic() - began < 30  # far more would take hours
-    assert 0 < len(found.made) < 100_000
+    assert 0 < len(found.replies) < 100_000
     assert found.scores["bits_per_byte"]["value"] is not None
     assert 2 <= found.scores["ranked_first"]["n"] < 60
     assert "length_distance" in found.scores
