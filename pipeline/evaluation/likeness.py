@@ -142,7 +142,7 @@ class Evaluator:
             floor = float(predict(self.floor, asked).bits.sum() / own.bytes.sum())
             note += f"floor: {self.floor_name}"
         self.scores["bits_per_byte"] = self._ratio(own.bits, own.bytes, floor, own.turns, note)
-        note = f"{part}nats a token"
+        note = f"{part}nats per token"
         self.scores["loss"] = self._ratio(own.nats, own.targets, None, own.turns, note)
         if not self.evidence.other:
             self.scores["wrong_persona_gap"] = score(None, note="nobody else is in the chat")

@@ -99,11 +99,11 @@ class _Page(HTMLParser):
         self.words += data
 
 
-@pytest.fixture
-def page(tmp_path) -> str:
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> str:
     before = [Turn("Ana", ("<script>alert(1)</script>", "hi"))]
     exchanges = [Exchange(before, "fine & well", "<b>fine")]
-    path = tmp_path / "report.html"
+    path = tmp_path_factory.mktemp("page") / "report.html"
     write_page(path, "Ana <3", {"minutes": 12}, SCORES, TABLES, exchanges)
     return path.read_text(encoding="utf-8")
 

@@ -246,9 +246,19 @@ def test_a_damaged_model_is_refused_in_one_line(folder, name):
 
 @pytest.mark.parametrize("avoided", [("o",), ("e", "a b"), tuple("abcdefghijklmnopqrstuvwxyz")])
 def test_an_avoided_word_never_comes(folder, avoided):
-    free = [say(Session(folder, seed=seed), "hi") for seed in range(30)]
-    change(folder, sampling={"avoid": avoided})
-    bound = [say(Session(folder, seed=seed), "hi") for seed in range(30)]
+    session = Session(folder)
+
+    def replies() -> list[str]:
+        said = []
+        for seed in range(30):
+            session.reset()
+            session.generator.manual_seed(seed)
+            said.append(say(session, "hi"))
+        return said
+
+    free = replies()
+    session.set("avoid", avoided)
+    bound = replies()
     avoid = AvoidedWords(avoided)
     assert any(avoid.find(reply, complete=True) is not None for reply in free)
     assert all(avoid.find(reply, complete=True) is None for reply in bound)
