@@ -57,8 +57,8 @@ def one_line(score: Score) -> str:
     if score["value"] is None:
         return f"none ({score['note']})"
     ends = {"floor": score["floor"], "ceiling": score["ceiling"]}
-    told = "".join(f", {name} {value:g}" for name, value in ends.items() if value is not None)
-    return f"{score['value']:g} ({score['low']:g} to {score['high']:g}{told}; {score['note']})"
+    shown = "".join(f", {name} {value:g}" for name, value in ends.items() if value is not None)
+    return f"{score['value']:g} ({score['low']:g} to {score['high']:g}{shown}; {score['note']})"
 
 
 def _examples(workspace: Workspace) -> list[str]:

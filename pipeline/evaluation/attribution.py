@@ -7,7 +7,7 @@ more than one. Logistic regression over their TF-IDF separates the persona from 
 
 One message says little, so replies are judged in bundles. A bundle's vector is the sum of its
 replies' (no n-gram spans two replies), scaled to length one. Its log-odds therefore follow exactly
-from one number for each reply and one for each pair, however often the replies are bundled anew:
+from one number for each reply and one for each pair, however often they are bundled again:
 w . sum(x) / |sum(x)| + b, where |sum(x)|^2 is the sum of all x_i . x_j.
 """
 
