@@ -12,7 +12,7 @@ from typing import Any
 
 import minbpe
 from minbpe.base import Tokenizer
-from pipeline.common.files import atomic, read_jsonl, write_json
+from pipeline.common.files import atomic, write_json
 from pipeline.dialogue import source, training_text
 from pipeline.dialogue.people import partners, persona_of
 from pipeline.dialogue.template import template_of
@@ -22,7 +22,7 @@ from pipeline.serving.habits import Habits, voices
 from pipeline.serving.model_card import CHAT
 from pipeline.serving.rules import sampling
 from pipeline.serving.warning import flag, warning_of
-from pipeline.workspace.stages import CLEAN, MODEL, TOKENIZER, by_name
+from pipeline.workspace.stages import MODEL, TOKENIZER, by_name
 from pipeline.workspace.workspace import Workspace, make_private
 
 README_TEXT = """\
@@ -83,7 +83,7 @@ def _facts(workspace: Workspace, persona: str, tokenizer: Tokenizer) -> dict[str
         "version": 1,
         "template": template_of(tokenizer),
         "persona": persona,
-        "partners": partners(workspace, persona),
+        "partners": partners(workspace),
         "voices": found,
         "learned": list(found) if everybody else [persona],
         "habits": {name: asdict(found) for name, found in habits.items() if found},
@@ -113,7 +113,5 @@ def _follows(conversations: Iterable[list[Turn]]) -> dict[str, dict[str, int]]:
 
 def _last_message(workspace: Workspace) -> str | None:
     """The day of the newest message, as 2024-03-31."""
-    path = workspace.path / CLEAN
-    known = path.exists() and workspace.settings.source.export
-    days = (row["time"][:10] for row in read_jsonl(path)) if known else iter(())
-    return max(days, default=None)
+    messages = workspace.chat.messages() if workspace.settings.source.export else ()
+    return max(message.time for message in messages).date().isoformat() if messages else None

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from pipeline.common.errors import ExportError
 from pipeline.common.files import write_jsonl
 from pipeline.exports.whatsapp.aliases import advice, likely_pairs
-from pipeline.exports.whatsapp.export import Report, read_export
-from pipeline.exports.whatsapp.merge import Renamed, join_exports
+from pipeline.exports.whatsapp.export import Report
+from pipeline.exports.whatsapp.merge import Renamed
 from pipeline.exports.whatsapp.message import Message
 from pipeline.stages.runner import Task
+from pipeline.workspace.record import Counts
 from pipeline.workspace.stages import MESSAGES
 
 
-def run(task: Task) -> dict[str, Any]:
+def run(task: Task) -> Counts:
     """Write `messages.jsonl`; overlapping exports of one chat are joined, repeats kept once."""
-    paths = [Path(p) for p in task.settings.source.export]
-    for path in paths:
-        if not path.exists():
-            raise ExportError(f"There is no {path}; check the path of --export.")
-    parse = task.settings.parse
-    exports = [read_export(p, parse.date_order, parse.aliases) for p in paths]
-    names: Renamed = Counter()
-    messages = join_exports((export.messages for export in exports), names)
-    for export in exports:
-        _tell(task, export.report)
-    _tell_pairs(task, messages, names)
+    for name in task.settings.source.export:
+        if not Path(name).exists():
+            raise ExportError(f"There is no {name}; check the path of --export.")
+    exports = task.workspace.exports.read()
+    messages = exports.messages
+    for report in exports.reports:
+        _tell(task, report)
+    _tell_pairs(task, messages, exports.renamed)
     write_jsonl(task.path(MESSAGES), (m.to_dict() for m in messages))
     kinds = Counter(m.kind for m in messages)
     return {
@@ -67,9 +64,9 @@ def _tell(task: Task, report: Report) -> None:
         task.screen.warn(f"{name} was left out: no chat, or one that was sent in a chat")
 
 
-def _tell_pairs(task: Task, messages: list[Message], names: Renamed) -> None:
+def _tell_pairs(task: Task, messages: list[Message], renamed: Renamed) -> None:
     """Who may be one person under two names."""
     counts = Counter(m.sender for m in messages if m.sender is not None)
-    pairs = dict.fromkeys([*likely_pairs(counts), *((new, old) for old, new in names)])
+    pairs = dict.fromkeys([*likely_pairs(counts), *((new, old) for old, new in renamed)])
     if pairs:
         task.screen.warn(f"one person? If so, {advice(pairs)}")

@@ -16,12 +16,14 @@ from pipeline.common.errors import DataError
 from pipeline.common.files import read_jsonl, write_json, write_jsonl
 from pipeline.common.speakers import find_speaker
 from pipeline.dialogue.conversations import find, split
+from pipeline.dialogue.people import People
 from pipeline.dialogue.silence import fitting
 from pipeline.dialogue.turns import turns
 from pipeline.exports.whatsapp.message import Message
 from pipeline.stages.runner import Task
+from pipeline.workspace.record import Counts
 from pipeline.workspace.settings import Clean
-from pipeline.workspace.stages import CLEAN, MESSAGES, PINNED
+from pipeline.workspace.stages import CLEAN, MESSAGES, PEOPLE, PINNED
 
 REMOVED = "2_clean/removed.jsonl"
 RULES_REPORT = "2_clean/rules.json"  # each rule that did something, with three examples at most
@@ -30,7 +32,7 @@ LEAST_TURNS = 10
 HELD_BACK = {"val": "to choose the best model by", "test": "to evaluate it with"}
 
 
-def run(task: Task) -> dict[str, Any]:
+def run(task: Task) -> Counts:
     """Write the clean `messages.jsonl`, and every decision to `removed.jsonl`."""
     settings = task.settings
     messages = [Message.from_dict(row) for row in read_jsonl(task.path(MESSAGES))]
@@ -50,6 +52,7 @@ def run(task: Task) -> dict[str, Any]:
     counts = {s: _turns_of(persona, placed, s) for s in ("train", "val", "test")}
     _check(task, counts)
     write_jsonl(task.path(CLEAN), (m.to_dict() for m in placed))
+    People.of(placed, persona).write(task.path(PEOPLE))
     write_jsonl(task.path(REMOVED), (removed.to_dict() for removed in tally.removed))
     counts_by_rule = {rule: count for rule, count in tally.counts.items() if count}
     examples = tally.examples()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import minbpe
 from minbpe.base import Tokenizer
@@ -14,13 +13,14 @@ from pipeline.dialogue import training_text
 from pipeline.dialogue.template import SPECIAL
 from pipeline.stages.runner import Task
 from pipeline.training import base_model
+from pipeline.workspace.record import Counts
 from pipeline.workspace.stages import TOKENIZER
 
 LEAST_BYTES = 2_000
 GLANCE = 1 << 16  # bytes between two moves of the bar
 
 
-def run(task: Task) -> dict[str, Any]:
+def run(task: Task) -> Counts:
     """Write `tokenizer.json`, and `vocab.txt` for people. Retraining keeps the tokenizer it has."""
     path = task.path(TOKENIZER)
     start = task.workspace.start()

@@ -15,10 +15,11 @@ from pipeline.corpus.files import Part
 from pipeline.dialogue import shards, training_text
 from pipeline.stages.runner import Task
 from pipeline.training.memmap import Resumable, resumable
+from pipeline.workspace.record import Counts
 from pipeline.workspace.stages import ENCODED, TOKENIZER, by_name
 
 
-def run(task: Task) -> dict[str, Any]:
+def run(task: Task) -> Counts:
     """Write `train.bin`, `val.bin` and `test.bin`; returns the tokens in each.
 
     A run that was stopped goes on after the last whole shard, as long as text and tokenizer are

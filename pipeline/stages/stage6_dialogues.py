@@ -19,6 +19,7 @@ from pipeline.dialogue.turns import Turn
 from pipeline.dialogue.windows import Example, padded
 from pipeline.stages.runner import Task
 from pipeline.training.memmap import writing
+from pipeline.workspace.record import Counts
 from pipeline.workspace.settings import Dialogues
 from pipeline.workspace.stages import DIALOGUES, PRETRAINED, TOKENIZER
 from pipeline.workspace.workspace import Workspace
@@ -46,7 +47,7 @@ class Builder:
     def examples(self, conversations: Sequence[list[Turn]], trains: bool) -> list[Example]:
         """Those that train repeat nothing too often; those that are measured see more before."""
         wanted = [[self._is_learned(turn) for turn in turns] for turns in conversations]
-        repeats = self.settings.repeats
+        repeats = self.settings.max_repeats
         if trains and repeats:
             wanted = thinned(conversations, wanted, None if repeats == "auto" else repeats)
         before = windows.BEFORE if trains else windows.MEASURED
@@ -69,7 +70,7 @@ class Builder:
         return [padded(half, self.block, self.settings.padding) for half in (example.x, example.y)]
 
 
-def run(task: Task) -> dict[str, Any]:
+def run(task: Task) -> Counts:
     """Write the examples of each part; returns how many, and how many turns they teach."""
     builder = Builder.of(task.workspace)
     parts = _parts(task, builder.persona)

@@ -13,7 +13,7 @@ from tokenizer_files import gpt2_like, llama_like
 import minbpe
 from minbpe.base import Tokenizer
 from pipeline.__main__ import main
-from pipeline.cli.save_hf import save_hf
+from pipeline.cli.save_hf import write_folder
 from pipeline.dialogue.template import SPECIAL
 from transformer import pretrained
 from transformer.config import ModelConfig
@@ -71,7 +71,7 @@ def test_a_model_on_a_published_tokenizer(document, tmp_path):
     tokenizer = minbpe.load(tmp_path).with_special(SPECIAL)
     config = ModelConfig(vocab_size=tokenizer.size, block=64, width=32, layers=1, heads=2)
     decoder = Decoder(config)
-    save_hf(decoder, tokenizer, tmp_path / "hf")
+    write_folder(decoder, tokenizer, tmp_path / "hf")
     assert_same(decoder, tokenizer, tmp_path / "hf")
 
 
@@ -83,7 +83,7 @@ def test_smollm2(tmp_path):
     except WeightsError as error:
         pytest.skip(f"needs an optional package: {error}")
     decoder, tokenizer = pretrained.load(path), minbpe.io.from_gguf(path)
-    save_hf(decoder, tokenizer, tmp_path / "hf")
+    write_folder(decoder, tokenizer, tmp_path / "hf")
     model, theirs = opened(tmp_path / "hf")
     ids = torch.tensor([theirs(TEXTS[1]).input_ids])
     assert ids[0].tolist() == tokenizer.encode(TEXTS[1])

@@ -1,8 +1,7 @@
-"""One screen about an export before anything is trained: who speaks, and whether it is enough.
+"""What `inspect` finds in an export: who speaks, and whether it is enough to learn from.
 
-`inspect` reads the export and counts; `show` puts the findings on a screen; `to_dict` gives them to
-another program. Nothing is written, and no text of a message is shown except, up to three times,
-a line that looks like the app's own words and is in no table.
+No text of a message is among it except, up to three times, a line that looks like the app's own
+words and is in no table.
 """
 
 from __future__ import annotations
@@ -14,19 +13,13 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
-from pipeline.common.screen import Screen
 from pipeline.common.words import EMOJI, count_words
-from pipeline.exports.whatsapp.aliases import advice, likely_pairs
+from pipeline.exports.whatsapp.aliases import likely_pairs
 from pipeline.exports.whatsapp.dates import DateOrder
-from pipeline.exports.whatsapp.export import ChatReport, Report, read_export
-from pipeline.exports.whatsapp.merge import Renamed, join_exports
+from pipeline.exports.whatsapp.export import ChatReport, Report
 from pipeline.exports.whatsapp.message import Kind, Message
+from pipeline.workspace.export_store import read_exports
 
-SHOWN = 12  # speakers on the screen
-FEW = 3  # named in a verdict
 PAUSE = timedelta(minutes=5)  # a longer one ends a burst
 
 # Words of one person, and what they are enough for: rules of thumb, to be sharpened by experience.
@@ -69,7 +62,7 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that `inspect` found."""
+    """All that `find` found out."""
 
     report: Report
     speakers: tuple[Speaker, ...]  # most words first
@@ -87,19 +80,17 @@ class Findings:
         return min(chat.confidence for chat in self.report.chats)
 
 
-def inspect(
+def find(
     paths: Sequence[Path], date_order: DateOrder = "auto", aliases: Sequence[str] = ()
 ) -> Findings:
     """Read exports, joined where they overlap, and count. Raises ExportError as `read_export`."""
-    exports = [read_export(path, date_order, aliases) for path in paths]
-    names: Renamed = Counter()
-    messages = join_exports((export.messages for export in exports), names)
-    reports = [export.report for export in exports]
-    chats = tuple(chat for report in reports for chat in report.chats)
-    ignored = tuple(name for report in reports for name in report.ignored)
+    exports = read_exports(paths, date_order, aliases)
+    messages = exports.messages
+    chats = tuple(chat for report in exports.reports for chat in report.chats)
+    ignored = tuple(name for report in exports.reports for name in report.ignored)
     speakers = count_speakers(messages)
     pairs = dict.fromkeys(likely_pairs({s.name: s.messages for s in speakers}))
-    pairs |= dict.fromkeys((new, old) for old, new in names)
+    pairs |= dict.fromkeys((new, old) for old, new in exports.renamed)
     kinds = Counter(message.kind for message in messages)
     read = sum(sum(chat.kinds.values()) for chat in chats)
     return Findings(
@@ -132,7 +123,7 @@ def count_speakers(messages: Iterable[Message]) -> list[Speaker]:
 
 
 def verdict(speaker: Speaker, words: int) -> str:
-    """What the text of one person, in a chat of so many `words`, is enough for."""
+    """What the text of one person, in a chat of `words` words, is enough for."""
     if speaker.words < SOME_WORDS:
         return "too little to imitate"
     if not speaker.is_enough:
@@ -142,8 +133,8 @@ def verdict(speaker: Speaker, words: int) -> str:
     return "enough for their style, and the chat is enough to learn its language from"
 
 
-def certainty(chat: ChatReport) -> str:
-    """How sure the reader is of one chat, and of what it is not."""
+def format_confidence(chat: ChatReport) -> str:
+    """How likely the format of a chat was understood, in words, with what speaks against it."""
     doubts = [
         f"day and month were a guess ({chat.date_order}); date_order in section [parse] settles it"
         if chat.date_order_guessed
@@ -156,7 +147,7 @@ def certainty(chat: ChatReport) -> str:
         else "",
     ]
     told = "; ".join(filter(None, doubts))
-    return f"{chat.confidence:.0%} sure" + (f": {told}" if told else "")
+    return f"format confidence {chat.confidence:.0%}" + (f": {told}" if told else "")
 
 
 def skipped(findings: Findings) -> list[tuple[int, str]]:
@@ -170,67 +161,6 @@ def skipped(findings: Findings) -> list[tuple[int, str]]:
         (len(findings.report.ignored), "files without a chat"),
     ]
     return sorted(((count, why) for count, why in rows if count), reverse=True)
-
-
-def show(findings: Findings, screen: Screen) -> None:
-    """One screen: the files, who speaks, what was skipped, how sure, and the verdict."""
-    for chat in findings.report.chats:
-        form = f", {chat.header.strip()}" if chat.header else ""
-        days = f"{chat.first_day} to {chat.last_day}"
-        screen.say(f"{chat.file}: {chat.platform}{form}, {days}; {certainty(chat)}")
-    screen.console.print(_table(findings))
-    if skipped(findings):
-        told = ", ".join(f"{count:,} {why}" for count, why in skipped(findings))
-        screen.say(f"Not speech: {told}.")
-    _show_doubts(findings, screen)
-    for line in verdicts(findings):
-        screen.say(line)
-
-
-def verdicts(findings: Findings) -> list[str]:
-    """One sentence a verdict, with whom it is about; the last says who can be imitated."""
-    told: dict[str, list[Speaker]] = {}
-    for speaker in findings.speakers:
-        told.setdefault(verdict(speaker, findings.words), []).append(speaker)
-    enough = [speaker for speaker in findings.speakers if speaker.is_enough]
-    who = _listed(enough, SHOWN) if enough else "nobody"
-    last = f"Enough text to be imitated: {who} ({len(enough)} of {len(findings.speakers)})."
-    return [*(f"{_listed(group, FEW)}: {words}." for words, group in told.items()), last]
-
-
-def _listed(speakers: Sequence[Speaker], most: int) -> str:
-    """Names; of a single one also how much it wrote."""
-    if len(speakers) == 1 and most == FEW:
-        (one,) = speakers
-        return f"{one.name}: {one.messages:,} messages, {one.words:,} words"
-    more = f" and {len(speakers) - most:,} more" if len(speakers) > most else ""
-    return ", ".join(speaker.name for speaker in speakers[:most]) + more
-
-
-def _table(findings: Findings) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("who", "messages", "words", "emoji", "bursts", "first", "last"):
-        is_text = column in ("who", "first", "last")
-        table.add_column(column, justify="left" if is_text else "right", overflow="fold")
-    for speaker in findings.speakers[:SHOWN]:
-        counts = (speaker.messages, speaker.words, speaker.emoji, speaker.bursts)
-        days = (str(speaker.first), str(speaker.last))
-        table.add_row(escape(speaker.name), *(f"{n:,}" for n in counts), *days)
-    rest = findings.speakers[SHOWN:]
-    if rest:
-        messages, words = sum(s.messages for s in rest), sum(s.words for s in rest)
-        table.add_row(f"{len(rest):,} more", f"{messages:,}", f"{words:,}")
-    return table
-
-
-def _show_doubts(findings: Findings, screen: Screen) -> None:
-    unknown = sum(chat.unknown for chat in findings.report.chats)
-    if unknown:
-        examples = [text for chat in findings.report.chats for text in chat.examples][:3]
-        shown = " | ".join(example.partition("\n")[0][:80] for example in examples)
-        screen.say(f"Looks like the app's words, in no table, not learned: {unknown:,}: {shown}")
-    if findings.pairs:
-        screen.say(f"One person? If so, {advice(findings.pairs[:SHOWN])}.")
 
 
 def to_dict(findings: Findings) -> dict[str, Any]:
@@ -259,4 +189,6 @@ def to_dict(findings: Findings) -> dict[str, Any]:
 def _chat_dict(chat: ChatReport) -> dict[str, Any]:
     row = asdict(chat)
     days = {"first_day": str(chat.first_day), "last_day": str(chat.last_day)}
-    return row | days | {"confidence": round(chat.confidence, 4), "certainty": certainty(chat)}
+    return (
+        row | days | {"confidence": round(chat.confidence, 4), "certainty": format_confidence(chat)}
+    )

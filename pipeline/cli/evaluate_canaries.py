@@ -30,6 +30,7 @@ from pipeline.stages.finetuning import BEST, Trainer
 from pipeline.stages.runner import Task
 from pipeline.training.memmap import ArrayFile
 from pipeline.workspace.freshness import shape
+from pipeline.workspace.record import TrainingBudget
 from pipeline.workspace.settings import Chat
 from pipeline.workspace.stages import DIALOGUES, PRETRAINED, TOKENIZER, by_name
 from pipeline.workspace.workspace import Workspace
@@ -50,7 +51,7 @@ MINUTES = 3.0
 def canaries(workspace: Workspace, screen: Screen) -> None:
     """Plant, train, measure, write `canaries.json`, and say what came out."""
     with workspace.lock():
-        budget = {"minutes": MINUTES, "epochs": 0.0}
+        budget: TrainingBudget = {"minutes": MINUTES, "epochs": 0.0}
         stage = by_name("finetune")
         key = shape(workspace, stage).key(stage.version)
         task = Task(workspace, stage, screen, budget, key)
@@ -69,7 +70,7 @@ class _Planted:
         self.rng = np.random.default_rng(task.settings.train.seed)
         self.tokenizer = minbpe.load(task.path(TOKENIZER))
         self.persona = persona_of(task.workspace)
-        self.asks = next(iter(partners(task.workspace, self.persona)), USER)
+        self.asks = next(iter(partners(task.workspace)), USER)
         boxes = [(times, box) for box, times in enumerate(np.repeat(TIMES, BOXES), 1)]
         self.codes = {(int(t), box): self._codes() for t, box in boxes}
 
