@@ -38,14 +38,14 @@ def run(task: Task) -> Counts:
 
 
 def _tell(task: Task, report: Report) -> None:
-    """What was understood of an export, and where the reader had to guess."""
+    """Say what was understood of an export, and what was a guess."""
     for chat in report.chats:
         count = sum(chat.kinds.values())
         form = f"{chat.platform}, {chat.header.strip()}" if chat.header else chat.platform
         task.screen.note(f"{count:,} messages, {form}, {chat.first_day} to {chat.last_day}")
         if chat.date_order_guessed:
             task.screen.warn(
-                f"the dates can be read two ways; taken as {chat.date_order}. "
+                f"the dates can be read two ways; {chat.date_order} was assumed. "
                 "`--set parse.date_order=…` (day-first or month-first) decides it."
             )
         if chat.unknown:
@@ -65,7 +65,7 @@ def _tell(task: Task, report: Report) -> None:
 
 
 def _tell_pairs(task: Task, messages: list[Message], renamed: Renamed) -> None:
-    """Who may be one person under two names."""
+    """Say who may be one person under two names."""
     counts = Counter(m.sender for m in messages if m.sender is not None)
     pairs = dict.fromkeys([*likely_pairs(counts), *((new, old) for old, new in renamed)])
     if pairs:

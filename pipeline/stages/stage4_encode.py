@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain, islice
-from typing import Any
 
 import minbpe
 from minbpe.codec import bulk, id_type
@@ -28,7 +28,7 @@ def run(task: Task) -> Counts:
     tokenizer = minbpe.load(task.path(TOKENIZER))
     dtype = id_type(tokenizer).name
     encode = partial(shards.encode, bulk(tokenizer), dtype)
-    counts: dict[str, Any] = {}
+    counts: Counts = {}
     with ExitStack() as stack:
         writers = {
             part: stack.enter_context(resumable(task.path(name), dtype, task.key))
@@ -42,12 +42,12 @@ def run(task: Task) -> Counts:
             for name in ("bytes", "chat_tokens", "chat_bytes"):
                 writer.info.setdefault(name, 0)
             bar.to(done + writer.info["bytes"])
-            for found in spread(encode, _left(task, part, writer)):
-                writer.append(found.ids)
-                writer.info["bytes"] += found.bytes
-                if found.chat:  # it comes first
-                    writer.info["chat_tokens"] += len(found.ids)
-                    writer.info["chat_bytes"] += found.bytes
+            for encoded in spread(encode, _left(task, part, writer)):
+                writer.append(encoded.ids)
+                writer.info["bytes"] += encoded.bytes
+                if encoded.chat:  # it comes first
+                    writer.info["chat_tokens"] += len(encoded.ids)
+                    writer.info["chat_bytes"] += encoded.bytes
                 writer.commit()
                 bar.to(done + writer.info["bytes"])
             done += writer.info["bytes"]
@@ -61,14 +61,14 @@ def run(task: Task) -> Counts:
     return counts
 
 
-def _left(task: Task, part: Part, writer: Resumable) -> Any:
+def _left(task: Task, part: Part, writer: Resumable) -> Iterator[shards.Shard]:
     """The shards of a part that are not written yet."""
     chat = shards.of_chat(training_text.conversations(task.workspace, part))
     return islice(chain(chat, training_text.corpus(task.workspace, part)), writer.shards, None)
 
 
-def _tell(task: Task, kept: int) -> None:
+def _tell(task: Task, done: int) -> None:
     if split := training_text.split(task.workspace):
         task.screen.note(f"files of the corpus, by their names: {split}")
-    if kept:
-        task.screen.note(f"going on after {kept:,} shards of an earlier run")
+    if done:
+        task.screen.note(f"going on after {done:,} shards of an earlier run")

@@ -1,4 +1,4 @@
-"""The cleaned chat of a workspace, parsed once, whoever asks."""
+"""The messages of a workspace, parsed once, whoever asks."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pipeline.exports.whatsapp.message import Message
 
 
 class ChatStore:
-    """Parses the messages of stage 2 when they are first asked for, and holds them until
-    `release`: a million of 40 letters each take about 220 MB."""
+    """Parses a file of messages when they are first asked for, and holds them until `release`: a
+    million of 40 letters each take about 220 MB."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._messages: list[Message] | None = None
 
     def messages(self) -> Sequence[Message]:
-        """All messages, in the order of the file; none where there is no chat."""
+        """All messages, in the order of the file; none where there is no file."""
         if self._messages is None:
             self._messages = list(self._parsed()) if self.path.exists() else []
         return self._messages

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cleaning.rules import RULES
 from pipeline.common.errors import SettingsError, WorkspaceError
 from pipeline.workspace import settings_file
 from pipeline.workspace.freshness import Reasons, Shape, shape
@@ -96,6 +97,10 @@ def test_no_workspace_says_how_to_make_one(tmp_path):
 )
 def test_values_of_the_command_line_are_toml_or_text(text, value):
     assert settings_file.parse_value(text) == value
+
+
+def test_all_cleaning_rules_are_applied_by_default():
+    assert Settings().clean.rules == tuple(RULES)
 
 
 OLD = "[train]\nkeep = 3\nsave_every = 7.0\n[pretrain]\nbase = true\n[dialogues]\nrepeats = 9\n"
