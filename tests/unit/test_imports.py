@@ -56,8 +56,7 @@ FILES = {
 
 def room_of(module: str) -> str:
     first, _, rest = module.partition(".")
-    room = f"pipeline.{rest.partition('.')[0]}" if first == "pipeline" and rest else first
-    return room
+    return f"pipeline.{rest.partition('.')[0]}" if first == "pipeline" and rest else first
 
 
 def imports(node: ast.AST, late: bool) -> Iterator[str]:
