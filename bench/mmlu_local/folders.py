@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from minbpe import RegexTokenizer
-from minbpe.io import from_gguf
+from pipeline.base import gguf_tokenizer
 from pipeline.dialogue.template import SPECIAL
 from pipeline.serving.huggingface import save_hf
 from transformer import pretrained
@@ -39,7 +39,7 @@ def main() -> None:
     except WeightsError as error:
         print(f"smollm2 left out: {error}")
         return
-    save_hf(pretrained.load(path), from_gguf(path), folder / "smollm2")
+    save_hf(pretrained.load(path), gguf_tokenizer(path), folder / "smollm2")
 
 
 if __name__ == "__main__":

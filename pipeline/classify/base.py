@@ -10,8 +10,7 @@ import torch
 
 import minbpe
 from minbpe.base import Tokenizer
-from minbpe.io import from_gguf
-from pipeline.base import find
+from pipeline.base import find, gguf_tokenizer
 from pipeline.classify.encode import LONGEST
 from pipeline.config import Model, Train
 from pipeline.dialogue.template import SPECIAL
@@ -90,7 +89,7 @@ def given(where: str) -> Base:
 
 
 def _gguf(path: Path) -> tuple[Tokenizer, Decoder]:
-    return from_gguf(path), pretrained.load(path, torch.float32)
+    return gguf_tokenizer(path), pretrained.load(path, torch.float32)
 
 
 def _folder(path: Path) -> tuple[Tokenizer, Decoder]:

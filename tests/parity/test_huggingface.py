@@ -13,6 +13,7 @@ from tokenizer_files import gpt2_like, llama_like
 import minbpe
 from minbpe.base import Tokenizer
 from pipeline.__main__ import main
+from pipeline.base import gguf_tokenizer
 from pipeline.dialogue.template import SPECIAL
 from pipeline.serving.huggingface import save_hf
 from transformer import pretrained
@@ -82,7 +83,7 @@ def test_smollm2(tmp_path):
         path = pretrained.smollm2_path()
     except WeightsError as error:
         pytest.skip(f"needs an optional package: {error}")
-    decoder, tokenizer = pretrained.load(path), minbpe.io.from_gguf(path)
+    decoder, tokenizer = pretrained.load(path), gguf_tokenizer(path)
     save_hf(decoder, tokenizer, tmp_path / "hf")
     model, theirs = opened(tmp_path / "hf")
     ids = torch.tensor([theirs(TEXTS[1]).input_ids])
