@@ -70,21 +70,31 @@ def train_tokenizers(path: str, vocab: int) -> Any:
 
 def encode_ours(path: str, tokenizer: str) -> Any:
     """Into a memory-mapped file, as stage 4 does, with its journal."""
+    from functools import partial
+
     import numpy as np
 
     import minbpe
-    from minbpe import codec
+    from minbpe.encoder import id_type, with_tiktoken
+    from minbpe.parallel import parallel_map
     from pipeline.training.memmap import ArrayFile, resumable
 
     with tempfile.TemporaryDirectory(dir=Path(path).parent) as folder:
         made = Path(folder) / "ids.bin"
         kept = minbpe.load(tokenizer)
-        with resumable(made, codec.id_type(kept).name, "bench") as writer:
-            for ids in codec.encode_pieces(kept, text_of(path, 1 << 20)):
+        encode = partial(encode_piece, with_tiktoken(kept), id_type(kept))
+        with resumable(made, id_type(kept), "bench") as writer:
+            for ids in parallel_map(encode, text_of(path, 1 << 20)):
                 writer.append(ids)
                 writer.commit()
         with ArrayFile(made) as encoded:
             return [len(encoded), int(np.sum(encoded.values, dtype=np.int64))]
+
+
+def encode_piece(tokenizer: Any, dtype: str, piece: str) -> Any:
+    import numpy as np
+
+    return np.array(tokenizer.encode(piece), dtype)
 
 
 def encode_tiktoken(path: str, tokenizer: str) -> Any:
@@ -163,10 +173,10 @@ def main() -> None:
             path.write_bytes(source.read_bytes()[:1_000_000].decode("utf-8", "ignore").encode())
         argument = str(given.vocab)
         if given.kind == "encode":
-            from minbpe import RegexTokenizer
+            import minbpe
 
             argument = str(Path(folder) / "tokenizer.json")
-            RegexTokenizer.train(path, given.vocab, PATTERN).save(argument)
+            minbpe.save(minbpe.RegexTokenizer.train(path, given.vocab, PATTERN), argument)
         compare(given.kind, path, argument, given.rounds)
 
 

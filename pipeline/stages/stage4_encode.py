@@ -8,8 +8,8 @@ from itertools import chain, islice
 from typing import Any
 
 import minbpe
-from minbpe.codec import bulk, id_type
-from minbpe.parallel import spread
+from minbpe.encoder import id_type, with_tiktoken
+from minbpe.parallel import parallel_map
 from pipeline.common.errors import DataError
 from pipeline.corpus.files import Part
 from pipeline.dialogue import shards, training_text
@@ -25,8 +25,8 @@ def run(task: Task) -> dict[str, Any]:
     the same.
     """
     tokenizer = minbpe.load(task.path(TOKENIZER))
-    dtype = id_type(tokenizer).name
-    encode = partial(shards.encode, bulk(tokenizer), dtype)
+    dtype = id_type(tokenizer)
+    encode = partial(shards.encode, with_tiktoken(tokenizer), dtype)
     counts: dict[str, Any] = {}
     with ExitStack() as stack:
         writers = {
@@ -41,7 +41,7 @@ def run(task: Task) -> dict[str, Any]:
             for name in ("bytes", "chat_tokens", "chat_bytes"):
                 writer.info.setdefault(name, 0)
             bar.to(done + writer.info["bytes"])
-            for found in spread(encode, _left(task, part, writer)):
+            for found in parallel_map(encode, _left(task, part, writer)):
                 writer.append(found.ids)
                 writer.info["bytes"] += found.bytes
                 if found.chat:  # it comes first
