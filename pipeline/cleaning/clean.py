@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pipeline.cleaning.rules import RULES, Rule
 from pipeline.common.errors import SettingsError
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 
 
 def placeholders(messages: Iterable[Message], persona: str) -> dict[str, str]:

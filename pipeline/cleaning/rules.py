@@ -12,8 +12,8 @@ from dataclasses import replace
 from functools import cache
 
 from pipeline.cleaning.personal import MENTION
+from pipeline.exports.message import Kind, Message
 from pipeline.exports.whatsapp.characters import APP_MARKS, PLAIN, WITHOUT_MARKS
-from pipeline.exports.whatsapp.message import Kind, Message
 from pipeline.exports.whatsapp.notices import notice_topic
 from pipeline.exports.whatsapp.phrases import phrases
 

@@ -18,7 +18,7 @@ from pipeline.common.speakers import find_speaker
 from pipeline.dialogue.conversations import find, split
 from pipeline.dialogue.silence import fitting
 from pipeline.dialogue.turns import turns
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 from pipeline.stages.runner import Task
 from pipeline.workspace.settings import Clean
 from pipeline.workspace.stages import CLEAN, MESSAGES, PINNED

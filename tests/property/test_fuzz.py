@@ -17,7 +17,7 @@ from pipeline.cleaning.personal import FINDERS
 from pipeline.cleaning.presets import build
 from pipeline.cleaning.rules import RULES
 from pipeline.common.errors import SoundalikeError
-from pipeline.exports.whatsapp.export import read_export
+from pipeline.exports.read_export import read_export
 
 SEEDS = sorted((Path(__file__).resolve().parents[1] / "data" / "exports").glob("*.txt"))
 LARGEST = 1 << 20  # bytes

@@ -10,7 +10,7 @@ import pytest
 from pipeline.cleaning.clean import Tally, clean
 from pipeline.cleaning.rules import RULES, edit_marks, edited
 from pipeline.common.errors import SettingsError
-from pipeline.exports.whatsapp.message import Kind, Message
+from pipeline.exports.message import Kind, Message
 
 NOW = datetime(2024, 3, 5, 9, 7)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from pipeline.cleaning.names import placeholders, without_names
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 
 
 def said(*senders: str | None) -> list[Message]:

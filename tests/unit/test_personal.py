@@ -24,7 +24,7 @@ from pipeline.cleaning.personal import (
 )
 from pipeline.cleaning.presets import build
 from pipeline.cleaning.rules import RULES
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 
 LABELLED = Path(__file__).resolve().parents[1] / "data" / "personal.txt"
 MARK = re.compile("⟦(\\w+):(.*?)⟧")
