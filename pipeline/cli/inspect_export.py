@@ -19,11 +19,11 @@ from rich.table import Table
 
 from pipeline.common.screen import Screen
 from pipeline.common.words import EMOJI, count_words
-from pipeline.exports.whatsapp.aliases import advice, likely_pairs
-from pipeline.exports.whatsapp.dates import DateOrder
-from pipeline.exports.whatsapp.export import ChatReport, Report, read_export
-from pipeline.exports.whatsapp.merge import Renamed, join_exports
-from pipeline.exports.whatsapp.message import Kind, Message
+from pipeline.exports.aliases import advice, likely_pairs
+from pipeline.exports.chat import ChatReport, DateOrder
+from pipeline.exports.merge import Renames, join_exports
+from pipeline.exports.message import Kind, Message
+from pipeline.exports.read_export import ExportReport, read_export
 
 SHOWN = 12  # speakers on the screen
 FEW = 3  # named in a verdict
@@ -71,7 +71,7 @@ class Speaker:
 class Findings:
     """All that `inspect` found."""
 
-    report: Report
+    report: ExportReport
     speakers: tuple[Speaker, ...]  # most words first
     kinds: dict[Kind, int]
     pairs: tuple[tuple[str, str], ...]  # who may be one person
@@ -92,7 +92,7 @@ def inspect(
 ) -> Findings:
     """Read exports, joined where they overlap, and count. Raises ExportError as `read_export`."""
     exports = [read_export(path, date_order, aliases) for path in paths]
-    names: Renamed = Counter()
+    names: Renames = Counter()
     messages = join_exports((export.messages for export in exports), names)
     reports = [export.report for export in exports]
     chats = tuple(chat for report in reports for chat in report.chats)
@@ -103,7 +103,7 @@ def inspect(
     kinds = Counter(message.kind for message in messages)
     read = sum(sum(chat.kinds.values()) for chat in chats)
     return Findings(
-        report=Report(chats, ignored),
+        report=ExportReport(chats, ignored),
         speakers=tuple(sorted(speakers, key=lambda speaker: -speaker.words)),
         kinds=dict(kinds.most_common()),
         pairs=tuple(pairs),

@@ -15,8 +15,8 @@ from rich.table import Table
 from pipeline.common.errors import DataError, ExportError, SettingsError, WorkspaceError, one_line
 from pipeline.common.screen import Screen
 from pipeline.common.speakers import find_speaker
-from pipeline.exports.whatsapp.export import read_export
-from pipeline.exports.whatsapp.merge import join_exports
+from pipeline.exports.merge import join_exports
+from pipeline.exports.read_export import read_export
 from pipeline.stages import runner
 from pipeline.workspace import freshness, settings_file
 from pipeline.workspace.settings import SMOLLM2, Parse, Settings

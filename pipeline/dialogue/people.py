@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.common.files import read_jsonl
 from pipeline.common.speakers import find_speaker
 from pipeline.dialogue import training_text
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 from pipeline.workspace.stages import CLEAN
 from pipeline.workspace.workspace import Workspace
 

@@ -12,7 +12,7 @@ from pipeline.common.files import read_jsonl
 from pipeline.corpus import Corpus, Piece
 from pipeline.corpus.files import Part, files
 from pipeline.dialogue.turns import Turn, turns
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 from pipeline.workspace.stages import CLEAN
 from pipeline.workspace.workspace import Workspace
 

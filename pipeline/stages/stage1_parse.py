@@ -8,10 +8,10 @@ from typing import Any
 
 from pipeline.common.errors import ExportError
 from pipeline.common.files import write_jsonl
-from pipeline.exports.whatsapp.aliases import advice, likely_pairs
-from pipeline.exports.whatsapp.export import Report, read_export
-from pipeline.exports.whatsapp.merge import Renamed, join_exports
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.aliases import advice, likely_pairs
+from pipeline.exports.merge import Renames, join_exports
+from pipeline.exports.message import Message
+from pipeline.exports.read_export import ExportReport, read_export
 from pipeline.stages.runner import Task
 from pipeline.workspace.stages import MESSAGES
 
@@ -24,7 +24,7 @@ def run(task: Task) -> dict[str, Any]:
             raise ExportError(f"There is no {path}; check the path of --export.")
     parse = task.settings.parse
     exports = [read_export(p, parse.date_order, parse.aliases) for p in paths]
-    names: Renamed = Counter()
+    names: Renames = Counter()
     messages = join_exports((export.messages for export in exports), names)
     for export in exports:
         _tell(task, export.report)
@@ -40,7 +40,7 @@ def run(task: Task) -> dict[str, Any]:
     }
 
 
-def _tell(task: Task, report: Report) -> None:
+def _tell(task: Task, report: ExportReport) -> None:
     """What was understood of an export, and where the reader had to guess."""
     for chat in report.chats:
         count = sum(chat.kinds.values())
@@ -67,7 +67,7 @@ def _tell(task: Task, report: Report) -> None:
         task.screen.warn(f"{name} was left out: no chat, or one that was sent in a chat")
 
 
-def _tell_pairs(task: Task, messages: list[Message], names: Renamed) -> None:
+def _tell_pairs(task: Task, messages: list[Message], names: Renames) -> None:
     """Who may be one person under two names."""
     counts = Counter(m.sender for m in messages if m.sender is not None)
     pairs = dict.fromkeys([*likely_pairs(counts), *((new, old) for old, new in names)])

