@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from minbpe import RegexTokenizer
-from minbpe.io import from_gguf
 from pipeline.cli.save_hf import write_folder
 from pipeline.dialogue.template import SPECIAL
+from pipeline.training.base_model import gguf_tokenizer
 from transformer import pretrained
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
@@ -39,7 +39,7 @@ def main() -> None:
     except WeightsError as error:
         print(f"smollm2 left out: {error}")
         return
-    write_folder(pretrained.load(path), from_gguf(path), folder / "smollm2")
+    write_folder(pretrained.load(path), gguf_tokenizer(path), folder / "smollm2")
 
 
 if __name__ == "__main__":

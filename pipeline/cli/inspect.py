@@ -21,7 +21,7 @@ from pipeline.cli.inspect_findings import (
     verdict,
 )
 from pipeline.common.screen import Screen
-from pipeline.exports.whatsapp.aliases import advice
+from pipeline.exports.aliases import advice
 from pipeline.workspace import settings_file
 from pipeline.workspace.settings import Settings
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.common.words import EMOJI, count_words
-from pipeline.exports.whatsapp.aliases import likely_pairs
-from pipeline.exports.whatsapp.dates import DateOrder
-from pipeline.exports.whatsapp.export import ChatReport, Report
-from pipeline.exports.whatsapp.message import Kind, Message
+from pipeline.exports.aliases import likely_pairs
+from pipeline.exports.chat import ChatReport, DateOrder
+from pipeline.exports.message import Kind, Message
+from pipeline.exports.read_export import ExportReport
 from pipeline.workspace.export_store import read_exports
 
 PAUSE = timedelta(minutes=5)  # a longer one ends a burst
@@ -64,7 +64,7 @@ class Speaker:
 class Findings:
     """All that `find` found out."""
 
-    report: Report
+    report: ExportReport
     speakers: tuple[Speaker, ...]  # most words first
     kinds: dict[Kind, int]
     pairs: tuple[tuple[str, str], ...]  # who may be one person
@@ -94,7 +94,7 @@ def find(
     kinds = Counter(message.kind for message in messages)
     read = sum(sum(chat.kinds.values()) for chat in chats)
     return Findings(
-        report=Report(chats, ignored),
+        report=ExportReport(chats, ignored),
         speakers=tuple(sorted(speakers, key=lambda speaker: -speaker.words)),
         kinds=dict(kinds.most_common()),
         pairs=tuple(pairs),

@@ -46,7 +46,7 @@ def write_folder(decoder: Decoder, tokenizer: Tokenizer, folder: Path) -> None:
     published family has.
     """
     pretrained.save(decoder, folder)
-    tokenizer.save(folder / TOKENIZER)
+    minbpe.save(tokenizer, folder / TOKENIZER)
     document = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
     if document.get("post_processor"):
         write_json(folder / TOKENIZER, {**document, "post_processor": None})

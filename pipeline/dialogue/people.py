@@ -16,7 +16,7 @@ from pipeline.common.files import read_json, write_json
 from pipeline.common.speakers import find_speaker
 from pipeline.dialogue import training_text
 from pipeline.dialogue.turns import Turn
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 from pipeline.workspace.stages import PEOPLE
 from pipeline.workspace.workspace import Workspace
 

@@ -11,7 +11,7 @@ from pipeline import corpus as plain
 from pipeline.corpus import Corpus, Piece
 from pipeline.corpus.files import Part, files
 from pipeline.dialogue.turns import Turn, turns
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 from pipeline.workspace.workspace import Workspace
 
 PARTS: tuple[Part, ...] = ("train", "val", "test")

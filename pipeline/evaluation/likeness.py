@@ -28,7 +28,7 @@ from pipeline.evaluation.prediction import Column, Conversations, predict, sprea
 from pipeline.evaluation.replies import Reply
 from pipeline.evaluation.scores import FEW, ratio_interval, score
 from pipeline.evaluation.voice import Voice
-from pipeline.serving.rules import ended
+from pipeline.serving.rules import end_reply
 from transformer.decoder import Decoder
 
 Scores = dict[str, dict[str, Any]]
@@ -74,7 +74,7 @@ class Evidence:
     @property
     def real(self) -> list[Reply]:
         """The real replies, written as made ones are: without blank lines."""
-        return [Reply(ended(moment.real), moment.number) for moment in self.moments]
+        return [Reply(end_reply(moment.real), moment.number) for moment in self.moments]
 
     @cached_property
     def turns(self) -> Mapping[str, list[str]]:
@@ -206,7 +206,7 @@ class Proof:
         """Replies of the model and of the floor to the same moments, while there is time."""
         asked = list(self.evidence.moments)
         order = np.random.default_rng(self.seed).permutation(len(asked))
-        size = max(1, min(AT_ONCE, TOKENS_AT_ONCE // self.own.longest))
+        size = max(1, min(AT_ONCE, TOKENS_AT_ONCE // self.own.max_tokens))
         groups = [order[n : n + size] for n in range(0, len(order), size)]
         rounds = ((turn, group) for turn in range(wanted) for group in groups)
         with self.screen.bar("answering", min(wanted, 1 << 30), count=True) as bar:
@@ -224,7 +224,7 @@ class Proof:
         evidence, real = self.evidence, self.evidence.real
         if not self.made:
             return
-        usual = [ended(text) for text in evidence.turns.get(evidence.persona, [])]
+        usual = [end_reply(text) for text in evidence.turns.get(evidence.persona, [])]
         self.scores["attribution"] = self._attributed(self._ngrams)
         self.scores["attribution_by_decoder"] = self._attributed(self._by_decoder, JUDGED)
         found, self.tables = habits(real, self.made, self.beneath, usual, self.seed)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pipeline.common.errors import ExportError
 from pipeline.common.files import write_jsonl
-from pipeline.exports.whatsapp.aliases import advice, likely_pairs
-from pipeline.exports.whatsapp.export import Report
-from pipeline.exports.whatsapp.merge import Renamed
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.aliases import advice, likely_pairs
+from pipeline.exports.merge import Renames
+from pipeline.exports.message import Message
+from pipeline.exports.read_export import ExportReport
 from pipeline.stages.runner import Task
 from pipeline.workspace.record import Counts
 from pipeline.workspace.stages import MESSAGES
@@ -37,7 +37,7 @@ def run(task: Task) -> Counts:
     }
 
 
-def _tell(task: Task, report: Report) -> None:
+def _tell(task: Task, report: ExportReport) -> None:
     """Say what was understood of an export, and what was a guess."""
     for chat in report.chats:
         count = sum(chat.kinds.values())
@@ -64,7 +64,7 @@ def _tell(task: Task, report: Report) -> None:
         task.screen.warn(f"{name} was left out: no chat, or one that was sent in a chat")
 
 
-def _tell_pairs(task: Task, messages: list[Message], renamed: Renamed) -> None:
+def _tell_pairs(task: Task, messages: list[Message], renamed: Renames) -> None:
     """Say who may be one person under two names."""
     counts = Counter(m.sender for m in messages if m.sender is not None)
     pairs = dict.fromkeys([*likely_pairs(counts), *((new, old) for old, new in renamed)])

@@ -6,11 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from pipeline.cleaning.clean import Tally, check_rules, clean
-from pipeline.cleaning.names import placeholders, without_names
-from pipeline.cleaning.personal import FINDERS, home_countries
-from pipeline.cleaning.presets import build
-from pipeline.cleaning.rules import Rule, edit_marks
+from pipeline.cleaning.clean import CleaningLog, clean
+from pipeline.cleaning.message_rules import Rule, find_edit_marks
+from pipeline.cleaning.personal import (
+    FINDERS,
+    home_countries,
+    rename_speakers,
+    speaker_placeholders,
+)
+from pipeline.cleaning.ruleset import build_rules
 from pipeline.common.errors import DataError
 from pipeline.common.files import write_json, write_jsonl
 from pipeline.common.speakers import find_speaker
@@ -20,7 +24,7 @@ from pipeline.dialogue.people import People
 from pipeline.dialogue.silence import fitting
 from pipeline.dialogue.training_text import PARTS
 from pipeline.dialogue.turns import turns
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 from pipeline.stages.runner import Task
 from pipeline.workspace.chat_store import ChatStore
 from pipeline.workspace.record import Counts
@@ -38,16 +42,16 @@ def run(task: Task) -> Counts:
     """Write the clean `messages.jsonl`, and every decision to `removed.jsonl`."""
     settings = task.settings
     messages = ChatStore(task.path(MESSAGES)).messages()
-    tally = Tally()
-    kept = list(clean(messages, _rules(settings.clean, messages), tally))
+    log = CleaningLog()
+    kept = list(clean(messages, _rules(settings.clean, messages), log))
     if not kept:
         raise DataError("After cleaning no message is left; see clean.rules in workspace.toml.")
     speakers = Counter(m.sender for m in kept if m.sender is not None)
     persona = find_speaker(settings.source.persona, speakers)
     pinned = list(ChatStore(task.path(PINNED)).messages())
     if settings.clean.names == "placeholders":
-        called = placeholders(kept, persona)
-        kept, pinned = (without_names(part, called) for part in (kept, pinned))
+        names = speaker_placeholders(kept, persona)
+        kept, pinned = (rename_speakers(part, names) for part in (kept, pinned))
     silence = settings.clean.silence
     if silence == "auto":
         silence = fitting(kept)
@@ -56,9 +60,9 @@ def run(task: Task) -> Counts:
     _check(task, turn_counts)
     write_jsonl(task.path(CLEAN), (m.to_dict() for m in placed))
     People.of(placed, persona).write(task.path(PEOPLE))
-    write_jsonl(task.path(REMOVED), (removed.to_dict() for removed in tally.removed))
-    effects = {rule: count for rule, count in tally.counts.items() if count}
-    examples = tally.examples()
+    write_jsonl(task.path(REMOVED), (change.to_dict() for change in log.changes))
+    effects = {rule: count for rule, count in log.counts.items() if count}
+    examples = log.examples()
     report = {rule: {"count": n, "examples": examples[rule]} for rule, n in effects.items()}
     write_json(task.path(RULES_REPORT), report)
     task.screen.note(", ".join(f"{rule} {count:,}" for rule, count in effects.items()))
@@ -73,11 +77,11 @@ def run(task: Task) -> Counts:
 
 def _rules(chosen: Clean, messages: Sequence[Message]) -> dict[str, Rule]:
     """The rules that the settings ask for, as this chat needs them."""
-    check_rules(chosen.rules)
     actions = {kind: getattr(chosen, kind) for kind in FINDERS}
     countries = chosen.countries or home_countries(m.sender or "" for m in messages)
     words = chosen.private_words
-    return build(chosen.preset, chosen.rules, actions, countries, words, edit_marks(messages))
+    marks = find_edit_marks(messages)
+    return build_rules(chosen.preset, chosen.rules, actions, countries, words, marks)
 
 
 def _turns_of(persona: str, messages: list[Message], part: str) -> int:

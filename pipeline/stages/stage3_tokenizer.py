@@ -30,12 +30,12 @@ def run(task: Task) -> Counts:
         task.screen.note("kept from the model that is retrained")
     elif task.settings.source.base:
         tokenizer = base_model.tokenizer(task.settings.source.base)
-        tokenizer.save(path)
+        minbpe.save(tokenizer, path)
         task.screen.note("adopted from the base")
     else:
         tokenizer = _train(task)
-        tokenizer.save(path)
-    tokenizer.save_vocab(path.with_name("vocab.txt"))
+        minbpe.save(tokenizer, path)
+    minbpe.save_vocab(tokenizer, path.with_name("vocab.txt"))
     return {"tokens": tokenizer.size, "merges": len(tokenizer.merges)}
 
 

@@ -8,8 +8,8 @@ from functools import partial
 from itertools import chain, islice
 
 import minbpe
-from minbpe.codec import bulk, id_type
-from minbpe.parallel import spread
+from minbpe.encoder import id_type, with_tiktoken
+from minbpe.parallel import parallel_map
 from pipeline.common.errors import DataError
 from pipeline.corpus.files import Part
 from pipeline.dialogue import shards, training_text
@@ -26,8 +26,8 @@ def run(task: Task) -> Counts:
     the same.
     """
     tokenizer = minbpe.load(task.path(TOKENIZER))
-    dtype = id_type(tokenizer).name
-    encode = partial(shards.encode, bulk(tokenizer), dtype)
+    dtype = id_type(tokenizer)
+    encode = partial(shards.encode, with_tiktoken(tokenizer), dtype)
     counts: Counts = {}
     with ExitStack() as stack:
         writers = {
@@ -42,7 +42,7 @@ def run(task: Task) -> Counts:
             for name in ("bytes", "chat_tokens", "chat_bytes"):
                 writer.info.setdefault(name, 0)
             bar.to(done + writer.info["bytes"])
-            for encoded in spread(encode, _left(task, part, writer)):
+            for encoded in parallel_map(encode, _left(task, part, writer)):
                 writer.append(encoded.ids)
                 writer.info["bytes"] += encoded.bytes
                 if encoded.chat:  # it comes first

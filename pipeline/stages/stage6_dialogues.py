@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import minbpe
-from pipeline.cleaning.personal import says_nothing
+from pipeline.cleaning.personal import is_only_placeholders
 from pipeline.common.errors import DataError
 from pipeline.common.files import read_json, write_jsonl
 from pipeline.dialogue import source, training_text, windows
@@ -62,7 +62,7 @@ class Builder:
     def _is_learned(self, turn: Turn) -> bool:
         """Whether a turn is to be learned, and more than placeholders of what was masked."""
         spoken = self.settings.targets == "all" or turn.speaker == self.persona
-        return spoken and not says_nothing(turn.text)
+        return spoken and not is_only_placeholders(turn.text)
 
     def row(self, example: Example) -> list[list[int]]:
         """x and y, filled up to the block."""

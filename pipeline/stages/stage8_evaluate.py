@@ -22,9 +22,8 @@ from pipeline.evaluation.scores import score
 from pipeline.evaluation.voice import Voice
 from pipeline.report.likeness import table
 from pipeline.report.page import write_page
-from pipeline.serving.model_card import read_facts
-from pipeline.serving.rules import endings, longest
-from pipeline.serving.warning import flag
+from pipeline.serving.model_card import ModelCard, write_warning
+from pipeline.serving.rules import ending_rules, max_tokens
 from pipeline.stages.runner import Task
 from pipeline.training.hardware.device import Machine, fastest, prepare
 from pipeline.training.memmap import ArrayFile
@@ -67,7 +66,7 @@ def run(task: Task) -> dict[str, Any]:
         found = exchanges(proof.evidence.moments, proof.made, task.settings.evaluate.prompts)
         task.screen.say(table(scores))
         warning = leaks(scores)
-        flag(task.path(MODEL), warning)
+        write_warning(task.path(MODEL), warning)
         if warning:
             task.screen.warn(warning)
     write_json(task.path(SCORES), scores)
@@ -119,8 +118,8 @@ def _language(task: Task, base: Decoder) -> dict[str, Any]:
 
 
 def _proof(task: Task, base: Decoder, machine: Machine, clock: Clock) -> Proof:
-    facts = read_facts(task.path(MODEL))
-    persona = facts.persona
+    card = ModelCard.read(task.path(MODEL))
+    persona = card.persona
     tokenizer = minbpe.load(task.path(TOKENIZER))
     model = _loaded(task.path(MODEL), machine)
     rows = list(read_jsonl(task.path(DIALOGUE_TEXTS[2])))
@@ -133,10 +132,10 @@ def _proof(task: Task, base: Decoder, machine: Machine, clock: Clock) -> Proof:
     own = Voice(
         model,
         tokenizer,
-        facts.chat,
+        card.chat,
         persona,
-        longest=longest(facts, facts.chat, persona),
-        endings=endings(facts, persona),
+        max_tokens=max_tokens(card, card.chat, persona),
+        endings=ending_rules(card, persona),
     )
     floor, name = replace(own, decoder=base), "the untuned base"
     if task.workspace.start() is not None:

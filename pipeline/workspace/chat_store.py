@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.common.files import read_jsonl
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 
 
 class ChatStore:

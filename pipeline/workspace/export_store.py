@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
 from pipeline.workspace.settings import Settings
 
 if TYPE_CHECKING:
-    from pipeline.exports.whatsapp.dates import DateOrder
-    from pipeline.exports.whatsapp.export import Report
-    from pipeline.exports.whatsapp.merge import Renamed
+    from pipeline.exports.chat import DateOrder
+    from pipeline.exports.merge import Renames
+    from pipeline.exports.read_export import ExportReport
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Exports:
     """What is in some exports: overlapping ones are joined, repeated messages kept once."""
 
     messages: list[Message]
-    reports: list[Report]  # one an export
-    renamed: Renamed  # who has another name in another export
+    reports: list[ExportReport]  # one an export
+    renamed: Renames  # who has another name in another export
 
 
 def read_exports(
@@ -31,11 +31,11 @@ def read_exports(
 ) -> Exports:
     """Read exports. Raises ExportError as `read_export` does."""
     # Late, since every verb opens a workspace, and the tables of all phones take a while to load.
-    from pipeline.exports.whatsapp.export import read_export
-    from pipeline.exports.whatsapp.merge import join_exports
+    from pipeline.exports.merge import join_exports
+    from pipeline.exports.read_export import read_export
 
     exports = [read_export(path, date_order, aliases) for path in paths]
-    renamed: Renamed = Counter()
+    renamed: Renames = Counter()
     messages = join_exports((export.messages for export in exports), renamed)
     return Exports(messages, [export.report for export in exports], renamed)
 

@@ -11,7 +11,7 @@ import torch
 from tokenizer_files import gpt2_like
 
 import minbpe
-from minbpe.io.files import dump_json
+from minbpe.io.tokenizer_json import dump_json
 from pipeline.__main__ import main
 from pipeline.common.files import read_json
 from pipeline.serving.session import Session
@@ -33,7 +33,7 @@ def base(tmp_path_factory) -> Path:
         vocab_size=tokenizer.size, block=4096, width=32, layers=2, heads=4, kv_heads=2, tied=True
     )
     pretrained.save(Decoder(config, torch.Generator().manual_seed(0)), folder)
-    tokenizer.save(folder / "tokenizer.json")
+    minbpe.save(tokenizer, folder / "tokenizer.json")
     return folder
 
 

@@ -15,6 +15,7 @@ from minbpe.base import Tokenizer
 from pipeline.__main__ import main
 from pipeline.cli.save_hf import write_folder
 from pipeline.dialogue.template import SPECIAL
+from pipeline.training.base_model import gguf_tokenizer
 from transformer import pretrained
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
@@ -82,7 +83,7 @@ def test_smollm2(tmp_path):
         path = pretrained.smollm2_path()
     except WeightsError as error:
         pytest.skip(f"needs an optional package: {error}")
-    decoder, tokenizer = pretrained.load(path), minbpe.io.from_gguf(path)
+    decoder, tokenizer = pretrained.load(path), gguf_tokenizer(path)
     write_folder(decoder, tokenizer, tmp_path / "hf")
     model, theirs = opened(tmp_path / "hf")
     ids = torch.tensor([theirs(TEXTS[1]).input_ids])

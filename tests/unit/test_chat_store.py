@@ -15,7 +15,7 @@ from pipeline.common.errors import DataError
 from pipeline.common.screen import Screen
 from pipeline.dialogue import training_text
 from pipeline.dialogue.people import People, partners, persona_of
-from pipeline.exports.whatsapp import export
+from pipeline.exports import read_export
 from pipeline.stages import runner
 from pipeline.workspace import chat_store, freshness
 from pipeline.workspace.chat_store import ChatStore
@@ -104,8 +104,8 @@ def test_another_persona_is_looked_for_in_the_same_chat(cleaned):
 def test_an_export_is_read_once_also_when_the_persona_is_asked_for(tmp_path, monkeypatch, console):
     monkeypatch.chdir(tmp_path)
     Path("chat.txt").write_text(chat_lines(30), encoding="utf-8")
-    read, times = export.read_export, []
-    monkeypatch.setattr(export, "read_export", lambda *args: times.append(1) or read(*args))
+    read, times = read_export.read_export, []
+    monkeypatch.setattr(read_export, "read_export", lambda *args: times.append(1) or read(*args))
     assert main(["1-2", "--export", "chat.txt", "--persona", "Ben"]) == 0
     assert len(times) == 1
 

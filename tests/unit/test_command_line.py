@@ -41,7 +41,7 @@ def test_status_loads_no_reader_and_no_torch(tmp_path):
     code = (
         "import sys; from pipeline.__main__ import main\n"
         "assert main(['status', '--workspace', 'nowhere']) == 2\n"
-        "for name in ('torch', 'numpy', 'pipeline.exports.whatsapp.export', 'pipeline.cli.run'):\n"
+        "for name in ('torch', 'numpy', 'pipeline.exports.read_export', 'pipeline.cli.run'):\n"
         "    assert name not in sys.modules, name"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import cli
-from pipeline.cleaning.rules import RULES
+from pipeline.cleaning.message_rules import RULES
 from pipeline.cli.demo import SAMPLES
 from pipeline.cli.options import parse_changes
 from pipeline.serving.terminal import HELP

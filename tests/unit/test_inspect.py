@@ -12,7 +12,7 @@ from pipeline.cli.inspect import show
 from pipeline.cli.inspect_findings import Speaker, count_speakers, find, verdict
 from pipeline.common.screen import Screen
 from pipeline.common.words import count_words
-from pipeline.exports.whatsapp.export import read_export
+from pipeline.exports.read_export import read_export
 
 CHAT = (
     "25/03/2024, 10:01 - Messages and calls are end-to-end encrypted. Tap to learn more.\n"

@@ -26,7 +26,7 @@ MOMENT = Moment(1, BEFORE, "always")
 @pytest.fixture
 def voice() -> Voice:
     torch.manual_seed(0)
-    return Voice(Decoder(CONFIG).eval(), TOKENIZER, Chat(), "Ana", longest=12)
+    return Voice(Decoder(CONFIG).eval(), TOKENIZER, Chat(), "Ana", max_tokens=12)
 
 
 def row(*said: tuple[str, str, bool]) -> dict[str, object]:

@@ -35,7 +35,7 @@ def said(number: int) -> list[Turn]:
 def proof(console):
     config = ModelConfig(vocab_size=TOKENIZER.size, block=128, width=16, layers=1, heads=2)
     decoders = [Decoder(config, torch.Generator().manual_seed(n)).eval() for n in (1, 2)]
-    own, floor = (Voice(d, TOKENIZER, Chat(), "Ana", longest=12) for d in decoders)
+    own, floor = (Voice(d, TOKENIZER, Chat(), "Ana", max_tokens=12) for d in decoders)
     test = [said(n) for n in range(30)]
     moments = [
         Moment(2 * n + at, turns[:end], turns[end].text)

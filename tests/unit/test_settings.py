@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cleaning.rules import RULES
+from pipeline.cleaning.message_rules import RULES
 from pipeline.common.errors import SettingsError, WorkspaceError
 from pipeline.workspace import settings_file
 from pipeline.workspace.freshness import Reasons, Shape, shape

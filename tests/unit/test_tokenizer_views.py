@@ -13,7 +13,7 @@ from tokenizer_files import gpt2_like, llama_like
 
 import minbpe
 from minbpe import PretrainedTokenizer, RegexTokenizer
-from minbpe.io.files import dump_json
+from minbpe.io.tokenizer_json import dump_json
 from pipeline.__main__ import main
 from pipeline.cli import tokenizer_figures
 from pipeline.cli.tokenizer_compare import SENTENCE, parse_sizes, reasons
@@ -181,7 +181,7 @@ def test_show_gives_tokens_ids_and_every_merge(made, capsys):
 def test_show_works_for_somebody_elses_tokenizer(content, made, tmp_path, console):
     tokenizer = PretrainedTokenizer(dump_json(content))
     (tmp_path / "3_tokenizer").mkdir()
-    tokenizer.save(tmp_path / TOKENIZER)
+    minbpe.save(tokenizer, tmp_path / TOKENIZER)
     (tmp_path / "workspace.toml").write_bytes((made / "workspace.toml").read_bytes())
     show(Workspace(tmp_path), "the hell дом", Screen(console))
     shown = console.file.getvalue()
@@ -206,4 +206,4 @@ def test_a_sample_of_nothing_is_one_line(tmp_path, capsys):
     book.write_text(BOOK, encoding="utf-8")
     given = ["--corpus", str(book), "--workspace", str(tmp_path / "space")]
     assert main(["tokenizer", "--compare", "512", *given, "--set", "tokenizer.sample=0.0001"]) == 2
-    assert "choose a larger share" in capsys.readouterr().err
+    assert "choose a larger fraction" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from pipeline.common.errors import SettingsError
-from pipeline.exports.whatsapp.aliases import Aliases, advice, likely_pairs
+from pipeline.exports.aliases import Aliases, advice, likely_pairs
 
 
 def test_spellings_of_a_row_become_its_name() -> None:

@@ -1,7 +1,7 @@
-"""One person under several names: the table a user gives, and the pairs that look like one.
+"""One person under several names: the aliases a user sets, and pairs of names that look like one.
 
 A contact is `~ Zed` until saved and `Zed` after, or a number first and a name later, and two
-exports of one chat may each have their own.
+exports of one chat may each have another of these.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from pipeline.common.errors import SettingsError
 from pipeline.common.speakers import fold
 
 _NOT_DIGITS = re.compile(r"\D+")
-_LEAST_DIGITS = 7
-MOST_COMPARED = 400  # speakers; a larger crowd is compared by its most talkative
+_MIN_PHONE_DIGITS = 7
+MAX_COMPARED = 400  # speakers; in a larger group only those with the most messages are compared
 
 
-def key(name: str) -> str:
-    """A key under which spellings of one name meet; numbers meet by their digits."""
+def _name_key(name: str) -> str:
+    """Equal for spellings of one name; phone numbers are compared by their digits."""
     digits = _NOT_DIGITS.sub("", name)
-    is_number = len(digits) >= _LEAST_DIGITS and not any(map(str.isalpha, name))
+    is_number = len(digits) >= _MIN_PHONE_DIGITS and not any(map(str.isalpha, name))
     return f"+{int(digits)}" if is_number else fold(name)
 
 
 class Aliases(dict[str, str]):
-    """The name of each sender: `aliases["~ Zed"]` is "Zed", and who is in no row is who they are.
+    """Maps a sender as written to the person's name: `aliases["~ Zed"]` is "Zed".
 
-    A row is `Name = another spelling`. Raises SettingsError for a row without `=` or with an empty
-    side, and for a spelling given to two people.
+    Made from rows of the form `Name = another spelling`; a sender in no row keeps its name. Raises
+    SettingsError for a row without `=` or with an empty side, and for a spelling that two people
+    have.
     """
 
     def __init__(self, rows: Sequence[str] = ()) -> None:
@@ -42,29 +43,29 @@ class Aliases(dict[str, str]):
                 raise SettingsError(
                     f"parse.aliases: {row!r} must be written as 'Name = another spelling'"
                 )
-            if self._names.setdefault(key(spelling), name) != name:
+            if self._names.setdefault(_name_key(spelling), name) != name:
                 raise SettingsError(f"parse.aliases gives {spelling!r} to two people; keep one row")
-            self._names.setdefault(key(name), name)
+            self._names.setdefault(_name_key(name), name)
 
     def __missing__(self, sender: str) -> str:
-        self[sender] = self._names.get(key(sender), sender)
+        self[sender] = self._names.get(_name_key(sender), sender)
         return self[sender]
-
-    def __bool__(self) -> bool:
-        return bool(self._names)
 
 
 def advice(pairs: Iterable[tuple[str, str]]) -> str:
-    """What to write so that each of some pairs is one person."""
+    """What to write in workspace.toml to make each of the pairs one person."""
     rows = ", ".join(json.dumps(f"{one} = {other}", ensure_ascii=False) for one, other in pairs)
     return f"in section [parse] of workspace.toml, aliases = [{rows}] joins them"
 
 
 def likely_pairs(senders: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Pairs of `senders` (name to number of messages) that look like one person, the one who
-    writes more first: the same name spelt otherwise, or its words in another order."""
-    ordered = sorted(senders, key=lambda name: -senders[name])[:MOST_COMPARED]
-    keys = {name: key(name) for name in ordered}
+    """Pairs of `senders` (name to number of messages) that are probably one person.
+
+    These are spellings of one name, or the same words in another order. The name with more
+    messages comes first.
+    """
+    ordered = sorted(senders, key=lambda name: -senders[name])[:MAX_COMPARED]
+    keys = {name: _name_key(name) for name in ordered}
     words = {name: sorted(keys[name].split()) for name in ordered}
     return [
         (one, other)

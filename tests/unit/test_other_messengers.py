@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pipeline.common.errors import ExportError
-from pipeline.exports.whatsapp.export import read_export
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.message import Message
+from pipeline.exports.read_export import read_export
 
 NINE = datetime(2024, 3, 5, 9, 7, 1)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.common.errors import ExportError, SettingsError
-from pipeline.exports.whatsapp import sources
-from pipeline.exports.whatsapp.export import read_export
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports import sources
+from pipeline.exports.message import Message
+from pipeline.exports.read_export import read_export
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 CASES = SHARED / "cases" / "whatsapp"
@@ -212,7 +212,7 @@ def test_encrypted_zip(tmp_path: Path) -> None:
 
 
 def test_absurdly_large_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "LARGEST", 10)
+    monkeypatch.setattr(sources, "MAX_TEXT_BYTES", 10)
 
     with pytest.raises(ExportError, match="too large for a chat"):
         read_export(pack(tmp_path / "chat.zip", {"_chat.txt": CHAT}))

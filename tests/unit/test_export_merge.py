@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 
-from pipeline.exports.whatsapp.merge import Renamed, join_exports, merge
-from pipeline.exports.whatsapp.message import Message
+from pipeline.exports.merge import Renames, join_exports, merge
+from pipeline.exports.message import Message
 
 START = datetime(2024, 1, 1)
 
@@ -103,7 +103,7 @@ def test_the_newer_text_of_an_edited_message_wins() -> None:
 def test_a_sender_saved_since_is_one_person() -> None:
     old = chat(*"abcd", sender="+44 7700 900123")
     new = chat(*"cde", at=2, sender="Zed")
-    names: Renamed = Counter()
+    names: Renames = Counter()
 
     joined = join_exports([old, new], names)
 

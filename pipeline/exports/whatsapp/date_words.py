@@ -1,12 +1,12 @@
-"""The words that phones write into dates and times: halves and parts of the day, months, eras.
+"""Tables of the words that phones write into dates and times: day periods, months, eras.
 
-Tables only, in lower case and without a final dot, as in CLDR, for the languages that WhatsApp
-speaks. A new word is a new entry here, and a row in the tests.
+In lower case and without a final period, as in CLDR, for the languages that WhatsApp supports. To
+add a word, add an entry here and a row in the tests.
 """
 
 from __future__ import annotations
 
-# Halves of the day, and parts of it that lie in one half.
+# Before noon, and after it.
 AM = (
     *("am", "ص", "صباحًا", "فجرًا", "ق.ظ", "قبل‌ازظهر", "قبل دوپہر", "上午", "凌晨", "清晨", "早上"),
     *("午前", "오전", "새벽", "아침", "ก่อนเที่ยง", "sa", "de", "öö", "πμ", "dop", "fm", "ap", "vm"),
@@ -54,7 +54,7 @@ PM = (
     *("popiet", "pēcp", "popold", "pop", "попл", "по подне", "сл.об", "după-amiaza", "seara"),
     *("e pasdites", "pärast lõunat"),
 )
-# Parts of the day on both sides of midnight: before it from six o'clock on, after it until then.
+# Night: an hour from 6 on is before midnight, an earlier one after it.
 NIGHT = (
     *("nachts", "at night", "de la noche", "da noite", "de la nuit", "di notte", "malam", "ночи"),
     *(
@@ -74,7 +74,7 @@ NIGHT = (
     ),
 )
 
-# One row a month: its names, long and short.
+# One row a month: its names, in full and abbreviated.
 _MONTHS = (
     "january jan januar januari janvier janv enero ene gennaio gen janeiro января янв يناير जनवरी",
     "february feb februar februari février févr febrero febbraio fevereiro fev февраля февр فبراير"
@@ -95,5 +95,5 @@ MONTHS: dict[str, int] = {
     name: number for number, names in enumerate(_MONTHS, 1) for name in names.split()
 }
 
-# Years counted from another beginning: what is written beside them, and what to add.
+# Years of other calendars: the era written beside the year, and what to add to it.
 ERAS = {"BE": -543, "พ.ศ.": -543, "R": 2018, "令和": 2018, "H": 1988, "平成": 1988, "民國": 1911}

@@ -1,6 +1,6 @@
-"""A generic table of messages, CSV or JSON lines, with a time, a sender and a text in each row.
+"""A table of messages, CSV or JSON lines, with a time, a sender and a text in each row.
 
-For chats that some other program exported: columns are found by their usual names, or, in a CSV
+For chats that some other program exported. Columns are found by their usual names, or, in a CSV
 without a heading, by their order.
 """
 
@@ -10,58 +10,60 @@ import csv
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TextIO
 
 from pipeline.common.errors import ExportError
-from pipeline.exports.whatsapp.characters import mended
-from pipeline.exports.whatsapp.message import KINDS, Message
-from pipeline.exports.whatsapp.sources import Source
+from pipeline.exports.chat import Chat, DateOrder
+from pipeline.exports.message import KINDS, Kind, Message, repair_surrogates
+from pipeline.exports.sources import Source
 
-# What the columns are called, most telling first.
+# Usual names of each column, the most specific first.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "time": ("time", "timestamp", "datetime", "date", "created_at", "sent_at"),
     "sender": ("sender", "from", "author", "user", "username", "name", "speaker", "sender_name"),
     "text": ("text", "message", "body", "content", "msg"),
 }
-_LARGEST_FIELD = 1 << 24
-_SECONDS = 1e11  # a Unix time above is in milliseconds
+_MAX_FIELD = 1 << 24  # characters
+_MAX_SECONDS = 1e11  # a larger Unix time is in milliseconds
 
 Row = Mapping[str, object]
 
 
-def is_table(name: str) -> bool:
-    return name.lower().endswith((".csv", ".jsonl", ".ndjson"))
+def open_chats(source: Source, _: DateOrder = "auto") -> list[Chat]:
+    """The one chat in the file; errors in rows are raised when it is read."""
+    return [Chat.unambiguous(source, "table", partial(_messages, source))]
 
 
-def read(source: Source, conversation: int) -> Iterator[Message]:
-    """The messages of a table in file order.
+def _messages(source: Source) -> Iterator[Message]:
+    """The messages in file order.
 
-    Raises ExportError that names the line when a row has no time, or the columns cannot be told.
+    Raises ExportError with the number of the line when a row has no time, or the columns cannot be
+    recognized.
     """
     with source.text() as stream:
         is_csv = source.name.lower().endswith(".csv")
-        for line, row in _csv(stream, source.name) if is_csv else _jsonl(stream, source.name):
-            fields = {part: _first(row, names) for part, names in COLUMNS.items()}
-            time = _time(fields["time"])
-            if time is None:
+        rows = _csv_rows(stream, source.name) if is_csv else _json_rows(stream, source.name)
+        for line, row in rows:
+            time, sender, text = (_first(row, names) for names in COLUMNS.values())
+            when = _time(time)
+            if when is None:
                 raise ExportError(
                     f"{source.name}, line {line}: no time in a form such as 2024-03-05T21:08:00;"
                     f" the columns must be called {', '.join(COLUMNS)}"
                 )
-            kind = row.get("kind", "text")
-            sender = None if fields["sender"] in (None, "") else mended(str(fields["sender"]))
-            text = "" if fields["text"] is None else mended(str(fields["text"]))
-            if kind not in KINDS:
-                kind = "text"
-            yield Message(time, sender, text, kind, conversation)  # type: ignore[arg-type]
+            kind: Kind = next((k for k in KINDS if k == row.get("kind")), "text")
+            who = None if sender in (None, "") else repair_surrogates(str(sender))
+            yield Message(when, who, repair_surrogates("" if text is None else str(text)), kind)
 
 
 def _first(row: Row, names: tuple[str, ...]) -> object:
     return next((row[name] for name in names if name in row), None)
 
 
-def _csv(stream: TextIO, name: str) -> Iterator[tuple[int, Row]]:
-    csv.field_size_limit(_LARGEST_FIELD)
+def _csv_rows(stream: TextIO, name: str) -> Iterator[tuple[int, Row]]:
+    """Each row with the number of its last line."""
+    csv.field_size_limit(_MAX_FIELD)
     sample = stream.read(4096)
     stream.seek(0)
     line = sample.partition("\n")[0]
@@ -72,7 +74,7 @@ def _csv(stream: TextIO, name: str) -> Iterator[tuple[int, Row]]:
         if first is None:
             raise ExportError(f"{name} is empty; give a table with a time, a sender and a text")
         heading = [cell.strip().lower() for cell in first]
-        if not any(names[0] in heading or set(names) & set(heading) for names in COLUMNS.values()):
+        if not any(set(names) & set(heading) for names in COLUMNS.values()):
             heading = list(COLUMNS)
             yield 1, dict(zip(heading, first, strict=False))
         for cells in rows:
@@ -84,7 +86,8 @@ def _csv(stream: TextIO, name: str) -> Iterator[tuple[int, Row]]:
         ) from error
 
 
-def _jsonl(stream: TextIO, name: str) -> Iterator[tuple[int, Row]]:
+def _json_rows(stream: TextIO, name: str) -> Iterator[tuple[int, Row]]:
+    """Each row with the number of its line."""
     for number, line in enumerate(stream, 1):
         if not line.strip():
             continue
@@ -98,7 +101,7 @@ def _jsonl(stream: TextIO, name: str) -> Iterator[tuple[int, Row]]:
 
 
 def _time(value: object) -> datetime | None:
-    """ISO 8601, or seconds or milliseconds since 1970; without its zone."""
+    """ISO 8601, or seconds or milliseconds since 1970; the zone is dropped."""
     text = str(value).strip()
     try:
         number = float(text)
@@ -108,7 +111,7 @@ def _time(value: object) -> datetime | None:
         except ValueError:
             return None
     try:
-        seconds = number / 1000 if number > _SECONDS else number
+        seconds = number / 1000 if number > _MAX_SECONDS else number
         return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
     except (OverflowError, OSError, ValueError):
         return None
