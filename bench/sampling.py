@@ -1,4 +1,4 @@
-"""Which way of drawing sounds most like the person? Settings of the chat side by side.
+"""Which sampling settings sound most like the person? Settings of the chat side by side.
 
     PYTHONPATH=. python bench/sampling.py workspaces/ana              on the validation part
     PYTHONPATH=. python bench/sampling.py workspaces/ana --moments 40 --each 2
@@ -69,14 +69,14 @@ def main() -> None:
         else:
             low = _mean(model, _others(model, evidence))
         scores, _ = habits(real, made, [], usual, SEED)
-        found = diversity(real, made, SEED)
+        scores = diversity(real, made, SEED)
         distances = [s["value"] for s in scores.values() if s["value"] is not None]
         middle = _mean(model, made)
         print(
             f"{temperature:>11} {top_p:>6} {low:>6.2f} {middle:>6.2f} {high:>6.2f}"
             f" {(middle - low) / (high - low):>5.0%} {np.mean(distances):>7.3f}"
-            f" {found['distinct_2']['value']:>11} ({found['distinct_2']['ceiling']})"
-            f" {found['same_replies']['value']:>6} {found['loops']['value']:>6}",
+            f" {scores['distinct_2']['value']:>11} ({scores['distinct_2']['ceiling']})"
+            f" {scores['same_replies']['value']:>6} {scores['loops']['value']:>6}",
             flush=True,
         )
 

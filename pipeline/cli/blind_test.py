@@ -1,4 +1,4 @@
-"""The blind test in the terminal: who wrote this, the person or the model?"""
+"""`blind-test` in the terminal: who wrote this, the person or the model?"""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.cli import options
+from pipeline.cli.opening import existing
 from pipeline.common.errors import DataError, WorkspaceError
 from pipeline.common.files import read_jsonl, write_jsonl
 from pipeline.common.screen import Screen
@@ -81,7 +84,21 @@ class BlindTest:
         self.console.print(Text(text, style="dim"))
 
 
-def blind_test(
+@click.command()
+@options.workspace
+@click.option(
+    "--against",
+    type=options.PATH,
+    metavar="MODEL",
+    help="Compare with another model of this person instead of the real replies.",
+)
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, metavar="N")
+def blind_test(workspace: Path | None, against: Path | None, rounds: int) -> None:
+    """Which reply is the real one? You judge, and see how often the model passes."""
+    hold(existing(workspace), against, rounds, Screen())
+
+
+def hold(
     workspace: Workspace,
     against: Path | None,
     count: int,

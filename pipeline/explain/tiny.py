@@ -13,7 +13,7 @@ import minbpe
 from minbpe import RegexTokenizer
 from minbpe.base import Tokenizer
 from pipeline.common.errors import DataError, one_line
-from pipeline.exports.whatsapp.export import read_export
+from pipeline.exports.read_export import read_export
 from pipeline.training.batches import Blocks
 from pipeline.training.loss import summed
 from pipeline.training.optimizer import optimizers, set_rate

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import minbpe
 from minbpe.base import Tokenizer
-from pipeline.common.files import atomic, read_jsonl
+from pipeline.common.files import atomic
 from pipeline.dialogue import source, training_text
 from pipeline.dialogue.people import partners, persona_of
 from pipeline.dialogue.template import template_of
 from pipeline.dialogue.turns import Turn
 from pipeline.serving.model_card import Habits, ModelCard, read_warning, write_warning
 from pipeline.serving.rules import AvoidedWords, sampling
-from pipeline.workspace.stages import CLEAN, MODEL, TOKENIZER, by_name
+from pipeline.workspace.stages import MODEL, TOKENIZER, by_name
 from pipeline.workspace.workspace import Workspace, make_private
 
 VOICE_TURNS = 200  # training turns from which on somebody other than the persona has a voice
@@ -84,7 +84,7 @@ def _model_card(workspace: Workspace, tokenizer: Tokenizer, context: int) -> Mod
     return ModelCard(
         template=template,
         persona=persona,
-        partners=partners(workspace, persona),
+        partners=partners(workspace),
         voices=voices,
         learned=list(voices) if workspace.settings.dialogues.targets == "all" else [persona],
         habits={name: known for name, known in habits.items() if known},
@@ -114,8 +114,5 @@ def _follows(conversations: Iterable[list[Turn]]) -> dict[str, dict[str, int]]:
 
 def _last_message(workspace: Workspace) -> date | None:
     """The day of the newest message."""
-    path = workspace.path / CLEAN
-    if not path.exists() or not workspace.settings.source.export:
-        return None
-    newest = max((row["time"][:10] for row in read_jsonl(path)), default=None)
-    return date.fromisoformat(newest) if newest else None
+    messages = workspace.chat.messages() if workspace.settings.source.export else ()
+    return max(message.time for message in messages).date() if messages else None

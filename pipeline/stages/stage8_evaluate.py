@@ -79,7 +79,8 @@ def run(task: Task) -> dict[str, float | int]:
 def _facts(task: Task, replies: int) -> dict[str, str]:
     """What the page says of the model and of what it learned from."""
     config = load_config(task.path(MODEL if task.path(MODEL).exists() else PRETRAINED))
-    counts = (task.workspace.record(by_name("clean")) or {}).get("counts", {})
+    record = task.workspace.record(by_name("clean"))
+    counts = record.counts if record else {}
     base = task.settings.source.base
     return {
         "Started from": (base if base == SMOLLM2 else Path(base).name) or "scratch",
@@ -161,7 +162,8 @@ def _conversations(task: Task, persona: str) -> tuple[list[list[Turn]], list[lis
     if ready:
         dialogues = source.read(ready[0], persona)
         return dialogues["test"], dialogues["train"]
-    return (
-        list(training_text.conversations(task.workspace, "test")),
-        list(training_text.conversations(task.workspace, "train")),
+    held_out, trained = (
+        list(training_text.conversations(task.workspace, part)) for part in ("test", "train")
     )
+    task.workspace.chat.release()
+    return held_out, trained

@@ -10,7 +10,7 @@ import pytest
 from likeness import babbler, row, workspace
 
 from pipeline.__main__ import main
-from pipeline.cli.blind_test import blind_test
+from pipeline.cli.blind_test import hold
 from pipeline.common.errors import DataError, WorkspaceError
 from pipeline.common.screen import Screen
 from pipeline.evaluation.reply_cache import ReplyCache
@@ -55,7 +55,7 @@ def test(console):
 
         console.file.truncate(0)
         console.file.seek(0)
-        blind_test(space, against, count, Screen(console), read)
+        hold(space, against, count, Screen(console), read)
         return console.file.getvalue()
 
     return run

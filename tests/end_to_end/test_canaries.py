@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.cli import canaries, run
+from pipeline.cli import evaluate_canaries as canaries
+from pipeline.cli import run
 from pipeline.common.files import read_json
 from pipeline.workspace.workspace import Workspace
 
@@ -38,4 +39,4 @@ def test_exposure_grows_with_how_often_a_secret_is_said(tmp_path, capsys, monkey
     assert "exposure 200" in capsys.readouterr().out
     assert not (space / canaries.FOLDER).exists()
     assert main(["status", "--workspace", str(space)]) == 0
-    assert capsys.readouterr().out.count("fresh") == 6
+    assert capsys.readouterr().out.count("up to date") == 6

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judge_server import facts
 
-from pipeline.cli.judge import one_line
+from pipeline.cli.evaluate_judge import one_line
 from pipeline.common.files import read_jsonl
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.judging import (

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import minbpe
 from minbpe import RegexTokenizer
 from pipeline.common.errors import DataError, SettingsError, WorkspaceError
 from pipeline.dialogue.template import END, SPECIAL, closing, opening, render
@@ -42,7 +43,7 @@ def folder(tmp_path) -> Path:
     for parameter in decoder.parameters():
         parameter.data *= 3  # so that the babble differs from draw to draw
     save(decoder, tmp_path)
-    tokenizer.save(tmp_path / "tokenizer.json")
+    minbpe.save(tokenizer, tmp_path / "tokenizer.json")
     facts = {
         "version": 1,
         "template": "turns-1",
@@ -385,7 +386,8 @@ def chatml(folder) -> Path:
     """The same model in a base's markers, of which two follow a text."""
     text = "good morning ben how are you today lol maybe\n" * 5
     markers = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|a|>", "<|b|>")
-    RegexTokenizer.train(text, 290, special=markers).save(folder / "tokenizer.json")
+    tokenizer = RegexTokenizer.train(text, 290, special=markers)
+    minbpe.save(tokenizer, folder / "tokenizer.json")
     change(folder, template="chatml")
     return folder
 

@@ -1,4 +1,4 @@
-"""A warning goes with a model and leaves the stages that made and measured it fresh."""
+"""A warning goes with a model and leaves the stages that made and measured it up to date."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.serving.model_card import read_warning, write_warning
 from pipeline.workspace.freshness import Reasons, shape
+from pipeline.workspace.record import Record
 from pipeline.workspace.stages import MODEL, MODEL_FILES, STAGES
 from pipeline.workspace.workspace import Workspace
 
@@ -21,7 +22,7 @@ def space(tmp_path) -> Workspace:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name, encoding="utf-8")
     (workspace.path / MODEL / "README.md").write_text("# A model\n", encoding="utf-8")
-    workspace.finish(FINETUNE, {})
+    workspace.finish(FINETUNE, Record(FINETUNE.name, FINETUNE.version))
     return workspace
 
 

@@ -1,7 +1,8 @@
-"""A chat as WhatsApp exports it, from any phone, as a sequence of `Message`s.
+"""A chat as WhatsApp exports it, from any phone and in any language.
 
-`export.read_export` is the door. Behind it: `sources` (which text files), `headers` and `dates`
-(what the beginning of a message looks like: tables), `survey` (first pass: which of all that is
-this file), `phrases` and `notices` (what the app wrote rather than a person), `reader` (second
-pass). `merge` joins overlapping exports, `names` finds a speaker. Nothing here imports torch.
+A file is read twice, because its format depends on the phone's language and region. `layout` reads
+it first and detects the format: `headers` recognizes every header by tables of `date_words`,
+`header_format` narrows them to the format of this file, and `dates` decides between day-first and
+month-first. `reader` then yields the messages; `notices` tells what the app wrote from what people
+typed, by the sentences in `phrases`.
 """

@@ -1,18 +1,17 @@
-"""The invisible characters of an export, named once, because every part has to look past them.
+"""The invisible characters of an export, which names and headers are read without.
 
-They are kept in the text of messages (they belong to what was typed, and a mark tells the app's
-words from a person's); only names and headers are read without them. U+200C and U+200D are not
-among them: they hold words and emoji together.
+They stay in the text of messages: they belong to what was typed, and a mark tells the app's words
+from a person's. U+200C and U+200D are not among them, because they join words and emoji.
 """
 
 from __future__ import annotations
 
 # Character classes, to be put between square brackets in a pattern.
-APP_MARKS = "\u200e\u200f"  # begin what the iOS app itself wrote
+APP_MARKS = "\u200e\u200f"  # the iOS app begins its own words with one of these
 MARKS = APP_MARKS + "\u061c\u202a-\u202e\u2066-\u2069\ufeff"
 SPACES = " \u00a0\u2007\u2009\u202f"
 
-# Bounded, so that a hostile run of marks cannot make two neighbours in a pattern share it out.
+# Bounded, so that a hostile run of marks cannot make two neighbors in a pattern share it out.
 ANY_MARKS = f"[{MARKS}]{{0,4}}"
 
 WITHOUT_APP_MARKS: dict[int, str | None] = dict.fromkeys(map(ord, APP_MARKS))
@@ -26,15 +25,9 @@ PLAIN: dict[int, str | None] = WITHOUT_MARKS | dict.fromkeys(map(ord, SPACES), "
 """For `str.translate`: drops every mark and makes every space an ordinary one."""
 
 FIRST_UNSPACED = "\u2e80"
-"""From here on (kana, Chinese characters, Hangul) no space parts a name from what follows."""
+"""The first character of the scripts (kana, Chinese, Hangul) that put no space after a name."""
 
-
-def mended(text: str) -> str:
-    """The text without lone surrogates, which JSON can hold and no file can."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-# The zero of each script in which Unicode has decimal digits.
+# The zero of each script that has decimal digits in Unicode.
 _ZEROS = (
     *(0x30, 0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66),
     *(0xDE6, 0xE50, 0xED0, 0xF20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90),
@@ -49,4 +42,4 @@ ZEROS = "".join(map(chr, _ZEROS))
 OUTLINE: dict[int, str] = {ord(zero): "0" for zero in ZEROS} | {
     ord(zero) + digit: "9" for zero in ZEROS for digit in range(1, 10)
 }
-"""For `str.translate`: every digit but zero becomes 9, so that headers alike become equal."""
+"""For `str.translate`: digits become 0 or 9, so that headers of one format become equal."""

@@ -1,7 +1,7 @@
-"""What WhatsApp itself writes into an export: the tables of `phrases.toml`, read when first needed.
+"""The sentences that WhatsApp itself writes into an export, read from `phrases.toml` when needed.
 
-The topics of `bodies` stand where a sender's words would; those of `notices` stand alone on
-Android and after some name on iOS; `edited` is written behind a message that was changed later.
+The sentences of `bodies` stand where a sender's words would; those of `notices` stand alone on
+Android and after some name on iOS; `edited` is appended to a message that was edited.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from pipeline.exports.message import Kind
 from pipeline.exports.whatsapp.characters import PLAIN
-from pipeline.exports.whatsapp.message import Kind
 
-Rows = tuple[tuple[str, str], ...]  # topic, sentence
+Rows = tuple[tuple[str, str], ...]  # (topic, sentence)
 
 
 @dataclass(frozen=True)
 class Phrases:
-    """Every sentence of every language, with plain spaces and without its final full stop."""
+    """Every sentence in every language, with plain spaces and without a final period."""
 
     bodies: Rows
     notices: Rows
     edited: tuple[str, ...]
 
 
-# The kind of message each topic is, where the two names differ.
-KINDS: dict[str, Kind] = {
+# Topics that are not the name of a kind, and the kind of their messages.
+TOPIC_KINDS: dict[str, Kind] = {
     "encryption": "notice",
     "created_group": "notice",
     "added_you": "notice",
@@ -36,7 +36,7 @@ KINDS: dict[str, Kind] = {
 
 @cache
 def phrases() -> Phrases:
-    """The tables, each sentence once."""
+    """The tables; each sentence occurs once."""
     text = resources.files(__package__).joinpath("phrases.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)
     edited = [mark.removesuffix(">") for marks in tables["edited"].values() for mark in marks]
@@ -48,6 +48,7 @@ def phrases() -> Phrases:
 
 
 def _rows(table: dict[str, dict[str, list[str]]]) -> Rows:
+    """`table`: language → topic → sentences."""
     rows = (
         (topic, sentence.translate(PLAIN).removesuffix("."))
         for topics in table.values()
