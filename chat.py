@@ -13,8 +13,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.errors import in_words
-from pipeline.screen import use_utf8
+from pipeline.common.errors import in_words
+from pipeline.common.screen import use_utf8
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,8 +46,8 @@ def _talk(
     from rich.console import Console  # late, so that --help answers at once
 
     from pipeline.serving import terminal
-    from pipeline.serving.find import find_model
     from pipeline.serving.session import Session
+    from pipeline.workspace.find_model import find_model
 
     session = Session(find_model(model), me, seed, voice)
     console = Console(highlight=False)

@@ -36,7 +36,7 @@ print(count, seconds, peak / 1024)
 """
 READERS = {
     "soundalike": (
-        "from pipeline.whatsapp.export import read_export",
+        "from pipeline.exports.read_export import read_export",
         "sum(1 for _ in read_export(Path(path)).messages)",
     ),
     "whatstk": (

@@ -26,15 +26,15 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import texts
-from pipeline.finetuning import Trainer
-from pipeline.runner import Task
-from pipeline.screen import Screen
-from pipeline.settings import from_dict, parse_value
-from pipeline.stage6_dialogues import Builder
-from pipeline.stages import DIALOGUES, by_name
-from pipeline.training.arrays import ArrayFile
-from pipeline.workspace import Workspace
+from pipeline.common.screen import Screen
+from pipeline.dialogue import training_text
+from pipeline.stages.finetuning import Trainer
+from pipeline.stages.runner import Task
+from pipeline.stages.stage6_dialogues import Builder
+from pipeline.training.memmap import ArrayFile
+from pipeline.workspace.settings_file import from_dict, parse_value
+from pipeline.workspace.stages import DIALOGUES, by_name
+from pipeline.workspace.workspace import Workspace
 
 
 def main() -> None:
@@ -94,8 +94,8 @@ def _trained(workspace: Workspace, trial: str, minutes: float) -> dict[str, Any]
 def _rows(workspace: Workspace) -> NDArray[np.int32]:
     """The training rows as stage 6 would write them with these settings."""
     builder = Builder.of(workspace)
-    found = builder.examples(list(texts.conversations(workspace, "train")), trains=True)
-    return np.array([builder.row(example) for example in found], dtype=np.int32)
+    examples = builder.examples(list(training_text.conversations(workspace, "train")), trains=True)
+    return np.array([builder.row(example) for example in examples], dtype=np.int32)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a GPU makes of it: training at the 124M shape, decoding, and adapters on 8 billion weights.
 
     PYTHONPATH=. python bench/gpu.py --peer nanoGPT/model.py     some ten minutes on one card
-    PYTHONPATH=. python bench/gpu.py --rehearse                  all of it at toy sizes, on the CPU
+    PYTHONPATH=. python bench/gpu.py --dry-run                  all of it at toy sizes, on the CPU
 
 Training: one step of GPT-2's shape without biases, block 1,024, bfloat16 autocast: ours as stage 5
 takes it (blocks compiled, Muon and AdamW) beside the model of nanoGPT's model.py (all of it
@@ -30,11 +30,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.errors import SettingsError
-from pipeline.training import compiled, lora, quantized
+from pipeline.common.errors import SettingsError
+from pipeline.training import compiled
+from pipeline.training.adapters import lora, nf4
 from pipeline.training.auto import Tuning
-from pipeline.training.device import Machine, peak_flops, timed
-from pipeline.training.flops import per_token
+from pipeline.training.hardware.device import Machine, peak_flops, timed
+from pipeline.training.hardware.flops import per_token
 from pipeline.training.loss import Objective
 from pipeline.training.optimizer import Optimizers, optimizers, set_rate
 from transformer import generate
@@ -222,7 +223,7 @@ def adapting(sizes: Sizes, method: str) -> None:
     """Tokens a second and memory of one method; fewer rows where the memory is too small."""
     decoder = on_device(sizes, sizes.large, torch.bfloat16)
     if method == "qlora":
-        quantized.pack(decoder, sizes.device)
+        nf4.pack(decoder, sizes.device)
         free()
     lora.adapted(decoder, Tuning(rank=16, dropout=0.0))
     learning = [weight for weight in decoder.parameters() if weight.requires_grad]
@@ -295,13 +296,13 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--peer", type=Path, help="nanoGPT's model.py")
-    parser.add_argument("--rehearse", action="store_true", help="toy sizes on the CPU")
+    parser.add_argument("--dry-run", action="store_true", help="toy sizes on the CPU")
     args = parser.parse_args()
-    if not (args.rehearse or torch.cuda.is_available()):
-        print("left out: there is no CUDA device here; --rehearse runs it at toy sizes")
+    if not (args.dry_run or torch.cuda.is_available()):
+        print("left out: there is no CUDA device here; --dry-run runs it at toy sizes")
         return
-    sizes = toy() if args.rehearse else real()
-    where = torch.cuda.get_device_name() if sizes.device.type == "cuda" else "CPU, a rehearsal"
+    sizes = toy() if args.dry_run else real()
+    where = torch.cuda.get_device_name() if sizes.device.type == "cuda" else "CPU, a dry run"
     print(f"{where}, torch {torch.__version__}")
     torch.set_float32_matmul_precision("high")
     training(sizes, args.peer)

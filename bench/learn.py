@@ -74,15 +74,15 @@ def run(workspace: Path, *words: str) -> None:
 def full_pass(workspace: Path) -> float:
     """Bits per byte of all validation text by the best model; training reads a part of it."""
     sys.path.insert(0, str(ROOT))
-    from pipeline.evaluation.bits import measure_text
-    from pipeline.stages import ENCODED, PRETRAINED
-    from pipeline.training.arrays import ArrayFile
+    from pipeline.training.memmap import ArrayFile
+    from pipeline.training.validation import measure_text
+    from pipeline.workspace.stages import ENCODED, PRETRAINED
     from transformer.io import load
 
     model = load(workspace / PRETRAINED)
     with ArrayFile(workspace / ENCODED[1]) as val:
-        found = measure_text(model, val.values, model.config.block, val.info["bytes"])
-    return found.bits_per_byte
+        loss = measure_text(model, val.values, model.config.block, val.info["bytes"])
+    return loss.bits_per_byte
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 
-from pipeline import runner, verbs, world
-from pipeline.errors import in_words, one_line
-from pipeline.screen import Screen, use_utf8
-from pipeline.stages import STAGES, select
+from pipeline.cli import run as verbs
+from pipeline.common import processes
+from pipeline.common.errors import in_words, one_line
+from pipeline.common.screen import Screen, use_utf8
+from pipeline.stages import runner
+from pipeline.workspace.stages import STAGES, select
 
 # Threads that wait for each other soon sleep instead of spinning: beside another busy program,
 # spinning makes training several times slower. But a small decoder's step is many short pieces of
@@ -180,7 +182,7 @@ def why(stage: str, workspace: Path | None) -> None:
 @click.option("--fresh", is_flag=True, help="Start over with all exports instead of continuing.")
 def retrain(fresh: bool, **given: Any) -> None:
     """Learn from a newer export, starting from the present model."""
-    from pipeline.retrain import retrain as again
+    from pipeline.cli.retrain import retrain as again
 
     again(verbs.Given(**given), fresh, Screen())
 
@@ -189,7 +191,7 @@ def retrain(fresh: bool, **given: Any) -> None:
 @options("minutes")
 def demo(minutes: float | None) -> None:
     """Everything on the sample chats, then talk with the result."""
-    from pipeline.demo import demo as show
+    from pipeline.cli.demo import demo as show
 
     show(minutes, Screen())
 
@@ -210,7 +212,7 @@ def evaluate(
     **given: Any,
 ) -> None:
     """Stage 8; with --judge a language model then judges the samples."""
-    from pipeline import judging
+    from pipeline.cli import judge as judging
 
     if (judge is None) != (model is None):
         raise click.UsageError("--judge URL and --model NAME go together.")
@@ -220,7 +222,7 @@ def evaluate(
     if server is not None:
         judging.judge(workspace, server, Screen())
     if canaries:
-        from pipeline.canaries import canaries as look_for
+        from pipeline.cli.canaries import canaries as look_for
 
         with one_line():
             look_for(workspace, Screen())
@@ -237,7 +239,7 @@ def evaluate(
 @click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, metavar="N")
 def blind_test(workspace: Path | None, against: Path | None, rounds: int) -> None:
     """Which reply is the real one? You judge, and see how often the model passes."""
-    from pipeline.blind_test import blind_test as ask
+    from pipeline.cli.blind import blind_test as ask
 
     ask(verbs.existing(workspace), against, rounds, Screen())
 
@@ -248,8 +250,8 @@ def blind_test(workspace: Path | None, against: Path | None, rounds: int) -> Non
 @options("workspace")
 def save_hf(folder: Path, model: Path | None, workspace: Path | None) -> None:
     """Write the model, or the one named, as a folder that transformers opens."""
-    from pipeline.serving.find import find_model
-    from pipeline.serving.huggingface import convert
+    from pipeline.cli.save_hf import convert
+    from pipeline.workspace.find_model import find_model
 
     if model is not None and workspace is not None:
         raise click.UsageError("Name a model or a workspace, not both.")
@@ -266,7 +268,7 @@ def inspect(paths: tuple[Path, ...], as_json: bool, changes: tuple[str, ...]) ->
     """Who speaks in an export, what would be skipped, and whether it is enough to learn from."""
     import json
 
-    from pipeline import inspect as look
+    from pipeline.cli import inspect_export as look
 
     chosen = verbs.Given(changes=changes).checked().parse
     findings = look.inspect(paths, chosen.date_order, chosen.aliases)
@@ -373,12 +375,12 @@ def main(args: list[str] | None = None) -> int:
     words = sys.argv[1:] if args is None else args
     debug = "--debug" in words
     try:
-        process = world.join()
+        process = processes.join()
         if not process.leads:
             runner.follow(process)
             return 0
         cli.main([w for w in words if w != "--debug"], "python -m pipeline", standalone_mode=False)
-        world.leave()
+        processes.leave()
     except click.Abort as abort:
         return stopped(abort.__cause__)
     except click.ClickException as error:
@@ -404,4 +406,4 @@ def stopped(why: BaseException | None) -> int:
 
 
 if __name__ == "__main__":
-    world.end(main())
+    processes.end(main())

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from minbpe import RegexTokenizer
-from pipeline.base import gguf_tokenizer
+from pipeline.cli.save_hf import save_hf
 from pipeline.dialogue.template import SPECIAL
-from pipeline.serving.huggingface import save_hf
+from pipeline.training.base_model import gguf_tokenizer
 from transformer import pretrained
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder

@@ -10,15 +10,15 @@ import torch
 
 import minbpe
 from minbpe.base import Tokenizer
-from pipeline.base import find, gguf_tokenizer
 from pipeline.classify.encode import LONGEST
-from pipeline.config import Model, Train
+from pipeline.common.errors import DataError, one_line
+from pipeline.common.processes import ALONE
 from pipeline.dialogue.template import SPECIAL
-from pipeline.errors import DataError, one_line
-from pipeline.stages import TOKENIZER
 from pipeline.training import auto
-from pipeline.training.device import Machine, candidates, peak_flops, pick_device
-from pipeline.world import ALONE
+from pipeline.training.base_model import find, gguf_tokenizer
+from pipeline.training.hardware.device import Machine, candidates, peak_flops, pick_device
+from pipeline.workspace.settings import Model, Train
+from pipeline.workspace.stages import TOKENIZER
 from transformer import io, pretrained
 from transformer.decoder import Decoder
 from transformer.files import CONFIG, read_json

@@ -9,8 +9,8 @@ from pathlib import Path
 import minbpe
 from minbpe.base import Tokenizer
 from pipeline.classify.encode import Encoder
-from pipeline.errors import WorkspaceError, one_line
-from pipeline.files import read_json, write_json
+from pipeline.common.errors import WorkspaceError, one_line
+from pipeline.common.files import read_json, write_json
 from transformer import classifier as heads
 from transformer.classifier import Classifier
 

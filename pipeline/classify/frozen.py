@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.classify.encode import Ids, padded
-from pipeline.errors import DataError
-from pipeline.evaluation.bits import evaluating
-from pipeline.training.device import Machine
+from pipeline.common.errors import DataError
+from pipeline.training.hardware.device import Machine
+from pipeline.training.validation import evaluating
 from transformer.blank import blank
 from transformer.decoder import Decoder
 from transformer.positions import NoPosition, Rotate

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.classify.encode import Ids, padded
-from pipeline.evaluation.bits import evaluating
-from pipeline.training.device import Machine
+from pipeline.training.hardware.device import Machine
 from pipeline.training.optimizer import optimizers, set_rate
 from pipeline.training.schedule import Schedule
+from pipeline.training.validation import evaluating
 from transformer.classifier import Classifier
 
 BATCH = 16

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.classify.table import Table
-from pipeline.errors import DataError
+from pipeline.common.errors import DataError
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
 FEWEST = 10  # texts of a class

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import DataError
+from pipeline.common.errors import DataError
 
 USUAL = ",;\t|"  # delimiters tried first; then any mark in the header
 LARGEST_FIELD = 1 << 24

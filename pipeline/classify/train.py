@@ -12,8 +12,8 @@ from pipeline.classify.base import Base, machine_for
 from pipeline.classify.encode import Encoder, Ids
 from pipeline.classify.learn import Labelled, Passed, Plan, Told, learn
 from pipeline.classify.parts import Part
-from pipeline.screen import Bar, Screen
-from pipeline.training.device import Machine
+from pipeline.common.screen import Bar, Screen
+from pipeline.training.hardware.device import Machine
 from transformer.classifier import Classifier
 
 # How the weights were made → how they are trained.

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.classify import measures, parts, peer, table
-from pipeline.errors import DataError
-from pipeline.files import atomic
-from pipeline.screen import Screen
+from pipeline.common.errors import DataError
+from pipeline.common.files import atomic
+from pipeline.common.screen import Screen
 
 if TYPE_CHECKING:
     from pipeline.classify.folder import Ready

@@ -1,27 +1,27 @@
-"""Applying the rules to a chat, counting what each of them did and keeping what was taken out."""
+"""Apply the rules to a chat, and log what each rule did."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Literal
 
-from pipeline.cleaning.rules import RULES, Rule
-from pipeline.errors import SettingsError
-from pipeline.whatsapp.message import Message
+from pipeline.cleaning.message_rules import RULES, Rule
+from pipeline.exports.message import Message
+
+MAX_EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
-    """What one rule did to one message; `message` is as the rule found it."""
+class Change:
+    """What one rule did to one message; `message` is as the rule received it."""
 
     message: Message
     rule: str
     action: Literal["dropped", "cut", "masked"]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, str | None]:
         """A line of `removed.jsonl`: time, sender, text, rule, action."""
         return {
             "time": self.message.time.isoformat(),
@@ -32,72 +32,42 @@ class Removed:
         }
 
 
-EXAMPLES = 3
-
-
 @dataclass
-class Tally:
-    """What the rules did: `counts` has a number for every rule applied, 0 included."""
+class CleaningLog:
+    """What the rules did. `counts` has an entry for every rule applied, even if it is 0."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    removed: list[Removed] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
 
     def examples(self) -> dict[str, list[str]]:
-        """Up to three texts, as found, for every rule that did something."""
-        found: dict[str, list[str]] = {}
-        for removed in self.removed:
-            texts = found.setdefault(removed.rule, [])
-            if len(texts) < EXAMPLES and removed.message.text not in texts:
-                texts.append(removed.message.text)
-        return found
-
-
-def check_rules(names: Sequence[str]) -> None:
-    """Raise SettingsError for a name that is not in `RULES`."""
-    for name in names:
-        if name not in RULES:
-            near = get_close_matches(name, RULES, n=1, cutoff=0)
-            raise SettingsError(
-                f"clean.rules has no rule {name!r}; the nearest is {near[0]!r}, all are: "
-                + ", ".join(RULES)
-            )
+        """Up to three texts, as the rule received them, for every rule that did something."""
+        examples: dict[str, list[str]] = {}
+        for change in self.changes:
+            texts = examples.setdefault(change.rule, [])
+            if len(texts) < MAX_EXAMPLES and change.message.text not in texts:
+                texts.append(change.message.text)
+        return examples
 
 
 def clean(
-    messages: Iterable[Message],
-    rules: Sequence[str] | Mapping[str, Rule] = tuple(RULES),
-    tally: Tally | None = None,
+    messages: Iterable[Message], rules: Mapping[str, Rule] = RULES, log: CleaningLog | None = None
 ) -> Iterator[Message]:
-    """The messages that the rules leave, cut and masked where they do.
-
-    `rules` are the names of some of `RULES`, applied in its order however they are listed, or rules
-    of one's own (`presets.build` makes them from the settings). Raises SettingsError for an
-    unknown one at once, before the first message is asked for.
-    """
-    if isinstance(rules, Mapping):
-        chosen = dict(rules)
-    else:
-        check_rules(rules)
-        chosen = {name: rule for name, rule in RULES.items() if name in rules}
-    tally = Tally() if tally is None else tally
-    tally.counts.update(dict.fromkeys(chosen, 0))
-    return _apply(messages, chosen, tally)
-
-
-def _apply(messages: Iterable[Message], rules: dict[str, Rule], tally: Tally) -> Iterator[Message]:
-    for message in messages:
-        kept = message
+    """Yield the messages that the rules keep, as the rules changed them."""
+    log = CleaningLog() if log is None else log
+    log.counts.update(dict.fromkeys(rules, 0))
+    for original in messages:
+        message = original
         for name, rule in rules.items():
-            after = rule(kept)
-            if after is kept:
+            after = rule(message)
+            if after is message:
                 continue
-            tally.counts[name] += 1
-            tally.removed.append(Removed(kept, name, _action(kept, after)))
+            log.counts[name] += 1
+            log.changes.append(Change(message, name, _action(message, after)))
             if after is None:
                 break
-            kept = after
+            message = after
         else:
-            yield kept
+            yield message
 
 
 def _action(before: Message, after: Message | None) -> Literal["dropped", "cut", "masked"]:

@@ -1,21 +1,23 @@
-"""Finding personal data in what people write, and what to put in its place.
+"""Find personal data in what people write, and replace it with placeholders.
 
-Each finder yields the places of one kind in a text. Numbers count by what makes them what they are:
-cards and accounts by their checksums (python-stdnum), telephone numbers by each country's plan
-(phonenumbers); both libraries are loaded when first needed. All patterns are bounded, so that no
-text takes long.
+Each finder yields the spans of one kind in a text. Numbers are validated: cards and accounts by
+their checksums (python-stdnum), telephone numbers by each country's numbering plan (phonenumbers);
+both libraries are loaded when first needed. All patterns are bounded, so that no text takes long.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 
-Span = tuple[int, int]
+from pipeline.exports.message import Message
+
+Span = tuple[int, int]  # start, end
 Finder = Callable[[str], Iterator[Span]]
 
-# Scripts that put no space around an address are no part of it.
+# A letter or digit, but not of scripts that put no space between an address and what follows.
 _L = r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
 _EMAIL = re.compile(
     rf"(?<![A-Za-z0-9_.+'’\-])(?:{_L}|[.+'’\-]){{1,64}}@{_L}(?:{_L}|-){{0,62}}(?:\.{_L}(?:{_L}|-){{0,62}}){{1,6}}"
@@ -24,7 +26,7 @@ _LINK = re.compile(r"(?<![A-Za-z0-9_])(?:(?:https?|ftp)://|www\.)(?=\w)\S{1,2000
 _HOST = re.compile(r"(?:\w+://)?(?:[^/@\s]*@)?(?:www\.)?([^/:?#\s]+)", re.IGNORECASE)
 _NAME = r"(?>\u2068[^\u2069\n]{1,200}\u2069|[^\W\d_](?:[\w.\-]{0,60}\w)?|\d{6,20})"
 MENTION = rf"(?<![\w.+\-@])@{_NAME}(?!@)"
-_PLACES = (
+_COORDINATES = (
     re.compile(
         r"(?<![\w.])([-+]?\d{1,3}\.\d{4,15})°?[,;]?\s{0,2}([-+]?\d{1,3}\.\d{4,15})(?![\w.])"
     ),
@@ -39,19 +41,19 @@ _PHONE = re.compile(
     r"(?:(?<![\w+])\+|(?<![\w.,:/+$€£\-])(?:00)?)"
     r"\(?\d(?:[\s().\-‑/]{0,3}\d){5,16}(?![\w%]|[:/.,]\d)"
 )
-# A date, two years, an amount, or counting: digits that are parted as those of no number are.
-_NO_NUMBER = re.compile(
+# A date, two years, an amount, or counting: no telephone number separates its digits like this.
+_NOT_A_PHONE = re.compile(
     r"\d{1,4}([./\-])\d{1,2}\1\d{1,4}|(?:19|20)\d\d[/\-]\d{2,4}|\d{1,3}(?:\.\d{3})+"
     r"|\d(?: \d\d?)+"
 )
 _DIGITS = re.compile(r"(?<![\w.,])\d{7,}(?![.,]?\w)")
-# What the number of a card begins with, and how long it is.
+# How the number of a card begins, and how long it is.
 _ISSUERS = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}"
     r"|6(?:011|5\d\d)\d{12}|35\d{14}|62\d{14,17}|(?:50|5[6-9]|6[0-9])\d{10,17}"
 )
-_LEAST_ACCOUNT = 15
-_NEAR_NULL = 4.0  # degrees; a pair of smaller numbers lies in the sea, and is rather mathematics
+_MIN_ACCOUNT = 15  # characters
+_MIN_DEGREES = 4.0  # a pair of smaller numbers lies in the sea, and is rather mathematics
 
 
 def emails(text: str) -> Iterator[Span]:
@@ -60,45 +62,40 @@ def emails(text: str) -> Iterator[Span]:
 
 
 def links(text: str) -> Iterator[Span]:
-    """Without the punctuation that ends the sentence around it."""
+    """Web addresses, without the punctuation of the sentence around them."""
     for match in _LINK.finditer(text):
         link = match[0]
-        while link and (link[-1] in ".,;:!?'\"»”’>*_" or _closes(link)):
+        while link and (link[-1] in ".,;:!?'\"»”’>*_" or _has_unopened_bracket(link)):
             link = link[:-1]
         yield match.start(), match.start() + len(link)
 
 
-def _closes(link: str) -> bool:
-    return link[-1] in ")]" and link.count(")") + link.count("]") > link.count("(") + link.count(
-        "["
-    )
+def _has_unopened_bracket(link: str) -> bool:
+    """Whether the bracket that ends `link` was opened before it."""
+    opened, closed = (sum(map(link.count, brackets)) for brackets in ("([", ")]"))
+    return link[-1] in ")]" and closed > opened
 
 
 def mentions(text: str) -> Iterator[Span]:
     if "@" in text:
-        yield from (match.span() for match in _mention().finditer(text))
-
-
-@cache
-def _mention() -> re.Pattern[str]:
-    return re.compile(MENTION)
+        yield from (match.span() for match in re.finditer(MENTION, text))
 
 
 def coordinates(text: str) -> Iterator[Span]:
     """Pairs of degrees on the globe, decimal or with minutes and seconds."""
-    for pattern in _PLACES:
+    for pattern in _COORDINATES:
         for match in pattern.finditer(text):
             north, east = float(match[1]), float(match[2])
-            is_small = "°" not in match[0] and max(abs(north), abs(east)) < _NEAR_NULL
+            is_small = "°" not in match[0] and max(abs(north), abs(east)) < _MIN_DEGREES
             if abs(north) <= 90 and abs(east) <= 180 and not is_small:
                 yield match.span()
 
 
 def accounts(text: str) -> Iterator[Span]:
-    """International bank account numbers (ISO 13616), in groups or not."""
+    """International bank account numbers (ISO 13616), grouped or not."""
     for match in _ACCOUNT.finditer(text):
         end = len(match[0])
-        while end >= _LEAST_ACCOUNT:
+        while end >= _MIN_ACCOUNT:
             if match[0][end - 1] != " " and _is_account(match[0][:end]):
                 yield match.start(), match.start() + end
                 break
@@ -112,7 +109,7 @@ def _is_account(text: str) -> bool:
 
 
 def cards(text: str) -> Iterator[Span]:
-    """Payment cards: an issuer's prefix and length (ISO 7812), and the Luhn digit."""
+    """Payment cards: a prefix and length of some issuer (ISO 7812), and a valid Luhn digit."""
     for match in _CARD.finditer(text):
         digits = re.sub(r"\D", "", match[0])
         if _ISSUERS.fullmatch(digits) and _is_luhn(digits):
@@ -126,21 +123,18 @@ def _is_luhn(digits: str) -> bool:
 
 
 def phones(text: str, countries: Sequence[str] = ()) -> Iterator[Span]:
-    """Telephone numbers: international ones, and those of `countries` as they are dialled there.
-
-    `countries` are codes such as "GB".
-    """
+    """Telephone numbers: international ones, and national ones of `countries`, such as "GB"."""
     for match in _PHONE.finditer(text):
         if match[0].startswith(("+", "00")):
-            is_one = _is_international(match[0])
+            is_phone = _is_international(match[0])
         else:
-            is_one = any(_is_at_home(match[0], country) for country in countries)
-        if is_one:
+            is_phone = any(_is_national(match[0], country) for country in countries)
+        if is_phone:
             yield match.span()
 
 
 def _is_international(text: str) -> bool:
-    """With its country's code a number is meant as one even where nobody has it."""
+    """A possible number is enough: with a country code it is meant as one even if unassigned."""
     import phonenumbers
 
     try:
@@ -150,67 +144,69 @@ def _is_international(text: str) -> bool:
     return bool(phonenumbers.is_possible_number(number))
 
 
-def _is_at_home(text: str, country: str) -> bool:
-    """As it is dialled within a country, the 0 before it included where that has one."""
+def _is_national(text: str, country: str) -> bool:
+    """Whether `text` is a valid number as dialed within the country, with its leading 0 if any."""
     from phonenumbers import Leniency, PhoneNumberMatcher
 
-    if _NO_NUMBER.fullmatch(text):
+    if _NOT_A_PHONE.fullmatch(text):
         return False
     return any(True for _ in PhoneNumberMatcher(text, country, Leniency.VALID))
 
 
 def home_countries(senders: Iterable[str]) -> tuple[str, ...]:
-    """The countries of the people who are known by an international number: numbers as they are
-    dialled at home are probably theirs."""
+    """The countries of senders who are known by an international number.
+
+    National numbers in the chat are probably from these countries.
+    """
     import phonenumbers
 
-    found: set[str] = set()
+    countries: set[str] = set()
     for number in {sender for sender in senders if "+" in sender}:
         try:
             parsed = phonenumbers.parse(number)
         except phonenumbers.NumberParseException:
             continue
         if phonenumbers.is_valid_number(parsed):
-            found.add(phonenumbers.region_code_for_country_code(parsed.country_code or 0))
-    return tuple(sorted(found))
+            countries.add(phonenumbers.region_code_for_country_code(parsed.country_code or 0))
+    return tuple(sorted(countries))
 
 
 def long_numbers(text: str) -> Iterator[Span]:
     yield from (match.span() for match in _DIGITS.finditer(text))
 
 
-def words(text: str, listed: Sequence[str] = ()) -> Iterator[Span]:
-    """The names and words that the user lists, whole and in any case."""
-    if listed:
-        yield from (match.span() for match in _words(tuple(listed)).finditer(text))
+def private_words(text: str, words: Sequence[str] = ()) -> Iterator[Span]:
+    """The names and words that the user listed, as whole words in any case."""
+    if words:
+        yield from (match.span() for match in _words_pattern(tuple(words)).finditer(text))
 
 
 @cache
-def _words(listed: tuple[str, ...]) -> re.Pattern[str]:
-    longest_first = sorted(listed, key=len, reverse=True)
-    return re.compile("|".join(map(_whole, longest_first)), re.IGNORECASE)
+def _words_pattern(words: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.compile("|".join(map(_whole_word, longest_first)), re.IGNORECASE)
 
 
-# Thai to Myanmar, Khmer, kana, Chinese characters, Hangul: a word may stand right beside another.
+# Thai to Myanmar, Khmer, kana, Chinese characters, Hangul: scripts without spaces between words.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
 
 
-def _whole(word: str) -> str:
-    """A pattern for a word where no letter stands beside it, if its script parts words at all."""
+def _whole_word(word: str) -> str:
+    """A pattern for a word without letters beside it, if its script puts spaces between words."""
     before = "" if re.match(f"[{_UNSPACED}]", word) else r"(?<!\w)"
     after = "" if re.search(f"[{_UNSPACED}]$", word) else r"(?!\w)"
     return f"{before}{re.escape(word)}{after}"
 
 
-def site(link: str) -> str:
-    """`[link example.com]`: the site's name may stay, unless it is a mere number."""
+def _link_placeholder(link: str) -> str:
+    """`[link example.com]`: the host may stay, unless it is a number."""
     match = _HOST.match(link)
     host = match[1].lower() if match else ""
     return f"[link {host}]" if re.search(r"[^\W\d_]", host) else "[link]"
 
 
 FINDERS: dict[str, tuple[Finder, Callable[[str], str]]] = {
-    "link": (links, site),
+    "link": (links, _link_placeholder),
     "email": (emails, lambda _: "[email]"),
     "mention": (mentions, lambda _: "@[name]"),
     "coordinates": (coordinates, lambda _: "[place]"),
@@ -218,9 +214,9 @@ FINDERS: dict[str, tuple[Finder, Callable[[str], str]]] = {
     "card": (cards, lambda _: "[card]"),
     "phone": (phones, lambda _: "[phone]"),
     "digits": (long_numbers, lambda _: "[number]"),
-    "words": (words, lambda _: "[…]"),
+    "words": (private_words, lambda _: "[…]"),
 }
-"""Kind to its finder and its placeholder, in the order in which they are looked for."""
+"""Kind → its finder and its placeholder, in the order in which they are applied."""
 
 
 _PLACEHOLDER = re.compile(
@@ -228,20 +224,23 @@ _PLACEHOLDER = re.compile(
 )
 
 
-def says_nothing(text: str) -> bool:
-    """Whether a text is placeholders alone."""
+def is_only_placeholders(text: str) -> bool:
+    """Whether nothing but placeholders is left of a text."""
     rest, count = _PLACEHOLDER.subn("", text)
     return bool(count) and not rest.strip()
 
 
-def finder(kind: str, countries: Sequence[str] = (), listed: Sequence[str] = ()) -> Finder:
-    """The finder of a kind, told what it has to know."""
-    told = {"phone": partial(phones, countries=countries), "words": partial(words, listed=listed)}
-    return told.get(kind, FINDERS[kind][0])
+def finder(kind: str, countries: Sequence[str] = (), words: Sequence[str] = ()) -> Finder:
+    """The finder of a kind; that of "phone" uses `countries`, that of "words" `words`."""
+    if kind == "phone":
+        return partial(phones, countries=countries)
+    if kind == "words":
+        return partial(private_words, words=words)
+    return FINDERS[kind][0]
 
 
 def mask(text: str, kind: str, find: Finder) -> str:
-    """`text` with every find replaced by the placeholder of its kind."""
+    """`text` with every span that `find` yields replaced by the placeholder of the kind."""
     placeholder = FINDERS[kind][1]
     pieces, done = [], 0
     for start, end in sorted(find(text)):
@@ -249,3 +248,28 @@ def mask(text: str, kind: str, find: Finder) -> str:
             pieces += [text[done:start], placeholder(text[start:end])]
             done = end
     return "".join([*pieces, text[done:]]) if pieces else text
+
+
+def speaker_placeholders(messages: Iterable[Message], persona: str) -> dict[str, str]:
+    """Person 1, Person 2, … for the speakers in order of appearance; the persona keeps its name.
+
+    An export that begins with the same messages gives the same placeholders.
+    """
+    placeholders = {persona: persona}
+    for message in messages:
+        if message.sender is not None:
+            placeholders.setdefault(message.sender, f"Person {len(placeholders)}")
+    return placeholders
+
+
+def rename_speakers(messages: Iterable[Message], names: Mapping[str, str]) -> list[Message]:
+    """The messages with senders renamed by `names`; a sender not in it keeps its name.
+
+    Names within a text stay; `clean.private_words` is for these.
+    """
+    return [
+        message
+        if message.sender is None
+        else replace(message, sender=names.get(message.sender, message.sender))
+        for message in messages
+    ]

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.common.errors import DataError
 from pipeline.corpus.readers import READERS
-from pipeline.errors import DataError
 
 Part = Literal["train", "val", "test"]
 

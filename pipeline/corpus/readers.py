@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from minbpe import stream
 from minbpe.base import replace_surrogates
-from pipeline.errors import DataError, SettingsError
+from pipeline.common.errors import DataError, SettingsError
 from transformer.packages import install
 
 PIECE = 1 << 20  # bytes read at a time

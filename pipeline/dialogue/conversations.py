@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pipeline.dialogue.turns import bursts
-from pipeline.whatsapp.merge import unmatched
-from pipeline.whatsapp.message import Message, Split
+from pipeline.exports.merge import new_messages
+from pipeline.exports.message import Message, Split
 
 _TRAIN_KEEPS_ONE_IN = 3
 
@@ -32,7 +32,7 @@ def find(
     been edited since, is cleaned otherwise now, or its sender has another name.
     """
     messages = [replace(message) for message in messages]  # each an object of its own
-    new = set(map(id, unmatched(list(pinned), messages)))
+    new = set(map(id, new_messages(list(pinned), messages)))
     found: list[Message] = []
     number = max((message.conversation or 0 for message in pinned), default=-1)
     before: Message | None = None

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.whatsapp.message import Message
+from pipeline.exports.message import Message
 
 SHORTEST, LONGEST = 10, 8 * 60  # minutes between which the valley is looked for
 USUAL = 240  # where a chat has too few long gaps to tell

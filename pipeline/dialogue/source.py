@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline.common.errors import DataError
 from pipeline.dialogue.turns import Turn
-from pipeline.errors import DataError
 
 ROLES = ("system", "user", "assistant")
 SHARES = {"train": 0.8, "val": 0.9, "test": 1.0}  # where each part ends

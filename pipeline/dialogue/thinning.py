@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from pipeline.common.speakers import fold
 from pipeline.dialogue.turns import Turn
-from pipeline.whatsapp.names import fold
 
 SHARE = 0.01  # of all turns to learn, that one of them may be at most
 FEWEST = 10

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from pipeline.whatsapp.message import Message
+from pipeline.exports.message import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
+from pipeline.common.errors import DataError
 from pipeline.evaluation.replies import Numbers, Reply, by_kind, redrawn
 from pipeline.evaluation.scores import score, way
 

@@ -19,8 +19,8 @@ from pipeline.classify.learn import probabilities
 from pipeline.classify.parts import FEWEST, Part, split
 from pipeline.classify.table import Table
 from pipeline.classify.train import train
-from pipeline.errors import DataError
-from pipeline.screen import Screen
+from pipeline.common.errors import DataError
+from pipeline.common.screen import Screen
 from transformer.decoder import Decoder
 
 PERSONA, OTHERS = "a persona", "others"  # in this order

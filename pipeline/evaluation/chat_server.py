@@ -21,7 +21,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
-from pipeline.errors import ServerError, SettingsError
+from pipeline.common.errors import ServerError, SettingsError
 
 KEY = "JUDGE_API_KEY"  # of the environment, for servers that ask for one
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before each further try

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cleaning.personal import FINDERS, finder, mask
+from pipeline.common.words import is_unspaced, words
 from pipeline.evaluation.replies import Reply, share
 from pipeline.evaluation.scores import score
-from pipeline.evaluation.words import is_unspaced, words
 
 RUN, RUN_UNSPACED = 8, 24
 MESSAGE, MESSAGE_UNSPACED = 4, 12  # of a whole message; shorter ones everybody says

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.common.words import words
 from pipeline.evaluation.replies import Reply, share
 from pipeline.evaluation.scores import score
-from pipeline.evaluation.words import words
 
 ORDERS = 10  # random orders that are averaged
 GROUPS = 20  # of prompts, each left out once for the interval

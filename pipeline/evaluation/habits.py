@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.common.words import EMOJI, words
 from pipeline.evaluation.replies import Reply, weights
 from pipeline.evaluation.scores import score
-from pipeline.evaluation.words import words
-from pipeline.inspect import EMOJI
 
 OPENINGS = 50
 USUAL = 5_000  # real training replies that are looked at

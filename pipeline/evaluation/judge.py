@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipeline.common.files import read_jsonl, write_jsonl
 from pipeline.evaluation.chat_server import Messages
 from pipeline.evaluation.moments import Moment
-from pipeline.files import read_jsonl, write_jsonl
 
 CONTEXT = 8  # turns of the conversation that a question shows
 LONGEST = 20_000  # characters of an answer that are looked at, its last ones

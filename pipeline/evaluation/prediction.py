@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.dialogue.turns import Turn
 from pipeline.dialogue.windows import MEASURED, examples, padded
-from pipeline.evaluation.bits import row_losses
 from pipeline.evaluation.voice import Voice
+from pipeline.training.validation import row_losses
 
 BLOCK = 512  # tokens of a window at most
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.common.files import atomic
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.replies import Reply
-from pipeline.files import atomic
 
 SHOWN = 3  # turns of context above each reply
 

@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minbpe.base import Tokenizer
-from pipeline.config import Chat
-from pipeline.dialogue.template import closing, end_id, opening, render
+from pipeline.dialogue.template import closing, end_id, opening, render_turn
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.replies import Reply
-from pipeline.serving.endings import Ending
-from pipeline.serving.rules import DRAWS, ended, forbidden, sampling
+from pipeline.serving.rules import MAX_DRAWS, Rule, end_reply, forbidden_ids, sampling
+from pipeline.serving.session import fit_turn
+from pipeline.workspace.settings import Chat
 from transformer.batched import generate_batch
 from transformer.cache import Cache
 from transformer.decoder import Decoder
@@ -39,36 +39,32 @@ class Voice:
     chat: Chat
     speaker: str
     instead_of: str = ""
-    longest: int = 160  # tokens of a reply
-    endings: Sequence[Ending] = ()
+    max_tokens: int = 160  # of a reply
+    endings: Sequence[Rule] = ()
 
     def context(self, moment: Moment) -> list[int]:
-        """The newest whole turns that fit, and the opening of the speaker's own."""
+        """The newest whole turns that fit, and the prefix of the speaker's own turn."""
         room = min(CONTEXT, self.decoder.config.block // 2)
-        found = opening(self.speaker, self.tokenizer)
+        ids = opening(self.speaker, self.tokenizer)
         for number, turn in enumerate(reversed(moment.before)):
-            ids, _ = render([self.renamed(turn)], self.tokenizer)
-            over = len(ids) + len(found) - room
-            if over > 0 and number:
+            turn, limit = self.renamed(turn), room - len(ids)
+            if number and len(render_turn(turn, self.tokenizer, learned=False).ids) > limit:
                 break
-            if over > 0:  # of a wall of text its end, as in the chat
-                head = len(opening(self.renamed(turn).speaker, self.tokenizer))
-                ids = ids[:head] + ids[head + over :]
-            found = ids + found
-        return found
+            ids = fit_turn(turn, self.tokenizer, limit) + ids
+        return ids
 
     def renamed(self, turn: Turn) -> Turn:
-        swapped = {self.instead_of: self.speaker, self.speaker: self.instead_of}
-        return replace(turn, speaker=swapped[turn.speaker]) if self._renames(turn) else turn
-
-    def _renames(self, turn: Turn) -> bool:
-        return bool(self.instead_of) and turn.speaker in (self.instead_of, self.speaker)
+        """The turn with the two names exchanged, where they are."""
+        if not self.instead_of:
+            return turn
+        exchanged = {self.instead_of: self.speaker, self.speaker: self.instead_of}
+        return replace(turn, speaker=exchanged.get(turn.speaker, turn.speaker))
 
     def replies(self, moments: Sequence[Moment], each: int, seed: int) -> list[Reply]:
         """`each` replies to every moment, drawn as the chat draws them: an empty one anew."""
         made = self._drawn(moments, each, seed)
         asked = {moment.number: moment for moment in moments}
-        for more in range(1, DRAWS):
+        for more in range(1, MAX_DRAWS):
             empty = [n for n, reply in enumerate(made) if not reply.text]
             again = self._drawn([asked[made[n].prompt] for n in empty], 1, seed + more)
             for n, reply in zip(empty, again, strict=True):
@@ -81,15 +77,15 @@ class Voice:
         ids = generate_batch(
             self.decoder,
             [context for context in contexts for _ in range(each)],
-            min(self.longest, self.decoder.config.block // 2),
+            min(self.max_tokens, self.decoder.config.block // 2),
             sampling(self.chat),
             stop_ids=[end_id(self.tokenizer)],
-            forbidden_ids=forbidden(self.tokenizer, self.decoder),
+            forbidden_ids=forbidden_ids(self.tokenizer, self.decoder),
             generator=torch.Generator(device).manual_seed(seed),
         )
         asked = [moment.number for moment in moments for _ in range(each)]
         return [
-            Reply(ended(self.tokenizer.decode(said), self.endings), number)
+            Reply(end_reply(self.tokenizer.decode(said), self.endings), number)
             for said, number in zip(ids, asked, strict=True)
         ]
 

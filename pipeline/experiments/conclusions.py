@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.common.files import atomic
 from pipeline.experiments import claims
 from pipeline.experiments.families import Variant
 from pipeline.experiments.ranking import Difference
 from pipeline.experiments.results import Results
 from pipeline.experiments.table import markdown
-from pipeline.files import atomic
 
 Told = list[tuple[Variant, Difference]]
 

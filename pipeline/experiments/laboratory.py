@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.common.files import read_json
 from pipeline.experiments import build
 from pipeline.experiments.families import Family, Variant
 from pipeline.experiments.plan import BEST
@@ -16,7 +17,6 @@ from pipeline.experiments.process import Crashed, Runner, Tick, in_child
 from pipeline.experiments.results import Outcome, Results
 from pipeline.experiments.text import Text
 from pipeline.experiments.trial import SEEDS, Trial, model_of, record_of
-from pipeline.files import read_json
 
 Watch = Callable[[Results, Variant, Trial], None]  # called while a run goes on
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pipeline.evaluation.bits import measure_text
+from pipeline.training.validation import measure_text
 from transformer.blank import blank
 from transformer.config import ConfigError
 from transformer.decoder import Decoder

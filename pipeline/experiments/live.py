@@ -9,12 +9,12 @@ from pathlib import Path
 
 from rich.live import Live
 
+from pipeline.common.screen import Screen
 from pipeline.experiments.families import Variant
 from pipeline.experiments.laboratory import Watch
 from pipeline.experiments.results import Results
 from pipeline.experiments.table import live
 from pipeline.experiments.trial import SEEDS, Trial, work_of
-from pipeline.screen import Screen
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import DataError, SoundalikeError
-from pipeline.files import atomic
+from pipeline.common.errors import DataError, SoundalikeError
+from pipeline.common.files import atomic
 
 BEGIN = "<!-- results: begin (written by python -m pipeline.experiments.page) -->"
 END = "<!-- results: end -->"

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pipeline.common.files import read_json, write_json
 from pipeline.experiments import build
 from pipeline.experiments.families import BRIEF, Family, Variant
 from pipeline.experiments.process import Runner, Tick, await_child
 from pipeline.experiments.text import Text
 from pipeline.experiments.trial import SEEDS, VERSION, Trial, record_of
-from pipeline.files import read_json, write_json
 
 BEST = 2  # variants of a group, beside its baseline, that get all seeds
 SLACK = 1.1  # a long run is slower than a few timed steps

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.common.files import atomic
 from pipeline.experiments.results import Outcome, Results
 from pipeline.experiments.trial import NEW_TOKENS
-from pipeline.files import atomic
 
 SIZE = (9, 5)
 

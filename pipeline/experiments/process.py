@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import SoundalikeError
+from pipeline.common.errors import SoundalikeError
 from pipeline.experiments.trial import Trial, output_of
 
 GLANCE = 0.5  # seconds between two looks at a run

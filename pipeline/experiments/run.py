@@ -17,22 +17,22 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from pipeline.config import Train
-from pipeline.errors import Astray
-from pipeline.evaluation.bits import Loss, measure_text
+from pipeline.common.errors import Astray
+from pipeline.common.files import read_jsonl, write_json
+from pipeline.common.processes import ALONE
+from pipeline.common.screen import Screen
 from pipeline.experiments import lengths, speeds
 from pipeline.experiments.budget import parameters
 from pipeline.experiments.trial import LONGER, ROWS, Trial, model_of, record_of, work_of
-from pipeline.files import read_jsonl, write_json
-from pipeline.screen import Screen
-from pipeline.training import memory
-from pipeline.training.arrays import ArrayFile
 from pipeline.training.batches import Blocks
-from pipeline.training.device import Machine, peak_flops, pick_device
-from pipeline.training.fit import Parts, fit
-from pipeline.training.plan import FitSettings, Progress
+from pipeline.training.hardware import memory
+from pipeline.training.hardware.device import Machine, peak_flops, pick_device
+from pipeline.training.loop import Parts, fit
+from pipeline.training.memmap import ArrayFile
+from pipeline.training.progress import FitSettings, Progress
 from pipeline.training.step import Stepper
-from pipeline.world import ALONE
+from pipeline.training.validation import Loss, measure_text
+from pipeline.workspace.settings import Train
 from transformer.convert import to_grouped
 from transformer.decoder import Decoder
 from transformer.io import load, save

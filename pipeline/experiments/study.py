@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.common.screen import Screen
 from pipeline.experiments import claims, conclusions, plan, plots, table, text
 from pipeline.experiments.families import BASELINE, Family
 from pipeline.experiments.laboratory import Laboratory
@@ -15,7 +16,6 @@ from pipeline.experiments.process import Runner, in_child
 from pipeline.experiments.results import Results
 from pipeline.experiments.text import Text
 from pipeline.experiments.trial import ROWS
-from pipeline.screen import Screen
 
 
 def study(

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import minbpe
-from pipeline.errors import DataError, one_line
-from pipeline.files import read_json, sha256, write_json
-from pipeline.stages import ENCODED, TOKENIZER
-from pipeline.training.arrays import ArrayFile, writing
+from pipeline.common.errors import DataError, one_line
+from pipeline.common.files import read_json, sha256, write_json
+from pipeline.training.memmap import ArrayFile, writing
+from pipeline.workspace.stages import ENCODED, TOKENIZER
 
 VOCABULARY = 1024  # bytes and merges, of a text that is encoded here
 HELD_OUT = 10  # one of so many parts of a text, its last, is validation

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from pipeline.common.processes import ALONE
 from pipeline.experiments.run import LOADER, stepper_of
 from pipeline.experiments.trial import ROWS, Trial
-from pipeline.training.arrays import ArrayFile
 from pipeline.training.batches import Blocks
-from pipeline.training.device import pick_device, timed
-from pipeline.world import ALONE
+from pipeline.training.hardware.device import pick_device, timed
+from pipeline.training.memmap import ArrayFile
 from transformer.decoder import Decoder
 
 STEPS = 3  # after a first one

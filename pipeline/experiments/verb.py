@@ -7,10 +7,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.errors import DataError, WorkspaceError
+from pipeline.common.errors import DataError, WorkspaceError
+from pipeline.common.screen import Screen
 from pipeline.experiments.families import FAMILIES, Family
-from pipeline.screen import Screen
-from pipeline.workspace import make_private
+from pipeline.workspace.workspace import make_private
 
 ALL = "all"
 MINUTES = 12.0  # a family

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from pipeline.errors import SettingsError
+from pipeline.common.errors import SettingsError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.explain import Asked
 from pipeline.explain.lesson import Lesson, Table
-from pipeline.training import lora
+from pipeline.training.adapters import lora
 from pipeline.training.auto import Tuning
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
@@ -105,7 +105,7 @@ def explain(asked: Asked) -> Lesson:
         (9.4, 3.4),
         (
             "Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models, arXiv 2106.09685.",
-            "Code: pipeline/training/lora.py, adapted.py; the setting finetune.rank.",
+            "Code: pipeline/training/adapters/lora.py, adapted.py; the setting finetune.rank.",
         ),
     )
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from pipeline.explain import Asked
 from pipeline.explain.lesson import Lesson, Table
-from pipeline.training.arrays import ArrayFile, writing
 from pipeline.training.batches import Blocks
+from pipeline.training.memmap import ArrayFile, writing
 
 TOKENS = (250_000, 500_000, 1_000_000)
 BLOCK, ROWS = 256, 16
@@ -138,7 +138,7 @@ def explain(asked: Asked) -> Lesson:
         (8.4, 3.7),
         (
             "Python documentation, pickle (its warning) and mmap; numpy.memmap.",
-            "Code: pipeline/training/arrays.py, batches.py. Ten gigabytes: bench/memmap.py.",
+            "Code: pipeline/training/memmap.py, batches.py. Ten gigabytes: bench/memmap.py.",
         ),
     )
 

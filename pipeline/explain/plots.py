@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline.files import atomic
+from pipeline.common.files import atomic
 
 BLUE, ORANGE, GREEN, RED, GREY = "tab:blue", "tab:orange", "tab:green", "tab:red", "0.45"
 COLOURS = (BLUE, ORANGE, GREEN, RED, "tab:purple", GREY)

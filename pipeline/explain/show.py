@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from pipeline.errors import SettingsError
+from pipeline.common.errors import SettingsError
+from pipeline.common.screen import Screen
 from pipeline.explain import TOPICS, Asked, find
 from pipeline.explain.lesson import Lesson, Table
-from pipeline.screen import Screen
 
 WIDEST = 100  # characters of a paragraph
 

@@ -12,13 +12,13 @@ import torch
 import minbpe
 from minbpe import RegexTokenizer
 from minbpe.base import Tokenizer
-from pipeline.errors import DataError, one_line
-from pipeline.serving.find import find_model
+from pipeline.common.errors import DataError, one_line
+from pipeline.exports.read_export import read_export
 from pipeline.training.batches import Blocks
 from pipeline.training.loss import summed
 from pipeline.training.optimizer import optimizers, set_rate
 from pipeline.training.schedule import Schedule
-from pipeline.whatsapp.export import read_export
+from pipeline.workspace.find_model import find_model
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.io import load
@@ -54,7 +54,7 @@ def encoded(tokenizer: Tokenizer, text: str, block: int) -> list[int]:
 
 def shown(tokenizer: Tokenizer, ids: list[int]) -> list[str]:
     """Each id as text that can be seen: spaces too."""
-    from pipeline.tokenizer_show import visible
+    from pipeline.common.tokens import visible
 
     return [visible(tokenizer.decode_bytes([i])) for i in ids]
 

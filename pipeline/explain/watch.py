@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import DataError
+from pipeline.common.errors import DataError
 from transformer.block import PreNorm
 from transformer.decoder import Decoder
 from transformer.view import View

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.files import atomic, read_jsonl
+from pipeline.common.files import atomic, read_jsonl
 
 
 def draw_curves(log: Path, picture: Path, title: str) -> None:

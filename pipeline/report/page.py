@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from pipeline.common.files import atomic
 from pipeline.evaluation.copies import leaks
 from pipeline.evaluation.samples import SHOWN, Exchange
-from pipeline.files import atomic
 from pipeline.report.habits import PLOTS, Table, draw_habit
 from pipeline.report.likeness import Scores, groups, progress, verdict
 from pipeline.report.metrics import Group, Metric, Score

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from pipeline.config import Finetune, Model
-from pipeline.training import flops
+from pipeline.training.hardware import flops
+from pipeline.workspace.settings import Finetune, Model
 from transformer.blank import blank
 from transformer.config import ModelConfig
 from transformer.presets import PRESETS, preset

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
+from pipeline.common.errors import DataError
 
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from pipeline.errors import WorkspaceError
-from pipeline.files import atomic
+from pipeline.common.errors import WorkspaceError
+from pipeline.common.files import atomic
 from transformer.files import as_safetensors
 
 Tensors = dict[str, torch.Tensor]

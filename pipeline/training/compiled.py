@@ -23,9 +23,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.training.device import timed, wait
+from pipeline.common.processes import ALONE, World
+from pipeline.training.hardware.device import timed, wait
 from pipeline.training.held_up import HeldUp
-from pipeline.world import ALONE, World
 from transformer.block import PreNorm
 from transformer.decoder import Decoder
 from transformer.view import View

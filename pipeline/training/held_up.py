@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.errors import DataError
-from pipeline.files import read_json, write_json
+from pipeline.common.errors import DataError
+from pipeline.common.files import read_json, write_json
 
 NAME = "memory-ran-out-"  # … and the number of the process that left the note
 

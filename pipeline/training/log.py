@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import SettingsError
-from pipeline.files import atomic
+from pipeline.common.errors import SettingsError
+from pipeline.common.files import atomic
 from transformer.packages import install
 
 EVENTS = "tensorboard"

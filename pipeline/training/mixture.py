@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.training.arrays import ArrayFile
 from pipeline.training.batches import Batch, Blocks, Data, Ints, moved
+from pipeline.training.memmap import ArrayFile
 
 
 @dataclass(frozen=True)

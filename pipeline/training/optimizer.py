@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.training.distributed import like
+from pipeline.training.hardware.distributed import like
 from pipeline.training.muon import Muon
 
 Optimizers = list[torch.optim.Optimizer]

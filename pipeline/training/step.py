@@ -15,17 +15,17 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pipeline.errors import DataError, ran_out
-from pipeline.training import distributed
+from pipeline.common.errors import DataError, ran_out
+from pipeline.common.processes import World
 from pipeline.training.batches import Batch, Data
-from pipeline.training.device import Machine
 from pipeline.training.exchange import Exchange
+from pipeline.training.hardware import distributed
+from pipeline.training.hardware.device import Machine
 from pipeline.training.held_up import HeldUp
 from pipeline.training.loss import Objective
+from pipeline.training.loss_scale import LossScale
 from pipeline.training.optimizer import optimizers, restore_state, set_rate, state_tensors
-from pipeline.training.plan import FitSettings
-from pipeline.training.scale import LossScale
-from pipeline.world import World
+from pipeline.training.progress import FitSettings
 from transformer.decoder import Decoder
 
 SCALE = "loss_scale"  # in a checkpoint

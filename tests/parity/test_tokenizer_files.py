@@ -24,7 +24,7 @@ import minbpe
 from minbpe import RegexTokenizer, io
 from minbpe.io.gguf import SPLITS
 from minbpe.regex import PATTERNS
-from pipeline.base import gguf_tokenizer
+from pipeline.training.base_model import gguf_tokenizer
 
 tiktoken = pytest.importorskip("tiktoken")
 tokenizers = pytest.importorskip("tokenizers")

@@ -13,11 +13,11 @@ from pathlib import Path
 from time import monotonic, process_time
 
 from pipeline.cleaning.clean import clean
+from pipeline.cleaning.message_rules import RULES
 from pipeline.cleaning.personal import FINDERS
-from pipeline.cleaning.presets import build
-from pipeline.cleaning.rules import RULES
-from pipeline.errors import SoundalikeError
-from pipeline.whatsapp.export import read_export
+from pipeline.cleaning.ruleset import build_rules
+from pipeline.common.errors import SoundalikeError
+from pipeline.exports.read_export import read_export
 
 SEEDS = sorted((Path(__file__).resolve().parents[1] / "data" / "exports").glob("*.txt"))
 LARGEST = 1 << 20  # bytes
@@ -61,7 +61,7 @@ def attempt(data: bytes, folder: Path) -> None:
     """Read and clean one file; raises AssertionError when it takes long or is refused badly."""
     path = folder / "chat.txt"
     path.write_bytes(data)
-    rules = build("private", tuple(RULES), dict.fromkeys(FINDERS, "auto"), ["GB"], ["Ann"])
+    rules = build_rules("private", tuple(RULES), dict.fromkeys(FINDERS, "auto"), ["GB"], ["Ann"])
     start = process_time()
     try:
         for _ in clean(read_export(path).messages, rules):

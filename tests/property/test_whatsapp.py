@@ -11,13 +11,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pipeline.whatsapp.dates import DateOrder
-from pipeline.whatsapp.headers import HEADER
-from pipeline.whatsapp.merge import merge
-from pipeline.whatsapp.message import Message
-from pipeline.whatsapp.notices import Reading
-from pipeline.whatsapp.reader import Tally, read
-from pipeline.whatsapp.survey import survey
+from pipeline.exports.chat import DateOrder, Tally
+from pipeline.exports.merge import merge
+from pipeline.exports.message import Message
+from pipeline.exports.whatsapp.headers import HEADER
+from pipeline.exports.whatsapp.layout import detect_layout
+from pipeline.exports.whatsapp.notices import BodyClassifier
+from pipeline.exports.whatsapp.reader import read_messages
 
 
 class Form(NamedTuple):
@@ -133,9 +133,9 @@ def render(messages: list[Message], form: Form) -> str:
 
 
 def parse(text: str, order: DateOrder, block: int = 1 << 20) -> list[Message]:
-    layout = survey(io.StringIO(text, newline="\n"), order, block)
+    layout = detect_layout(io.StringIO(text, newline="\n"), order, block)
     assert layout is not None
-    return list(read(io.StringIO(text, newline="\n"), layout, 0, Tally(), block))
+    return list(read_messages(io.StringIO(text, newline="\n"), layout, 0, Tally(), block))
 
 
 @st.composite
@@ -143,7 +143,7 @@ def chats(draw: st.DrawFn, form: Form) -> list[Message]:
     rows = draw(st.lists(st.tuples(TIMES, st.sampled_from(SENDERS), TEXTS), min_size=1, max_size=6))
     for _, _, text in rows:
         assume(text and not HEADER.search(f"\n{text}"))
-        assume(Reading(form.ios).pieces(text) == [("text", text, True)])
+        assume(BodyClassifier(form.ios).pieces(text) == [("text", text, True)])
     begun = [(sender, text.partition(": ")[0]) for _, sender, text in rows if ": " in text]
     assume(len(begun) == len(set(begun)))  # else `Ann: re: …` may be somebody called `Ann: re`
     kept = 1 if form.has_seconds else 0

@@ -10,7 +10,7 @@ import torch
 import minbpe
 from minbpe import RegexTokenizer
 from pipeline.dialogue.template import SPECIAL
-from pipeline.workspace import Workspace
+from pipeline.workspace.workspace import Workspace
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.io import save

@@ -14,10 +14,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pipeline.__main__ import main
+from pipeline.common.processes import end
 from pipeline.training import exchange
 from pipeline.training.muon import Muon
 from pipeline.training.step import Samples, Stepper
-from pipeline.world import end
 
 take, step = Stepper.take, Muon.step
 

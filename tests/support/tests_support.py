@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from pipeline.config import Train
-from pipeline.training.plan import FitSettings
+from pipeline.training.progress import FitSettings
+from pipeline.workspace.settings import Train
 
 SMALL = [
     word

@@ -7,8 +7,8 @@ import contextlib
 import numpy as np
 import pytest
 
-from pipeline.errors import WorkspaceError
-from pipeline.training.arrays import ArrayFile, resumable, writing
+from pipeline.common.errors import WorkspaceError
+from pipeline.training.memmap import ArrayFile, resumable, writing
 
 
 def test_what_was_appended_reads_back(tmp_path):

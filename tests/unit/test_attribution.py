@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.errors import DataError
+from pipeline.common.errors import DataError
 from pipeline.evaluation.attribution import (
     LEAST,
     Attribution,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import Model
 from pipeline.training import auto
+from pipeline.workspace.settings import Model
 from transformer.presets import PRESETS
 
 TOKENS = st.integers(1_000, 10**10)

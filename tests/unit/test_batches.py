@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import DataError
+from pipeline.common.errors import DataError
 from pipeline.training.batches import LOADERS, Blocks, Rows, shuffled, trimmed
 
 IDS = np.arange(103, dtype=np.uint16)

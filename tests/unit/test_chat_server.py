@@ -7,7 +7,7 @@ import socket
 import pytest
 from judge_server import serving
 
-from pipeline.errors import ServerError, SettingsError
+from pipeline.common.errors import ServerError, SettingsError
 from pipeline.evaluation.chat_server import ChatServer, is_local
 
 HELLO = [{"role": "user", "content": "héllo \U0001f602"}]

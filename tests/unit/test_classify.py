@@ -16,10 +16,10 @@ from pipeline.classify import base, frozen, measures, parts, table
 from pipeline.classify.encode import Encoder, padded
 from pipeline.classify.folder import Ready, load
 from pipeline.classify.learn import Labelled, Passed, Plan, learn, probabilities, validate
+from pipeline.common.errors import DataError, SettingsError, WorkspaceError
 from pipeline.dialogue.template import END, SPECIAL
-from pipeline.errors import DataError, SettingsError, WorkspaceError
 from pipeline.evaluation import authorship
-from pipeline.training.device import Machine
+from pipeline.training.hardware.device import Machine
 from transformer.classifier import Classifier
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder

@@ -7,16 +7,21 @@ from datetime import datetime
 
 import pytest
 
-from pipeline.cleaning.clean import Tally, clean
-from pipeline.cleaning.rules import RULES, edit_marks, edited
-from pipeline.errors import SettingsError
-from pipeline.whatsapp.message import Kind, Message
+from pipeline.cleaning.clean import CleaningLog, clean
+from pipeline.cleaning.message_rules import Rule, cut_edit_marks, find_edit_marks
+from pipeline.cleaning.ruleset import build_rules
+from pipeline.common.errors import SettingsError
+from pipeline.exports.message import Kind, Message
 
 NOW = datetime(2024, 3, 5, 9, 7)
 
 
 def message(text: str, kind: Kind = "text") -> Message:
     return Message(NOW, None if kind == "notice" else "Ann", text, kind, 0)
+
+
+def chosen(*names: str) -> dict[str, Rule]:
+    return build_rules("reference", names, {})
 
 
 @pytest.mark.parametrize(
@@ -40,11 +45,11 @@ def message(text: str, kind: Kind = "text") -> Message:
     ],
 )
 def test_dropped(rule: str, text: str, kind: Kind) -> None:
-    tally = Tally()
+    log = CleaningLog()
 
-    assert list(clean([message(text, kind)], [rule], tally)) == []
-    assert tally.counts == {rule: 1}
-    assert [(r.rule, r.action, r.message.text) for r in tally.removed] == [(rule, "dropped", text)]
+    assert list(clean([message(text, kind)], chosen(rule), log)) == []
+    assert log.counts == {rule: 1}
+    assert [(r.rule, r.action, r.message.text) for r in log.changes] == [(rule, "dropped", text)]
 
 
 @pytest.mark.parametrize(
@@ -62,12 +67,12 @@ def test_dropped(rule: str, text: str, kind: Kind) -> None:
     ],
 )
 def test_cut(rule: str, text: str, left: str) -> None:
-    tally = Tally()
+    log = CleaningLog()
 
-    (kept,) = clean([message(text)], [rule], tally)
+    (kept,) = clean([message(text)], chosen(rule), log)
 
     assert kept == message(left)
-    assert [(r.rule, r.action, r.message.text) for r in tally.removed] == [(rule, "cut", text)]
+    assert [(r.rule, r.action, r.message.text) for r in log.changes] == [(rule, "cut", text)]
 
 
 @pytest.mark.parametrize(
@@ -92,26 +97,26 @@ def test_a_mark_in_a_language_of_no_table_is_known_by_how_often_it_ends_a_messag
     mark = "<Viesti on muokattu>"
     said = [message(f"number {n} {mark}") for n in range(5)]
     own = [message(text) for text in ["come here <big hug>", "x <3>"] * 9 + [mark]]
-    assert edit_marks([*said, *own]) == set()
+    assert find_edit_marks([*said, *own]) == set()
     said[0] = replace(said[0], sender="Bob")
-    marks = edit_marks([*said, *own])
+    marks = find_edit_marks([*said, *own])
     assert marks == {mark}
-    assert edited(marks)(said[0]).text == "number 0"  # type: ignore[union-attr]
-    assert edited()(said[0]).text == said[0].text  # type: ignore[union-attr]
+    assert cut_edit_marks(marks)(said[0]).text == "number 0"  # type: ignore[union-attr]
+    assert cut_edit_marks()(said[0]).text == said[0].text  # type: ignore[union-attr]
 
 
 def test_an_address_is_not_a_mention() -> None:
     address = message("write to ann@example.com or @user@example.com")
 
-    assert list(clean([address], ["mention"])) == [address]
+    assert list(clean([address], chosen("mention"))) == [address]
 
 
 def test_rules_are_applied_in_the_order_of_the_table() -> None:
     said = message("@\u2068Bob\u2069 \u200e<This message was edited>")
-    tally = Tally()
+    log = CleaningLog()
 
-    assert list(clean([said], ["empty", "mention", "edited"], tally)) == []
-    assert [(r.rule, r.message.text) for r in tally.removed] == [
+    assert list(clean([said], chosen("empty", "mention", "edited"), log)) == []
+    assert [(r.rule, r.message.text) for r in log.changes] == [
         ("edited", said.text),
         ("mention", "@\u2068Bob\u2069"),
         ("empty", ""),
@@ -119,28 +124,28 @@ def test_rules_are_applied_in_the_order_of_the_table() -> None:
 
 
 def test_every_chosen_rule_is_counted_and_only_those() -> None:
-    tally = Tally()
+    log = CleaningLog()
 
-    assert len(list(clean([message("hi"), message("www.x.y")], ["null", "link"], tally))) == 1
-    assert tally.counts == {"null": 0, "link": 1}
+    assert len(list(clean([message("hi"), message("www.x.y")], chosen("null", "link"), log))) == 1
+    assert log.counts == {"null": 0, "link": 1}
 
 
 def test_without_rules_nothing_changes() -> None:
     messages = [message("<Media omitted>", "media")]
 
-    assert list(clean(messages, [])) == messages
+    assert list(clean(messages, chosen())) == messages
 
 
 def test_an_unknown_rule_is_refused_before_anything_is_read() -> None:
     with pytest.raises(SettingsError, match="no rule 'links'; the nearest is 'link'"):
-        clean([], ["links"])
+        chosen("links")
 
 
 def test_a_line_of_the_removed_file() -> None:
-    tally = Tally()
-    list(clean([message("null")], tally=tally))
+    log = CleaningLog()
+    list(clean([message("null")], log=log))
 
-    assert tally.removed[0].to_dict() == {
+    assert log.changes[0].to_dict() == {
         "time": "2024-03-05T09:07:00",
         "sender": "Ann",
         "text": "null",
@@ -151,4 +156,4 @@ def test_a_line_of_the_removed_file() -> None:
 
 @pytest.mark.parametrize("text", ["@" + "a" * 65_000 + "@", " " * 65_000 + ">", "a.@" * 20_000])
 def test_no_text_takes_long(text: str) -> None:
-    assert len(list(clean([message(text)], list(RULES)))) <= 1
+    assert len(list(clean([message(text)]))) <= 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pipeline.cleaning.names import placeholders, without_names
-from pipeline.whatsapp.message import Message
+from pipeline.cleaning.personal import rename_speakers, speaker_placeholders
+from pipeline.exports.message import Message
 
 
 def said(*senders: str | None) -> list[Message]:
@@ -14,17 +14,17 @@ def said(*senders: str | None) -> list[Message]:
 
 def test_all_but_the_persona_are_numbered_in_the_order_they_speak():
     chat = said("Ben", "Ana", None, "Cem", "Ben")
-    found = without_names(chat, placeholders(chat, "Ana"))
+    found = rename_speakers(chat, speaker_placeholders(chat, "Ana"))
     assert [m.sender for m in found] == ["Person 1", "Ana", None, "Person 2", "Person 1"]
 
 
 def test_a_longer_export_keeps_the_numbers():
     old, new = said("Ben", "Ana", "Cem"), said("Ben", "Ana", "Cem", "Dua", "Ben")
-    assert placeholders(old, "Ana").items() <= placeholders(new, "Ana").items()
+    assert speaker_placeholders(old, "Ana").items() <= speaker_placeholders(new, "Ana").items()
 
 
 def test_what_has_its_placeholder_already_keeps_it():
     chat = said("Ben", "Ana", "Cem")
-    called = placeholders(chat, "Ana")
-    once = without_names(chat, called)
-    assert without_names(once, called) == once
+    called = speaker_placeholders(chat, "Ana")
+    once = rename_speakers(chat, called)
+    assert rename_speakers(once, called) == once

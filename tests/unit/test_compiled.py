@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.training import compiled, lora
+from pipeline.training import compiled
+from pipeline.training.adapters import lora
 from pipeline.training.auto import Tuning
 from pipeline.training.loss import summed
 from transformer.config import ModelConfig

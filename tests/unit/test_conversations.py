@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pipeline.dialogue.conversations import find, split
 from pipeline.dialogue.turns import bursts
-from pipeline.whatsapp.merge import key
-from pipeline.whatsapp.message import Message
+from pipeline.exports.merge import message_key
+from pipeline.exports.message import Message
 
 HOUR = timedelta(hours=1)
 START = datetime(2024, 1, 1)
@@ -132,7 +132,7 @@ MESSAGES = st.lists(
 def test_conversations_are_held_out_whole_and_train_is_never_empty(chat: list[Message]) -> None:
     messages = split(find(chat, 4 * HOUR), "Ann")
 
-    assert list(map(key, messages)) == list(map(key, chat))
+    assert list(map(message_key, messages)) == list(map(message_key, chat))
     assert all(
         len({m.split for m in messages if m.conversation == number}) == 1
         for number in numbers(messages)
@@ -149,7 +149,7 @@ def test_pinning_keeps_the_old_and_loses_nothing_new(
     messages = split(find([*chat, *more], 4 * HOUR, pinned=old), "Ann")
 
     assert messages[: len(old)] == old
-    assert Counter(map(key, messages)) == Counter(map(key, [*chat, *more]))
+    assert Counter(map(message_key, messages)) == Counter(map(message_key, [*chat, *more]))
     assert all(m.split in ("train", "val") for m in messages[len(old) :]) or not old
 
 

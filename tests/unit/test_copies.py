@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.common.words import words
 from pipeline.evaluation.copies import Seen, copies, leaks, personal
 from pipeline.evaluation.replies import Reply
-from pipeline.evaluation.words import words
 
 TEXT = "On Tuesday we walked along the river until it got dark"
 JAPANESE = "今日はとても天気がよかったので川沿いをずっと歩いて帰りました"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from minbpe import RegexTokenizer
 from minbpe.regex import PATTERNS
+from pipeline.common.errors import DataError, SettingsError
 from pipeline.corpus import Corpus, pieces, readers, size
 from pipeline.corpus.files import files
-from pipeline.errors import DataError, SettingsError
 
 PARTS = ("train", "val", "test")
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import freshness, runner
+from pipeline.common.screen import Screen
 from pipeline.corpus.files import files, parts_of
-from pipeline.screen import Screen
-from pipeline.stages import by_name
-from pipeline.workspace import Workspace
+from pipeline.stages import runner
+from pipeline.workspace import freshness
+from pipeline.workspace.stages import by_name
+from pipeline.workspace.workspace import Workspace
 
 
 def told(*ways):

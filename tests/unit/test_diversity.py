@@ -6,9 +6,9 @@ import random
 
 import pytest
 
+from pipeline.common.words import words
 from pipeline.evaluation.diversity import distinct, diversity, loops, same
 from pipeline.evaluation.replies import Reply
-from pipeline.evaluation.words import words
 
 
 def said(count: int, vocabulary: int, seed: int, per_prompt: int = 1) -> list[Reply]:

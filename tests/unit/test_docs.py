@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import settings, verbs
 from pipeline.__main__ import cli
-from pipeline.cleaning.rules import RULES
+from pipeline.cleaning.message_rules import RULES
+from pipeline.cli import run
 from pipeline.serving.terminal import HELP
-from pipeline.stages import STAGES, select
+from pipeline.workspace import settings_file
+from pipeline.workspace.stages import STAGES, select
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -25,8 +26,8 @@ def text(name: str) -> str:
 
 
 def test_the_settings_page_is_what_the_program_knows():
-    again = "run `python -m pipeline.settings > docs/settings.md`"
-    assert text("docs/settings.md") == settings.reference(), again
+    again = "run `python -m pipeline.workspace.settings_file > docs/settings.md`"
+    assert text("docs/settings.md") == settings_file.reference(), again
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -81,7 +82,7 @@ def parsed(command: str) -> tuple[str, dict[str, object]]:
     given = verb.make_context(name, rest, parent=context).params
     if words := given.get("words"):
         assert select(words)
-    changes = verbs.Given(changes=given.get("changes", ()))
+    changes = run.Given(changes=given.get("changes", ()))
     assert changes.checked() is not None  # refuses a setting that is not there
     return name or "", given
 

@@ -13,14 +13,15 @@ import pytest
 from tests_support import chat_lines
 
 import minbpe
-from pipeline import runner, shards, stage4_encode, texts
+from pipeline.common.screen import Screen
 from pipeline.corpus import readers
+from pipeline.dialogue import shards, training_text
 from pipeline.dialogue.template import END, SPECIAL, render
-from pipeline.freshness import shape
-from pipeline.screen import Screen
-from pipeline.stages import CLEAN, ENCODED, STAGES, TOKENIZER
-from pipeline.training.arrays import ArrayFile, Resumable
-from pipeline.workspace import Workspace
+from pipeline.stages import runner, stage4_encode
+from pipeline.training.memmap import ArrayFile, Resumable
+from pipeline.workspace.freshness import shape
+from pipeline.workspace.stages import CLEAN, ENCODED, STAGES, TOKENIZER
+from pipeline.workspace.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = "".join(f"Line {n} of the corpus, {n * n} собак.\n" + "\n" * (n % 3) for n in range(900))
@@ -60,11 +61,11 @@ def test_the_ids_are_those_of_the_whole_text(workspace, console, monkeypatch):
     encode(workspace, console)
     tokenizer = minbpe.load(workspace.path / TOKENIZER)
     expected = []
-    for conversation in texts.conversations(workspace, "train"):
+    for conversation in training_text.conversations(workspace, "train"):
         expected += render(conversation, tokenizer)[0]
-    size = sum(turn.bytes for c in texts.conversations(workspace, "train") for turn in c)
+    size = sum(turn.bytes for c in training_text.conversations(workspace, "train") for turn in c)
     documents = [""]
-    for piece in texts.corpus(workspace, "train"):
+    for piece in training_text.corpus(workspace, "train"):
         documents[-1] += piece.texts[0]
         documents += piece.texts[1:]
         documents += [""] if piece.ends_document else []
@@ -84,7 +85,7 @@ def test_the_total_is_what_the_parts_come_to(workspace, console):
     for name in ENCODED:
         with ArrayFile(workspace.path / name) as part:
             found += part.info["bytes"]
-    assert found == texts.size(workspace)
+    assert found == training_text.size(workspace)
 
 
 def test_a_given_split_goes_to_its_files_and_is_told(tmp_path, console):
@@ -163,12 +164,13 @@ def test_another_input_starts_anew(workspace, console, monkeypatch):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pipeline import runner, shards, stage4_encode
+from pipeline.common.screen import Screen
 from pipeline.corpus import readers
-from pipeline.screen import Screen
-from pipeline.stages import STAGES
-from pipeline.training.arrays import Resumable
-from pipeline.workspace import Workspace
+from pipeline.dialogue import shards
+from pipeline.stages import runner, stage4_encode
+from pipeline.training.memmap import Resumable
+from pipeline.workspace.stages import STAGES
+from pipeline.workspace.workspace import Workspace
 
 def main():
     readers.PIECE = shards.PIECE = 2000

@@ -14,21 +14,22 @@ import torch
 from tests_support import fit_settings
 from torch import distributed, nn
 
-from pipeline.config import Train
-from pipeline.errors import DataError
-from pipeline.screen import Screen
-from pipeline.training import compiled, exchange, held_up, memory, sizing
+from pipeline.common.errors import DataError
+from pipeline.common.processes import World
+from pipeline.common.screen import Screen
+from pipeline.training import compiled, exchange, held_up
 from pipeline.training.batches import Blocks
-from pipeline.training.beginning import Beginning
 from pipeline.training.checkpoint import Folder
-from pipeline.training.device import Machine
 from pipeline.training.exchange import Exchange
+from pipeline.training.hardware import autotune, memory
+from pipeline.training.hardware.device import Machine
 from pipeline.training.held_up import HeldUp, Run
-from pipeline.training.keeping import Keeping
-from pipeline.training.plan import Progress
+from pipeline.training.progress import Progress
+from pipeline.training.resume import Beginning
+from pipeline.training.run_checkpoints import Keeping
 from pipeline.training.schedule import Schedule
 from pipeline.training.step import Samples, Stepper
-from pipeline.world import World
+from pipeline.workspace.settings import Train
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
@@ -234,7 +235,7 @@ def test_another_checkpoint_than_the_other_process_read_is_refused(tmp_path, con
 @pytest.mark.parametrize(("fits", "rows"), [(4, 32), (3, 2)])
 def test_a_run_keeps_its_rows_where_more_processes_take_fewer(monkeypatch, fits, rows):
     monkeypatch.setattr(
-        sizing, "fitting", lambda stepper, wanted, most: sizing.evenly(wanted, fits)
+        autotune, "fitting", lambda stepper, wanted, most: autotune.evenly(wanted, fits)
     )
     at = Progress(
         "k", 1.0, 0.0, 10, Schedule.of(10), 1,

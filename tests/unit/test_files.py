@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.files import atomic, read_json, read_jsonl, write_json, write_jsonl
-from pipeline.stamps import same, stamp
+from pipeline.common.files import atomic, read_json, read_jsonl, write_json, write_jsonl
+from pipeline.workspace.stamps import same, stamp
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path):

@@ -17,18 +17,19 @@ import torch
 from rich.console import Console
 from tests_support import fit_settings
 
-from pipeline.config import Train
-from pipeline.errors import Astray, DataError, SettingsError, WorkspaceError
-from pipeline.evaluation.bits import Loss, measure, windows
-from pipeline.screen import Screen
-from pipeline.training import checkpoint, compiled, held_up, memory, sizing
+from pipeline.common.errors import Astray, DataError, SettingsError, WorkspaceError
+from pipeline.common.processes import ALONE
+from pipeline.common.screen import Screen
+from pipeline.training import checkpoint, compiled, held_up
 from pipeline.training.batches import Blocks, Data
-from pipeline.training.fit import Parts, fit
+from pipeline.training.hardware import autotune, memory
+from pipeline.training.live_view import Watch
+from pipeline.training.loop import Parts, fit
 from pipeline.training.muon import Muon
-from pipeline.training.plan import SLACK, Progress
+from pipeline.training.progress import SLACK, Progress
 from pipeline.training.step import Stepper
-from pipeline.training.watch import Watch
-from pipeline.world import ALONE
+from pipeline.training.validation import Loss, measure, windows
+from pipeline.workspace.settings import Train
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
@@ -82,7 +83,7 @@ class Trial:
 
 @pytest.fixture
 def trial(tmp_path, console, monkeypatch):
-    monkeypatch.setattr("pipeline.training.device.PROBE_SECONDS", 0.01)
+    monkeypatch.setattr("pipeline.training.hardware.device.PROBE_SECONDS", 0.01)
     return lambda name="run": Trial(tmp_path / name, console)
 
 
@@ -249,9 +250,9 @@ def test_accumulation_is_a_larger_batch(trial):
 def clock(monkeypatch):
     """Steps are thought to take 0.1 s when timed, and take `clock.step` seconds."""
     made = SimpleNamespace(now=0.0, step=0.1 * SLACK, monotonic=lambda: made.now)
-    monkeypatch.setattr("pipeline.training.sizing.seconds", lambda work, world: 0.1)
-    monkeypatch.setattr("pipeline.training.fit.time", made)
-    monkeypatch.setattr("pipeline.training.beginning.time", made)
+    monkeypatch.setattr("pipeline.training.hardware.autotune.seconds", lambda work, world: 0.1)
+    monkeypatch.setattr("pipeline.training.loop.time", made)
+    monkeypatch.setattr("pipeline.training.resume.time", made)
     take = Stepper.take
 
     def slow(*args):
@@ -492,11 +493,11 @@ def test_what_holds_other_processes_up_is_noted_until_the_run_has_ended(trial, m
     [(12, 8, 6), (9, 4, 3), (7, 6, 1), (8, 8, 8), (50, 32, 25)],
 )
 def test_passes_are_even_parts_of_a_batch(rows, fits, taken):
-    assert sizing.evenly(rows, fits) == taken
+    assert autotune.evenly(rows, fits) == taken
 
 
 def test_what_a_grown_batch_takes_counts_all_of_its_passes(monkeypatch):
-    monkeypatch.setattr(sizing, "_timed", lambda stepper, machine, rows: 1.0)
+    monkeypatch.setattr(autotune, "_timed", lambda stepper, machine, rows: 1.0)
     machine = SimpleNamespace(device=None)
     stepper = SimpleNamespace(
         world=ALONE, use=lambda machine: None, rehearse=lambda rows: None, machine=machine
@@ -504,7 +505,7 @@ def test_what_a_grown_batch_takes_counts_all_of_its_passes(monkeypatch):
     found = []
     for fits in (8, 64):
         monkeypatch.setattr(memory, "largest", lambda work, most, *_, fits=fits: min(most, fits))
-        size = sizing._grown(stepper, sizing.Size(machine, 4, 32, 8.0), 10**9, most=1 << 20)
+        size = autotune._grown(stepper, autotune.Size(machine, 4, 32, 8.0), 10**9, most=1 << 20)
         found.append((size.rows, size.update, size.seconds))
     assert found == [(8, 32, 4.0), (64, 64, 1.0)]
 
@@ -532,8 +533,8 @@ def test_blocks_are_compiled_where_that_pays_and_again_when_it_goes_on(
     trial, monkeypatch, faster, pays
 ):
     turned = []
-    monkeypatch.setattr(sizing, "WORTH_COMPILING", 0.0)
-    monkeypatch.setattr("pipeline.training.sizing.seconds", lambda work, world: 0.1)
+    monkeypatch.setattr(autotune, "WORTH_COMPILING", 0.0)
+    monkeypatch.setattr("pipeline.training.hardware.autotune.seconds", lambda work, world: 0.1)
     found = compiled.Trial(plain=1.0, compiled=faster)
     monkeypatch.setattr(compiled, "tried", lambda *_: found)
     monkeypatch.setattr(compiled, "turn_on", lambda *_: turned.append("on"))
@@ -552,8 +553,8 @@ def test_blocks_compiled_for_more_rows_than_there_is_memory_for_are_plain_from_t
     trial, monkeypatch
 ):
     turned, take = [], Stepper.take
-    monkeypatch.setattr(sizing, "WORTH_COMPILING", 0.0)
-    monkeypatch.setattr("pipeline.training.sizing.seconds", lambda work, world: 0.1)
+    monkeypatch.setattr(autotune, "WORTH_COMPILING", 0.0)
+    monkeypatch.setattr("pipeline.training.hardware.autotune.seconds", lambda work, world: 0.1)
     monkeypatch.setattr(compiled, "tried", lambda *_: compiled.Trial(plain=1.0, compiled=0.5))
     monkeypatch.setattr(compiled, "turn_on", lambda *_: turned.append("on"))
     monkeypatch.setattr(compiled, "turn_off", lambda *_: turned.append("off"))

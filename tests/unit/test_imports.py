@@ -1,60 +1,169 @@
-"""Who may import whom, as docs/architecture.md has it, and what must answer at once."""
+"""Imports run downwards, as docs/architecture.md draws them, and what must answer at once does."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-MAY_NOT = {
-    "minbpe": ("pipeline", "transformer", "torch"),
-    "transformer": ("pipeline", "minbpe"),
-    "pipeline/whatsapp": ("torch", "minbpe", "transformer", "pipeline.training"),
-    "pipeline/cleaning": ("torch", "minbpe", "transformer", "pipeline.training"),
-    "pipeline/dialogue": ("torch", "transformer", "pipeline.training", "pipeline.serving"),
-    "pipeline/training": ("pipeline.stage", "pipeline.serving", "pipeline.verbs"),
-    "pipeline/classify": ("pipeline.serving", "pipeline.verbs"),
-    "pipeline/explain": ("pipeline.stage", "pipeline.verbs", "pipeline.runner"),
-    "pipeline/experiments": ("pipeline.serving", "pipeline.verbs"),
-    "pipeline/serving": ("pipeline.training", "pipeline.stage1", "pipeline.verbs"),
+# From top to bottom. A room may import what stands in a lower line, never what stands beside it.
+FLOORS = (
+    ("chat", "pipeline.__main__"),
+    ("pipeline.cli",),
+    ("pipeline.stages", "pipeline.explain", "pipeline.experiments"),
+    ("pipeline.report",),
+    ("pipeline.evaluation",),
+    ("pipeline.serving", "pipeline.classify"),
+    ("pipeline.training",),
+    ("pipeline.dialogue",),
+    ("pipeline.workspace",),
+    ("pipeline.cleaning",),
+    ("pipeline.exports", "pipeline.corpus"),
+    ("pipeline.common",),
+    ("minbpe", "transformer", "pipeline"),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+WITHOUT_TORCH = (
+    "pipeline.common",
+    "pipeline.exports",
+    "pipeline.corpus",
+    "pipeline.cleaning",
+    "pipeline.workspace",
+    "pipeline.dialogue",
+    "pipeline.report",
+    "minbpe",
+)
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {
+    name_of(path): path
+    for pattern in ("chat.py", "pipeline/**/*.py", "minbpe/**/*.py", "transformer/**/*.py")
+    for path in sorted(ROOT.glob(pattern))
 }
 
 
-def imported(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+def room_of(module: str) -> str:
+    first, _, rest = module.partition(".")
+    return f"pipeline.{rest.partition('.')[0]}" if first == "pipeline" and rest else first
 
 
-@pytest.mark.parametrize("folder", MAY_NOT)
-def test_parts_do_not_import_what_stands_above_or_beside_them(folder):
-    files = sorted((ROOT / folder).rglob("*.py"))
-    assert files
-    for path in files:
-        for name in imported(path):
-            wrong = [m for m in MAY_NOT[folder] if name == m or name.startswith(m + ".")]
-            assert not wrong, f"{path.relative_to(ROOT)} imports {name}"
+def imports(node: ast.AST, late: bool) -> Iterator[str]:
+    """The names that a file imports; `late`: within functions and for type checking too."""
+    for child in ast.iter_child_nodes(node):
+        deferred = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or (
+            isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        )
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "relative import"
+            assert child.module is not None
+            for alias in child.names:
+                name = f"{child.module}.{alias.name}"
+                yield name if name in FILES else child.module
+        elif late or not deferred:
+            yield from imports(child, late)
+
+
+@cache
+def imported(module: str, late: bool = True) -> frozenset[str]:
+    return frozenset(imports(ast.parse(FILES[module].read_text(encoding="utf-8")), late))
+
+
+@cache
+def loaded(module: str) -> frozenset[str]:
+    """All that is loaded with a module, ours and other people's, through any number of files."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in FILES:
+            waiting += imported(name, late=False)
+            waiting += [p for n in range(name.count(".")) if (p := name.rsplit(".", n + 1)[0])]
+    return frozenset(seen)
+
+
+def test_every_file_lies_in_a_room_of_the_drawing():
+    assert {room_of(module) for module in FILES} <= FLOOR.keys()
+
+
+@pytest.mark.parametrize("room", FLOOR)
+def test_imports_run_downwards(room):
+    for module in (m for m in FILES if room_of(m) == room):
+        for name in imported(module) & FILES.keys():
+            target = room_of(name)
+            assert target == room or FLOOR[target] > FLOOR[room], f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("room", FLOOR)
+def test_nothing_that_is_loaded_stands_above_or_beside(room):
+    for module in (m for m in FILES if room_of(m) == room):
+        for name in loaded(module) & FILES.keys():
+            target = room_of(name)
+            assert target == room or FLOOR[target] > FLOOR[room], f"{module} loads {name}"
+
+
+@pytest.mark.parametrize("room", WITHOUT_TORCH)
+def test_rooms_that_know_no_torch_do_not_load_it(room):
+    for module in (m for m in FILES if room_of(m) == room):
+        for name in loaded(module):
+            assert name.partition(".")[0] != "torch", f"{module} loads torch"
 
 
 def test_no_stage_imports_another():
-    for path in ROOT.glob("pipeline/stage[0-9]_*.py"):
-        others = [name for name in imported(path) if name.startswith("pipeline.stage")]
-        assert all(name.startswith("pipeline.stages") for name in others), path.name
+    stages = {m for m in FILES if m.startswith("pipeline.stages.stage")}
+    assert len(stages) == 8
+    for module in stages:
+        assert not imported(module) & stages, module
+
+
+def test_no_imports_run_in_a_circle():
+    """Tarjan 1972, on every import, late ones and those for types included."""
+    index: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    circles: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = lowest[module] = len(index)
+        stack.append(module)
+        for name in imported(module) & FILES.keys() - {module}:
+            if name not in index:
+                visit(name)
+                lowest[module] = min(lowest[module], lowest[name])
+            elif name in stack:
+                lowest[module] = min(lowest[module], index[name])
+        if lowest[module] == index[module]:
+            circle = stack[stack.index(module) :]
+            del stack[stack.index(module) :]
+            if len(circle) > 1:
+                circles.append(sorted(circle))
+
+    for module in FILES:
+        if module not in index:
+            visit(module)
+    assert not circles
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "import pipeline.verbs, pipeline.freshness, pipeline.__main__",
+        "import pipeline.cli.run, pipeline.workspace.freshness, pipeline.__main__",
         "import transformer, transformer.config, transformer.__main__",
         "import chat",
         "import pipeline.classify.verbs",

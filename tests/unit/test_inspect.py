@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import inspect as look
 from pipeline.__main__ import main
-from pipeline.inspect import Speaker, count_speakers, count_words, inspect, verdict
-from pipeline.screen import Screen
-from pipeline.whatsapp.export import read_export
+from pipeline.cli import inspect_export as look
+from pipeline.cli.inspect_export import Speaker, count_speakers, inspect, verdict
+from pipeline.common.screen import Screen
+from pipeline.common.words import count_words
+from pipeline.exports.read_export import read_export
 
 CHAT = (
     "25/03/2024, 10:01 - Messages and calls are end-to-end encrypted. Tap to learn more.\n"

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judge_server import facts
 
+from pipeline.cli.judge import Judging, in_words
+from pipeline.common.files import read_jsonl
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.judge import READERS, Judge, agreed, pair_questions, parse, score_question
 from pipeline.evaluation.moments import Moment
-from pipeline.files import read_jsonl
-from pipeline.judging import Judging, in_words
 
 MOMENTS = [Moment(n, [Turn("Ben", (f"hi {n}",))], f"real {n}") for n in range(1, 5)]
 

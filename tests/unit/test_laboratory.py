@@ -17,7 +17,9 @@ import torch
 from rich.console import Console
 
 from pipeline.__main__ import main
-from pipeline.errors import Astray, DataError, SoundalikeError
+from pipeline.common.errors import Astray, DataError, SoundalikeError
+from pipeline.common.files import read_json, write_json
+from pipeline.common.screen import Screen
 from pipeline.experiments import (
     build,
     claims,
@@ -41,10 +43,8 @@ from pipeline.experiments.process import Crashed, await_child, in_child
 from pipeline.experiments.ranking import Difference, Spread
 from pipeline.experiments.results import Outcome, Results
 from pipeline.experiments.study import study
-from pipeline.files import read_json, write_json
-from pipeline.screen import Screen
-from pipeline.stages import ENCODED, TOKENIZER
 from pipeline.training.optimizer import ALONE, optimizers, restore_state, set_rate, state_tensors
+from pipeline.workspace.stages import ENCODED, TOKENIZER
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
 
@@ -162,7 +162,7 @@ def test_a_longer_context_is_measured_on_as_many_targets_all_beyond_the_training
 ):
     seen: list[torch.Tensor] = []
     monkeypatch.setattr(
-        "pipeline.evaluation.bits.Objective",
+        "pipeline.training.validation.Objective",
         lambda model: ToldTargets(seen, model),
     )
     ids = torch.arange(5000).remainder(50).numpy()
@@ -472,12 +472,12 @@ def tiny(monkeypatch, tmp_path):
     """A laboratory whose runs take a moment, in this process."""
     for name, value in {"block": 16, "width": 16, "layers": 1}.items():
         monkeypatch.setitem(BASELINE, name, value)
-    monkeypatch.setattr("pipeline.training.device.PROBE_SECONDS", 0.001)
+    monkeypatch.setattr("pipeline.training.hardware.device.PROBE_SECONDS", 0.001)
     monkeypatch.setattr(text, "VOCABULARY", 300)
     monkeypatch.setattr(speeds, "NEW_TOKENS", (4, 8))
     monkeypatch.setattr(running, "peak_flops", lambda machine: 1.0)
-    monkeypatch.setattr("pipeline.training.fit.peak_flops", lambda machine: 1.0)
-    monkeypatch.setattr("pipeline.training.sizing.peak_flops", lambda machine: 1.0)
+    monkeypatch.setattr("pipeline.training.loop.peak_flops", lambda machine: 1.0)
+    monkeypatch.setattr("pipeline.training.hardware.autotune.peak_flops", lambda machine: 1.0)
     path = tmp_path / "prose.txt"
     path.write_text(PROSE, encoding="utf-8")
     return path
@@ -572,7 +572,7 @@ def test_a_stopped_run_ends_as_an_unbroken_one(tiny, tmp_path, monkeypatch):
         if len(taken) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.training.watch.Watch.evaluated", stop_at_the_second)
+    monkeypatch.setattr("pipeline.training.live_view.Watch.evaluated", stop_at_the_second)
     for attempt in range(2):
         if attempt == 0:
             with pytest.raises(KeyboardInterrupt):
@@ -589,7 +589,7 @@ def test_where_a_setback_goes_back_to_does_not_depend_on_the_clock(tiny, tmp_pat
     saved: list[str] = []
     minutes = itertools.count(step=60)
     monkeypatch.setattr(
-        "pipeline.training.fit.time", SimpleNamespace(monotonic=lambda: next(minutes))
+        "pipeline.training.loop.time", SimpleNamespace(monotonic=lambda: next(minutes))
     )
     monkeypatch.setattr(
         "pipeline.training.checkpoint._write", lambda path, *_: saved.append(path.name)

@@ -10,9 +10,9 @@ from peft import LoraConfig
 from peft.tuners.lora import Linear as Peers
 from torch import nn
 
-from pipeline.errors import SettingsError
-from pipeline.training import lora
-from pipeline.training.adapted import Adapted
+from pipeline.common.errors import SettingsError
+from pipeline.training.adapters import lora
+from pipeline.training.adapters.lora_linear import Adapted
 from pipeline.training.auto import Tuning
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.training import memory
-from pipeline.world import ALONE
+from pipeline.common.processes import ALONE
+from pipeline.training.hardware import memory
 
 CPU = torch.device("cpu")
 MB = 1 << 20

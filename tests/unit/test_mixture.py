@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import Pretrain
-from pipeline.training.arrays import ArrayFile, writing
 from pipeline.training.batches import LOADERS, Blocks
+from pipeline.training.memmap import ArrayFile, writing
 from pipeline.training.mixture import Mixture, backwards, blocks, chat_share
+from pipeline.workspace.settings import Pretrain
 
 CHAT = np.arange(0, 101, dtype=np.uint16)
 CORPUS = np.arange(1000, 1401, dtype=np.uint16)

@@ -9,7 +9,7 @@ import jinja2
 import pytest
 import yaml
 
-from pipeline.files import read_jsonl
+from pipeline.common.files import read_jsonl
 
 FOLDER = Path(__file__).resolve().parents[2] / "bench/mmlu_local"
 TEST, DEV = (list(read_jsonl(FOLDER / f"{part}.jsonl")) for part in ("test", "dev"))

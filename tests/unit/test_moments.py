@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from minbpe import RegexTokenizer
-from pipeline.config import Chat
 from pipeline.dialogue.template import SPECIAL, opening, render
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.moments import Moment, moments
 from pipeline.evaluation.replies import Reply
 from pipeline.evaluation.samples import exchanges
 from pipeline.evaluation.voice import Voice
+from pipeline.workspace.settings import Chat
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
@@ -26,7 +26,7 @@ MOMENT = Moment(1, BEFORE, "always")
 @pytest.fixture
 def voice() -> Voice:
     torch.manual_seed(0)
-    return Voice(Decoder(CONFIG).eval(), TOKENIZER, Chat(), "Ana", longest=12)
+    return Voice(Decoder(CONFIG).eval(), TOKENIZER, Chat(), "Ana", max_tokens=12)
 
 
 def row(*said: tuple[str, str, bool]) -> dict[str, object]:

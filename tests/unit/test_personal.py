@@ -11,20 +11,20 @@ import phonenumbers
 import pytest
 from stdnum import iban
 
-from pipeline.cleaning.clean import Tally, clean
+from pipeline.cleaning.clean import CleaningLog, clean
+from pipeline.cleaning.message_rules import RULES
 from pipeline.cleaning.personal import (
     FINDERS,
     accounts,
     cards,
     finder,
     home_countries,
+    is_only_placeholders,
     mask,
     phones,
-    says_nothing,
 )
-from pipeline.cleaning.presets import build
-from pipeline.cleaning.rules import RULES
-from pipeline.whatsapp.message import Message
+from pipeline.cleaning.ruleset import build_rules
+from pipeline.exports.message import Message
 
 LABELLED = Path(__file__).resolve().parents[1] / "data" / "personal.txt"
 MARK = re.compile("⟦(\\w+):(.*?)⟧")
@@ -102,7 +102,7 @@ def test_example_numbers_of_every_country() -> None:
     ],
 )
 def test_placeholders_alone_say_nothing(text: str, expected: bool) -> None:
-    assert says_nothing(text) == expected
+    assert is_only_placeholders(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,10 @@ def message(text: str) -> Message:
     return Message(datetime(2024, 3, 5), "Ann", text, "text", 0)
 
 
-def run(texts: list[str], preset: str, **actions: str) -> tuple[list[str], Tally]:
-    tally = Tally()
-    rules = build(preset, tuple(RULES), actions)
-    return [m.text for m in clean(map(message, texts), rules, tally)], tally
+def run(texts: list[str], preset: str, **actions: str) -> tuple[list[str], CleaningLog]:
+    log = CleaningLog()
+    rules = build_rules(preset, tuple(RULES), actions)
+    return [m.text for m in clean(map(message, texts), rules, log)], log
 
 
 def test_numbers_dialled_at_home_are_known_by_the_international_ones_of_the_chat() -> None:
@@ -229,19 +229,19 @@ def test_presets_and_actions() -> None:
 
 
 def test_what_was_masked_is_told_with_examples() -> None:
-    _, tally = run(["a@example.com", "b@example.com", "hi"], "private")
+    _, log = run(["a@example.com", "b@example.com", "hi"], "private")
 
-    assert tally.counts["email"] == 2
-    assert tally.examples() == {"email": ["a@example.com", "b@example.com"]}
-    assert {removed.action for removed in tally.removed} == {"masked"}
+    assert log.counts["email"] == 2
+    assert log.examples() == {"email": ["a@example.com", "b@example.com"]}
+    assert {change.action for change in log.changes} == {"masked"}
 
 
 def test_forwards_and_walls_are_not_speech() -> None:
     forward = "pass this on to everyone you know, " * 5
-    kept, tally = run([forward, "ok", forward.upper(), "ok", "wall " * 500, "a\n" * 50], "private")
+    kept, log = run([forward, "ok", forward.upper(), "ok", "wall " * 500, "a\n" * 50], "private")
 
     assert kept == [forward, "ok", "ok"]
-    assert (tally.counts["forward"], tally.counts["wall"]) == (1, 2)
+    assert (log.counts["forward"], log.counts["wall"]) == (1, 2)
     assert len(run([forward, forward, "w" * 3000], "reference")[0]) == 3
 
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from minbpe import RegexTokenizer
-from pipeline.config import Chat
+from pipeline.common.screen import Screen
 from pipeline.dialogue.template import SPECIAL
 from pipeline.dialogue.turns import Turn
+from pipeline.evaluation.likeness import Clock, Evidence, Proof
 from pipeline.evaluation.moments import Moment
-from pipeline.evaluation.proof import Clock, Evidence, Proof
 from pipeline.evaluation.voice import Voice
-from pipeline.screen import Screen
+from pipeline.workspace.settings import Chat
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
@@ -35,7 +35,7 @@ def said(number: int) -> list[Turn]:
 def proof(console):
     config = ModelConfig(vocab_size=TOKENIZER.size, block=128, width=16, layers=1, heads=2)
     decoders = [Decoder(config, torch.Generator().manual_seed(n)).eval() for n in (1, 2)]
-    own, floor = (Voice(d, TOKENIZER, Chat(), "Ana", longest=12) for d in decoders)
+    own, floor = (Voice(d, TOKENIZER, Chat(), "Ana", max_tokens=12) for d in decoders)
     test = [said(n) for n in range(30)]
     moments = [
         Moment(2 * n + at, turns[:end], turns[end].text)

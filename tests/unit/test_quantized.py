@@ -14,16 +14,16 @@ from torch import nn
 
 pytest.importorskip("bitsandbytes", reason="needs `pip install bitsandbytes==0.50.2`")
 
-from pipeline.config import Train
-from pipeline.errors import SettingsError
-from pipeline.evaluation.bits import Loss, measure, windows
-from pipeline.screen import Screen
-from pipeline.training import lora, quantized
+from pipeline.common.errors import SettingsError
+from pipeline.common.screen import Screen
+from pipeline.training.adapters import lora, nf4
 from pipeline.training.auto import Tuning
 from pipeline.training.batches import Blocks
-from pipeline.training.fit import Parts, fit
-from pipeline.training.flops import per_token
-from pipeline.training.plan import FitSettings
+from pipeline.training.hardware.flops import per_token
+from pipeline.training.loop import Parts, fit
+from pipeline.training.progress import FitSettings
+from pipeline.training.validation import Loss, measure, windows
+from pipeline.workspace.settings import Train
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
@@ -43,13 +43,13 @@ def made() -> Decoder:
 
 def packed_and_adapted() -> tuple[Decoder, object]:
     decoder = made()
-    quantized.pack(decoder, CPU)
+    nf4.pack(decoder, CPU)
     return decoder, lora.adapted(decoder, QLORA)
 
 
 def test_a_packed_weight_is_near_and_small():
     layer = nn.Linear(256, 512)
-    packed = quantized.Packed(layer)
+    packed = nf4.Packed(layer)
     error = (packed.dense(torch.float32) - layer.weight).square().mean().sqrt()
     assert 0 < error / layer.weight.std() < 0.13  # uniform weights: half of a 16th, and the scales
     held = sum(b.numel() * b.element_size() for b in (packed.weight, packed.scales))
@@ -58,17 +58,17 @@ def test_a_packed_weight_is_near_and_small():
 
 
 def test_all_of_it_moves_with_the_model():
-    packed = quantized.Packed(nn.Linear(64, 64)).to("meta")
+    packed = nf4.Packed(nn.Linear(64, 64)).to("meta")
     held = [v for v in vars(packed).values() if isinstance(v, torch.Tensor)]
     assert not held  # a tensor that is no buffer would stay behind
     assert {t.device.type for t in (*packed.buffers(), *packed.parameters())} == {"meta"}
 
 
 def test_what_packing_keeps_can_be_had_as_an_ordinary_decoder():
-    packed, plain = made(), quantized.rounded(made(), CPU)
-    quantized.pack(packed, CPU)
+    packed, plain = made(), nf4.rounded(made(), CPU)
+    nf4.pack(packed, CPU)
     ids = torch.randint(0, 20, (2, 8))
-    assert Counter(map(type, packed.blocks.modules()))[quantized.Packed] == 10
+    assert Counter(map(type, packed.blocks.modules()))[nf4.Packed] == 10
     assert torch.equal(packed(ids), plain(ids))
     assert not torch.allclose(plain(ids), made()(ids), atol=1e-3)
     assert packed.tokens.weight.equal(plain.tokens.weight)
@@ -76,8 +76,8 @@ def test_what_packing_keeps_can_be_had_as_an_ordinary_decoder():
 
 def test_gradients_are_those_of_the_unpacked_weights():
     packed, plain = (made() for _ in range(2))
-    quantized.pack(packed, CPU)
-    quantized.rounded(plain, CPU).requires_grad_(False)
+    nf4.pack(packed, CPU)
+    nf4.rounded(plain, CPU).requires_grad_(False)
     found = []
     for decoder in (packed, plain):
         torch.manual_seed(3)
@@ -94,7 +94,7 @@ def test_gradients_are_those_of_the_unpacked_weights():
 
 def test_operations_are_counted_as_of_ordinary_weights():
     packed, plain = made(), made().requires_grad_(False)
-    quantized.pack(packed, CPU)
+    nf4.pack(packed, CPU)
     assert per_token(packed) == per_token(plain)
 
 
@@ -164,14 +164,14 @@ def test_it_learns_resumes_exactly_and_merges_into_the_same_logits(tmp_path, con
     assert all(torch.equal(mine[name], yours[name]) for name in mine)
 
     lora.save_adapter(whole.model, tmp_path / "adapter")
-    merged = lora.merged(quantized.rounded(made(), CPU), tmp_path / "adapter")
+    merged = lora.merged(nf4.rounded(made(), CPU), tmp_path / "adapter")
     torch.testing.assert_close(merged(ids), whole.decoder(ids), rtol=1e-4, atol=1e-4)
 
 
 def test_without_bitsandbytes_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(SettingsError, match=r"pip install bitsandbytes==0\.50\.2"):
-        quantized.pack(made(), CPU)
+        nf4.pack(made(), CPU)
 
 
 def test_where_it_cannot_pack_one_line_says_so(monkeypatch):
@@ -180,6 +180,6 @@ def test_where_it_cannot_pack_one_line_says_so(monkeypatch):
 
     monkeypatch.setattr("bitsandbytes.functional.quantize_4bit", refuse)
     with pytest.raises(SettingsError) as caught:
-        quantized.pack(made(), CPU)
+        nf4.pack(made(), CPU)
     assert "cannot pack weights on cpu (no kernel)" in str(caught.value)
     assert "\n" not in str(caught.value)

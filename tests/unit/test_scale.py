@@ -9,12 +9,12 @@ import pytest
 import torch
 from tests_support import fit_settings
 
-from pipeline.training import scale, step
+from pipeline.common.processes import ALONE
+from pipeline.training import loss_scale, step
 from pipeline.training.batches import Blocks
-from pipeline.training.device import Machine
-from pipeline.training.scale import FIRST, LossScale
+from pipeline.training.hardware.device import Machine
+from pipeline.training.loss_scale import FIRST, LossScale
 from pipeline.training.step import Diverged, Samples, Stepper
-from pipeline.world import ALONE
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
@@ -36,7 +36,7 @@ def weights(stepper: Stepper) -> list[torch.Tensor]:
 
 
 def test_the_factor_halves_when_gradients_overflow_and_doubles_when_they_long_did_not(monkeypatch):
-    monkeypatch.setattr(scale, "STEADY", 3)
+    monkeypatch.setattr(loss_scale, "STEADY", 3)
     factor = LossScale.of(torch.float16)
     assert factor.overflowed()
     found = []

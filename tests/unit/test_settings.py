@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import settings
-from pipeline.config import Settings
-from pipeline.errors import SettingsError, WorkspaceError
+from pipeline.common.errors import SettingsError, WorkspaceError
+from pipeline.workspace import settings_file
+from pipeline.workspace.settings import Settings
 
 
 def write(folder: Path, text: str) -> Path:
@@ -20,15 +20,15 @@ def write(folder: Path, text: str) -> Path:
 
 def test_the_written_file_reads_back_as_the_defaults(tmp_path):
     path = tmp_path / "workspace.toml"
-    settings.save(path, {})
-    assert settings.load(path) == Settings()
+    settings_file.save(path, {})
+    assert settings_file.load(path) == Settings()
 
 
 def test_every_setting_is_in_the_file_with_its_explanation_above(tmp_path):
     path = tmp_path / "workspace.toml"
-    settings.save(path, {})
+    settings_file.save(path, {})
     lines = path.read_text(encoding="utf-8").splitlines()
-    for section, cls in settings.sections().items():
+    for section, cls in settings_file.sections().items():
         for field in dataclasses.fields(cls):
             at = lines.index(f"[{section}] # {cls.__doc__}")
             below = next(n for n in range(at, len(lines)) if lines[n].startswith(f"{field.name} ="))
@@ -37,10 +37,10 @@ def test_every_setting_is_in_the_file_with_its_explanation_above(tmp_path):
 
 def test_a_change_keeps_the_rest_of_the_file(tmp_path):
     path = tmp_path / "workspace.toml"
-    settings.save(path, {})
+    settings_file.save(path, {})
     text = path.read_text(encoding="utf-8").replace("dropout = 0.0", "dropout = 0.0  # mine")
     path.write_text(text, encoding="utf-8")
-    assert settings.save(path, {"finetune.alpha": 8}).finetune.alpha == 8.0
+    assert settings_file.save(path, {"finetune.alpha": 8}).finetune.alpha == 8.0
     assert "dropout = 0.0  # mine" in path.read_text(encoding="utf-8")
 
 
@@ -61,28 +61,28 @@ def test_a_change_keeps_the_rest_of_the_file(tmp_path):
 )
 def test_bad_settings_are_refused_in_words(tmp_path, text, words):
     with pytest.raises(SettingsError) as caught:
-        settings.load(write(tmp_path, text))
+        settings_file.load(write(tmp_path, text))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_refused_change_leaves_the_file_as_it_was(tmp_path):
     path = tmp_path / "workspace.toml"
-    settings.save(path, {})
+    settings_file.save(path, {})
     before = path.read_bytes()
     with pytest.raises(SettingsError):
-        settings.save(path, {"finetune.rank": -1})
+        settings_file.save(path, {"finetune.rank": -1})
     assert path.read_bytes() == before
 
 
 def test_a_newer_workspace_is_refused(tmp_path):
     with pytest.raises(WorkspaceError, match="newer version"):
-        settings.load(write(tmp_path, "version = 99"))
+        settings_file.load(write(tmp_path, "version = 99"))
 
 
 def test_no_workspace_says_how_to_make_one(tmp_path):
     with pytest.raises(WorkspaceError, match="pipeline run --export"):
-        settings.load(tmp_path / "workspace.toml")
+        settings_file.load(tmp_path / "workspace.toml")
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,4 @@ def test_no_workspace_says_how_to_make_one(tmp_path):
     [("16", 16), ("0.5", 0.5), ("true", True), ("auto", "auto"), ('["a", "b"]', ["a", "b"])],
 )
 def test_values_of_the_command_line_are_toml_or_text(text, value):
-    assert settings.parse_value(text) == value
+    assert settings_file.parse_value(text) == value

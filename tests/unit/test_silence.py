@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.dialogue.silence import USUAL, fitting, valley
-from pipeline.whatsapp.message import Message
+from pipeline.exports.message import Message
 
 
 def gaps(within: float, between: float, seed: int = 0) -> np.ndarray:

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from pipeline.common.errors import DataError
 from pipeline.dialogue.source import read
 from pipeline.dialogue.turns import Turn
-from pipeline.errors import DataError
 
 TALK = [
     {"role": "system", "content": "Be kind."},

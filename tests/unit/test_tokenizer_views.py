@@ -14,15 +14,16 @@ from tokenizer_files import gpt2_like, llama_like
 import minbpe
 from minbpe import PretrainedTokenizer, RegexTokenizer
 from minbpe.io.tokenizer_json import dump_json
-from pipeline import texts, tokenizer_figures
 from pipeline.__main__ import main
-from pipeline.freshness import why
-from pipeline.screen import Screen
-from pipeline.stages import STAGES
-from pipeline.tokenizer_compare import SENTENCE, parse_sizes, reasons
-from pipeline.tokenizer_figures import count, measure
-from pipeline.tokenizer_show import Replay, show
-from pipeline.workspace import Workspace
+from pipeline.cli import tokenizer_figures
+from pipeline.cli.tokenizer_compare import SENTENCE, parse_sizes, reasons
+from pipeline.cli.tokenizer_figures import count, measure
+from pipeline.cli.tokenizer_show import Replay, show
+from pipeline.common.screen import Screen
+from pipeline.dialogue import training_text
+from pipeline.workspace.freshness import why
+from pipeline.workspace.stages import STAGES
+from pipeline.workspace.workspace import Workspace
 
 BOOK = Path(__file__).resolve().parents[2].joinpath("README.md").read_text(encoding="utf-8")
 TOKENIZER = Path("3_tokenizer/tokenizer.json")
@@ -48,7 +49,7 @@ def rows_of(space, sizes, sentence=SENTENCE):
 
 def test_the_figures_are_those_of_training_each_size_by_itself(made):
     counts, rows = rows_of(made, [256, 300, 400])
-    text = list(texts.learned(Workspace(made)))
+    text = list(training_text.learned(Workspace(made)))
     for row in rows[1:4]:
         tokenizer = RegexTokenizer.train(text, row.size)
         assert row.tokens == sum(len(tokenizer.encode(t)) for t in text)

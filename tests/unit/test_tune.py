@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from pipeline.errors import Astray
-from pipeline.screen import Screen
-from pipeline.training import tune
+from pipeline.common.errors import Astray
+from pipeline.common.screen import Screen
+from pipeline.training.adapters import search
 from pipeline.training.auto import Tuning
-from pipeline.training.plan import Progress
+from pipeline.training.progress import Progress
 from pipeline.training.schedule import Schedule
 
 USUAL = Tuning(rank=8, alpha=16.0, learning_rate=1e-3)
@@ -39,8 +39,8 @@ def screen() -> Screen:
 
 @pytest.fixture
 def trials(tmp_path, screen):
-    (tmp_path / tune.TRIALS).mkdir()
-    return lambda trainer, key: tune.Trials(trainer, tmp_path, key, screen)
+    (tmp_path / search.TRIALS).mkdir()
+    return lambda trainer, key: search.Trials(trainer, tmp_path, key, screen)
 
 
 def test_the_best_by_validation_wins_and_is_not_looked_for_again(trials, screen):
@@ -80,6 +80,6 @@ def test_a_small_budget_is_not_wasted_on_trials(trials, screen):
 
 
 def test_full_fine_tuning_has_no_rank_to_try():
-    ways = tune.variants(replace(USUAL, method="full"))
+    ways = search.variants(replace(USUAL, method="full"))
     assert {way.rank for way in ways} == {8}
-    assert len(ways) == len(tune.RATES)
+    assert len(ways) == len(search.RATES)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from pipeline.dialogue.turns import Turn, turns
-from pipeline.whatsapp.message import Message
+from pipeline.exports.message import Message
 
 
 def say(sender: str | None, text: str, conversation: int = 0) -> Message:

@@ -11,17 +11,18 @@ from time import process_time
 
 import pytest
 
-from pipeline.whatsapp.characters import ZEROS
-from pipeline.whatsapp.dates import Clocks, DateOrder, Days, decide_order
-from pipeline.whatsapp.message import Message
-from pipeline.whatsapp.reader import Tally, read
-from pipeline.whatsapp.survey import survey
+from pipeline.exports.chat import Tally
+from pipeline.exports.message import Message
+from pipeline.exports.whatsapp.characters import ZEROS
+from pipeline.exports.whatsapp.dates import Clocks, DateOrder, Days, decide_order
+from pipeline.exports.whatsapp.layout import detect_layout
+from pipeline.exports.whatsapp.reader import read_messages
 
 
 def parse(text: str, date_order: DateOrder = "auto") -> list[Message]:
-    layout = survey(io.StringIO(text, newline="\n"), date_order)
+    layout = detect_layout(io.StringIO(text, newline="\n"), date_order)
     assert layout is not None
-    return list(read(io.StringIO(text, newline="\n"), layout, 0, Tally()))
+    return list(read_messages(io.StringIO(text, newline="\n"), layout, 0, Tally()))
 
 
 def texts(text: str) -> list[str]:
@@ -154,7 +155,7 @@ def test_spaces_and_marks_around_a_name() -> None:
 
 
 def test_a_text_without_headers() -> None:
-    assert survey(io.StringIO("call at 10:30 - or later\n"), "auto") is None
+    assert detect_layout(io.StringIO("call at 10:30 - or later\n"), "auto") is None
 
 
 @pytest.mark.parametrize(
@@ -271,8 +272,8 @@ def test_a_known_speaker_may_be_late_and_a_new_one_may_come() -> None:
 )
 def test_no_input_takes_long(text: str) -> None:
     before = process_time()
-    layout = survey(io.StringIO(text, newline="\n"), "auto")
+    layout = detect_layout(io.StringIO(text, newline="\n"), "auto")
     if layout is not None:
-        list(read(io.StringIO(text, newline="\n"), layout, 0, Tally()))
+        list(read_messages(io.StringIO(text, newline="\n"), layout, 0, Tally()))
 
     assert process_time() - before < 4

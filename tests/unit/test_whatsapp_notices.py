@@ -6,10 +6,11 @@ import io
 
 import pytest
 
-from pipeline.whatsapp.message import Message
-from pipeline.whatsapp.notices import Reading, notice_topic
-from pipeline.whatsapp.reader import Tally, read
-from pipeline.whatsapp.survey import survey
+from pipeline.exports.chat import Tally
+from pipeline.exports.message import Message
+from pipeline.exports.whatsapp.layout import detect_layout
+from pipeline.exports.whatsapp.notices import BodyClassifier, notice_topic
+from pipeline.exports.whatsapp.reader import read_messages
 
 
 def android(*lines: str) -> list[Message]:
@@ -21,9 +22,9 @@ def ios(*lines: str) -> list[Message]:
 
 
 def _parse(text: str) -> list[Message]:
-    layout = survey(io.StringIO(text, newline="\n"), "auto")
+    layout = detect_layout(io.StringIO(text, newline="\n"), "auto")
     assert layout is not None
-    return list(read(io.StringIO(text, newline="\n"), layout, 0, Tally()))
+    return list(read_messages(io.StringIO(text, newline="\n"), layout, 0, Tally()))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def _parse(text: str) -> list[Message]:
     ],
 )
 def test_kind_of_what_stands_after_a_name(body: str, kind: str) -> None:
-    (piece,) = Reading(ios=False).pieces(body)
+    (piece,) = BodyClassifier(ios=False).pieces(body)
 
     assert (piece.kind, piece.text) == (kind, body.replace("\u200e", ""))
 
@@ -80,7 +81,7 @@ def test_kind_of_what_stands_after_a_name(body: str, kind: str) -> None:
     ],
 )
 def test_marks_of_ios(body: str, expected: list[tuple[str, str]]) -> None:
-    assert [(p.kind, p.text) for p in Reading(ios=True).pieces(body)] == expected
+    assert [(p.kind, p.text) for p in BodyClassifier(ios=True).pieces(body)] == expected
 
 
 def test_a_caption_is_speech() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.evaluation.words import is_unspaced, words
+from pipeline.common.words import is_unspaced, words
 
 
 @pytest.mark.parametrize(

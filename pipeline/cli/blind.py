@@ -1,0 +1,136 @@
+"""The blind test in the terminal: who wrote this, the person or the model?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from pipeline.common.errors import DataError, WorkspaceError
+from pipeline.common.files import read_json, read_jsonl, write_jsonl
+from pipeline.common.screen import Screen
+from pipeline.evaluation.blind import MODEL, OTHER, REAL, Round, pairs, result, shuffled
+from pipeline.evaluation.moments import Moment
+from pipeline.evaluation.reply_cache import FOLDER, Replies, moments_of, replies_of
+from pipeline.workspace.find_model import find_model
+from pipeline.workspace.workspace import Workspace
+
+SHOWN = 4  # turns of context above the replies
+KEYS = {"1": 0, "2": 1, "s": None}
+
+
+class BlindTest:
+    """Asks round after round. `read` and `console` are handed in so that tests can watch."""
+
+    def __init__(
+        self,
+        rounds: Sequence[Round],
+        path: Path,
+        persona: str,
+        other: str | None,
+        console: Console,
+        read: Callable[[str], str] = input,
+    ) -> None:
+        self.rounds, self.path = rounds, path
+        self.persona, self.other = persona, other
+        self.console, self.read = console, read
+        self.answers = list(read_jsonl(path)) if path.exists() else []
+
+    def run(self) -> None:
+        """Ask what was not asked yet, then say how it went. Ctrl-C loses nothing."""
+        asked = {row["round"] for row in self.answers}
+        for one in self.rounds:
+            if one.number not in asked and not self.ask(one):
+                break
+        self.tell(result(self.answers).sentences(self.persona, self.other))
+
+    def ask(self, one: Round) -> bool:
+        """Show a round and keep the answer; False when there shall be no more."""
+        self.show(one)
+        which = "more like" if self.other is not None else "by"
+        while True:
+            try:
+                key = self.read(f"Which is {which} {self.persona}? 1 or 2 (s skips, q stops): ")
+            except EOFError:
+                self.console.print()
+                return False
+            key = key.strip().casefold()
+            if key == "q":
+                return False
+            if key in KEYS:
+                self.answers.append(one.answer(KEYS[key]))
+                write_jsonl(self.path, self.answers)
+                return True
+
+    def show(self, one: Round) -> None:
+        self.tell(f"\nRound {one.number} of {len(self.rounds)}")
+        for turn in one.before[-SHOWN:]:
+            for line in turn.text.split("\n"):
+                self.console.print(Text(f"{turn.speaker}: ", style="bold"), Text(line), sep="")
+        self.console.print()
+        for number, (_, text) in enumerate(one.replies, 1):
+            self.console.print(Text(f"  {number}  " + text.replace("\n", "\n     ")))
+
+    def tell(self, text: str) -> None:
+        """A line of the program's own."""
+        self.console.print(Text(text, style="dim"))
+
+
+def blind_test(
+    workspace: Workspace,
+    against: Path | None,
+    count: int,
+    screen: Screen,
+    read: Callable[[str], str] | None = None,
+) -> None:
+    """Draw what is missing of the replies, then ask; `read` stands in for a terminal."""
+    if read is None and not sys.stdin.isatty():
+        raise DataError("A blind test asks a person: run it in a terminal.")
+    model = find_model(workspace.path)
+    rival = find_model(against) if against is not None else None
+    persona = _persona(model)
+    if rival is not None and _persona(rival) != persona:
+        raise WorkspaceError(f"{rival} imitates somebody else; compare two models of one person.")
+    moments = moments_of(workspace)
+    mine = replies_of(model, workspace)
+    theirs = replies_of(rival, workspace) if rival is not None else None
+    if theirs is not None and theirs.name == mine.name:
+        raise WorkspaceError(f"{rival} is the same model; name another one with --against.")
+    rounds = _rounds(shuffled(moments, mine.seed), mine, theirs, count, screen)
+    if not rounds:
+        raise DataError("There is nothing to ask: every two replies are the same, or one is empty.")
+    if len(rounds) < count:
+        screen.note(f"the test part has {len(rounds)} moments to ask about, not {count}")
+    name = mine.name if theirs is None else f"{mine.name}-against-{theirs.name}"
+    path = workspace.path / FOLDER / "blind" / f"{name}.jsonl"
+    other = theirs.name if theirs is not None else None
+    BlindTest(rounds, path, persona, other, screen.console, read or input).run()
+
+
+def _rounds(
+    moments: Sequence[Moment], mine: Replies, theirs: Replies | None, count: int, screen: Screen
+) -> list[Round]:
+    """The first `count` rounds, with replies drawn where none is kept."""
+
+    def found() -> Iterator[tuple[Moment, Mapping[str, str]]]:
+        for moment in moments:
+            beside = {REAL: moment.real} if theirs is None else {OTHER: theirs.to(moment)}
+            yield moment, {MODEL: mine.to(moment), **beside}
+
+    rounds = []
+    with screen.bar("answering", count, count=True) as bar:
+        for one in islice(pairs(found(), mine.seed), count):
+            rounds.append(one)
+            bar.to(one.number)
+    return rounds
+
+
+def _persona(folder: Path) -> str:
+    try:
+        return str(read_json(folder / "chat.json")["persona"])
+    except (ValueError, KeyError, TypeError):
+        raise WorkspaceError(f"{folder / 'chat.json'} is damaged.") from None

@@ -1,0 +1,73 @@
+"""Stage 4: turn the text into memory-mapped ids, on all processor cores, shard by shard."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from itertools import chain, islice
+from typing import Any
+
+import minbpe
+from minbpe.encoder import id_type, with_tiktoken
+from minbpe.parallel import parallel_map
+from pipeline.common.errors import DataError
+from pipeline.corpus.files import Part
+from pipeline.dialogue import shards, training_text
+from pipeline.stages.runner import Task
+from pipeline.training.memmap import Resumable, resumable
+from pipeline.workspace.stages import ENCODED, TOKENIZER, by_name
+
+
+def run(task: Task) -> dict[str, Any]:
+    """Write `train.bin`, `val.bin` and `test.bin`; returns the tokens in each.
+
+    A run that was stopped goes on after the last whole shard, as long as text and tokenizer are
+    the same.
+    """
+    tokenizer = minbpe.load(task.path(TOKENIZER))
+    dtype = id_type(tokenizer)
+    encode = partial(shards.encode, with_tiktoken(tokenizer), dtype)
+    counts: dict[str, Any] = {}
+    with ExitStack() as stack:
+        writers = {
+            part: stack.enter_context(resumable(task.path(name), dtype, task.key))
+            for part, name in zip(training_text.PARTS, ENCODED, strict=True)
+        }
+        _tell(task, sum(writer.shards for writer in writers.values()))
+        size = training_text.size(task.workspace)
+        bar = stack.enter_context(task.screen.bar("encoding bytes", size))
+        done = 0
+        for part, writer in writers.items():
+            for name in ("bytes", "chat_tokens", "chat_bytes"):
+                writer.info.setdefault(name, 0)
+            bar.to(done + writer.info["bytes"])
+            for found in parallel_map(encode, _left(task, part, writer)):
+                writer.append(found.ids)
+                writer.info["bytes"] += found.bytes
+                if found.chat:  # it comes first
+                    writer.info["chat_tokens"] += len(found.ids)
+                    writer.info["chat_bytes"] += found.bytes
+                writer.commit()
+                bar.to(done + writer.info["bytes"])
+            done += writer.info["bytes"]
+            counts[f"{part}_tokens"] = writer.count
+            counts[f"{part}_bytes"] = writer.info["bytes"]
+    if not counts["train_tokens"] and not task.workspace.adopts(by_name("pretrain")):
+        raise DataError(
+            "There is no text to train on; give --export or --corpus (rows: two or more, as the "
+            "last is validation)."
+        )
+    return counts
+
+
+def _left(task: Task, part: Part, writer: Resumable) -> Any:
+    """The shards of a part that are not written yet."""
+    chat = shards.of_chat(training_text.conversations(task.workspace, part))
+    return islice(chain(chat, training_text.corpus(task.workspace, part)), writer.shards, None)
+
+
+def _tell(task: Task, kept: int) -> None:
+    if split := training_text.split(task.workspace):
+        task.screen.note(f"files of the corpus, by their names: {split}")
+    if kept:
+        task.screen.note(f"going on after {kept:,} shards of an earlier run")

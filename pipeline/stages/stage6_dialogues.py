@@ -1,0 +1,110 @@
+"""Stage 6: build the fine-tuning set, readable (`.jsonl`) and ready for training (`.bin`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import minbpe
+from pipeline.cleaning.personal import is_only_placeholders
+from pipeline.common.errors import DataError
+from pipeline.common.files import read_json, write_jsonl
+from pipeline.dialogue import source, training_text, windows
+from pipeline.dialogue.people import persona_of
+from pipeline.dialogue.template import Encoder
+from pipeline.dialogue.thinning import thinned
+from pipeline.dialogue.turns import Turn
+from pipeline.dialogue.windows import Example, padded
+from pipeline.stages.runner import Task
+from pipeline.training.memmap import writing
+from pipeline.workspace.settings import Dialogues
+from pipeline.workspace.stages import DIALOGUES, PRETRAINED, TOKENIZER
+from pipeline.workspace.workspace import Workspace
+
+BLOCK = 512  # tokens in a window, where the model takes more
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Makes examples of conversations, all in one way."""
+
+    tokenizer: Encoder
+    persona: str
+    settings: Dialogues
+    block: int
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Builder:
+        """As the settings of a workspace say, for its tokenizer and its pretrained model."""
+        settings = workspace.settings.dialogues
+        most = int(read_json(workspace.path / PRETRAINED / "config.json")["block"])
+        block = min(most, BLOCK if settings.block == "auto" else settings.block)
+        return cls(minbpe.load(workspace.path / TOKENIZER), persona_of(workspace), settings, block)
+
+    def examples(self, conversations: Sequence[list[Turn]], trains: bool) -> list[Example]:
+        """Those that train repeat nothing too often; those that are measured see more before."""
+        wanted = [[self._is_learned(turn) for turn in turns] for turns in conversations]
+        repeats = self.settings.repeats
+        if trains and repeats:
+            wanted = thinned(conversations, wanted, None if repeats == "auto" else repeats)
+        before = windows.BEFORE if trains else windows.MEASURED
+        kind = self.settings.windows
+        return [
+            example
+            for turns, learned in zip(conversations, wanted, strict=True)
+            for example in windows.examples(
+                turns, self.tokenizer, learned, self.block, kind, before
+            )
+        ]
+
+    def _is_learned(self, turn: Turn) -> bool:
+        """Placeholders of what was masked are no way to answer, if nothing else is said."""
+        spoken = self.settings.targets == "all" or turn.speaker == self.persona
+        return spoken and not is_only_placeholders(turn.text)
+
+    def row(self, example: Example) -> list[list[int]]:
+        """x and y, filled up to the block."""
+        return [padded(half, self.block, self.settings.padding) for half in (example.x, example.y)]
+
+
+def run(task: Task) -> dict[str, Any]:
+    """Write the examples of each part; returns how many, and how many turns they teach."""
+    builder = Builder.of(task.workspace)
+    parts = _parts(task, builder.persona)
+    counts: dict[str, Any] = {}
+    for name in DIALOGUES:
+        part = task.path(name).stem
+        found = builder.examples(list(parts[part]), trains=part == "train")
+        _write(task.path(name), found, builder)
+        counts[f"{part}_examples"] = len(found)
+        counts[f"{part}_turns"] = sum(sum(example.learned) for example in found)
+    if not counts["train_examples"]:
+        raise DataError("There is no turn of the persona to learn from; see source.persona.")
+    return counts
+
+
+def _parts(task: Task, persona: str) -> dict[str, Iterable[list[Turn]]]:
+    ready = task.settings.dialogues.source
+    if ready:
+        return dict(source.read(Path(ready), persona))
+    return {p: training_text.conversations(task.workspace, p) for p in ("train", "val", "test")}
+
+
+def _write(path: Path, found: list[Example], builder: Builder) -> None:
+    with writing(path, "int32", (2, builder.block)) as writer:
+        for example in found:
+            writer.append(builder.row(example))
+        writer.info["bytes"] = sum(example.bytes for example in found)
+    write_jsonl(path.with_suffix(".jsonl"), map(_readable, found))
+
+
+def _readable(example: Example) -> dict[str, Any]:
+    return {
+        "turns": [
+            {"speaker": turn.speaker, "text": turn.text, "learned": learned}
+            for turn, learned in zip(example.turns, example.learned, strict=True)
+        ],
+        "bytes": example.bytes,
+    }
