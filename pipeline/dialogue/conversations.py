@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from pipeline.common.splits import Split
 from pipeline.dialogue.turns import bursts
 from pipeline.exports.merge import new_messages
-from pipeline.exports.message import Message, Split
+from pipeline.exports.message import Message
 
 _TRAIN_KEEPS_ONE_IN = 3
 

@@ -11,7 +11,7 @@ import minbpe
 from minbpe.codec import bulk, id_type
 from minbpe.parallel import spread
 from pipeline.common.errors import DataError
-from pipeline.corpus.files import Part
+from pipeline.common.splits import SPLITS, Split
 from pipeline.dialogue import shards, training_text
 from pipeline.stages.runner import Task
 from pipeline.training.memmap import Resumable, resumable
@@ -31,7 +31,7 @@ def run(task: Task) -> dict[str, Any]:
     with ExitStack() as stack:
         writers = {
             part: stack.enter_context(resumable(task.path(name), dtype, task.key))
-            for part, name in zip(training_text.PARTS, ENCODED, strict=True)
+            for part, name in zip(SPLITS, ENCODED, strict=True)
         }
         _tell(task, sum(writer.shards for writer in writers.values()))
         size = training_text.size(task.workspace)
@@ -60,7 +60,7 @@ def run(task: Task) -> dict[str, Any]:
     return counts
 
 
-def _left(task: Task, part: Part, writer: Resumable) -> Any:
+def _left(task: Task, part: Split, writer: Resumable) -> Any:
     """The shards of a part that are not written yet."""
     chat = shards.of_chat(training_text.conversations(task.workspace, part))
     return islice(chain(chat, training_text.corpus(task.workspace, part)), writer.shards, None)
