@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.dialogue.turns import Turn
-from pipeline.dialogue.windows import MEASURED, examples, padded
+from pipeline.dialogue.windows import EVAL_CONTEXT, examples, padded
 from pipeline.evaluation.voice import Voice
 from pipeline.training.validation import row_losses
 
@@ -47,7 +47,7 @@ def predict(voice: Voice, conversations: Conversations) -> Predicted:
             [turn.speaker == voice.speaker for turn in turns],
             block,
             "multi",
-            MEASURED,
+            EVAL_CONTEXT,
         )
     ]
     rows = [[padded(e.x, block, "right"), padded(e.y, block, "right")] for _, e in found]

@@ -13,7 +13,8 @@ from typing import Any
 import minbpe
 from minbpe.base import Tokenizer
 from pipeline.common.files import atomic, read_jsonl, write_json
-from pipeline.dialogue import source, training_text
+from pipeline.dialogue import training_text
+from pipeline.dialogue.dialogue_file import read_dialogues
 from pipeline.dialogue.people import partners, persona_of
 from pipeline.dialogue.template import template_of
 from pipeline.dialogue.turns import Turn
@@ -98,7 +99,7 @@ def _conversations(workspace: Workspace, persona: str) -> Iterable[list[Turn]]:
     """Those of the training part."""
     ready = workspace.settings.dialogues.source
     if ready:
-        return source.read(Path(ready), persona)["train"]
+        return read_dialogues(Path(ready), persona)["train"]
     return training_text.conversations(workspace, "train")
 
 

@@ -19,8 +19,8 @@ from pipeline.cleaning.ruleset import build_rules
 from pipeline.common.errors import DataError
 from pipeline.common.files import read_jsonl, write_json, write_jsonl
 from pipeline.common.speakers import find_speaker
-from pipeline.dialogue.conversations import find, split
-from pipeline.dialogue.silence import fitting
+from pipeline.dialogue.conversations import assign_splits, find_conversations
+from pipeline.dialogue.silence import detect_silence
 from pipeline.dialogue.turns import turns
 from pipeline.exports.message import Message
 from pipeline.stages.runner import Task
@@ -49,8 +49,9 @@ def run(task: Task) -> dict[str, Any]:
         names = speaker_placeholders(kept, persona)
         kept, pinned = (rename_speakers(part, names) for part in (kept, pinned))
     wanted = settings.clean.silence
-    silence = fitting(kept) if wanted == "auto" else wanted
-    placed = split(find(kept, timedelta(minutes=silence), pinned), persona)
+    silence = detect_silence(kept) if wanted == "auto" else wanted
+    numbered = find_conversations(kept, timedelta(minutes=silence), pinned)
+    placed = assign_splits(numbered, persona)
     counts = {s: _turns_of(persona, placed, s) for s in ("train", "val", "test")}
     _check(task, counts)
     write_jsonl(task.path(CLEAN), (m.to_dict() for m in placed))

@@ -26,7 +26,7 @@ def run(task: Task) -> dict[str, Any]:
     """
     tokenizer = minbpe.load(task.path(TOKENIZER))
     dtype = id_type(tokenizer).name
-    encode = partial(shards.encode, bulk(tokenizer), dtype)
+    encode = partial(shards.encode_shard, bulk(tokenizer), dtype)
     counts: dict[str, Any] = {}
     with ExitStack() as stack:
         writers = {
@@ -62,7 +62,7 @@ def run(task: Task) -> dict[str, Any]:
 
 def _left(task: Task, part: Split, writer: Resumable) -> Any:
     """The shards of a part that are not written yet."""
-    chat = shards.of_chat(training_text.conversations(task.workspace, part))
+    chat = shards.chat_shards(training_text.conversations(task.workspace, part))
     return islice(chain(chat, training_text.corpus(task.workspace, part)), writer.shards, None)
 
 

@@ -11,10 +11,11 @@ import minbpe
 from pipeline.cleaning.personal import is_only_placeholders
 from pipeline.common.errors import DataError
 from pipeline.common.files import read_json, write_jsonl
-from pipeline.dialogue import source, training_text, windows
+from pipeline.dialogue import training_text, windows
+from pipeline.dialogue.dialogue_file import read_dialogues
 from pipeline.dialogue.people import persona_of
+from pipeline.dialogue.repeats import limit_repeats
 from pipeline.dialogue.template import Encoder
-from pipeline.dialogue.thinning import thinned
 from pipeline.dialogue.turns import Turn
 from pipeline.dialogue.windows import Example, padded
 from pipeline.stages.runner import Task
@@ -48,8 +49,8 @@ class Builder:
         wanted = [[self._is_learned(turn) for turn in turns] for turns in conversations]
         repeats = self.settings.repeats
         if trains and repeats:
-            wanted = thinned(conversations, wanted, None if repeats == "auto" else repeats)
-        before = windows.BEFORE if trains else windows.MEASURED
+            wanted = limit_repeats(conversations, wanted, None if repeats == "auto" else repeats)
+        before = windows.TRAIN_CONTEXT if trains else windows.EVAL_CONTEXT
         kind = self.settings.windows
         return [
             example
@@ -88,7 +89,7 @@ def run(task: Task) -> dict[str, Any]:
 def _parts(task: Task, persona: str) -> dict[str, Iterable[list[Turn]]]:
     ready = task.settings.dialogues.source
     if ready:
-        return dict(source.read(Path(ready), persona))
+        return dict(read_dialogues(Path(ready), persona))
     return {p: training_text.conversations(task.workspace, p) for p in ("train", "val", "test")}
 
 

@@ -11,7 +11,8 @@ import torch
 import minbpe
 from pipeline.cleaning.personal import home_countries
 from pipeline.common.files import read_jsonl, write_json
-from pipeline.dialogue import source, training_text
+from pipeline.dialogue import training_text
+from pipeline.dialogue.dialogue_file import read_dialogues
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.copies import leaks
 from pipeline.evaluation.habits import Table
@@ -160,7 +161,7 @@ def _conversations(task: Task, persona: str) -> tuple[list[list[Turn]], list[lis
     """The test and the training conversations: the chat's, or ready-made ones."""
     ready = task.workspace.paths("dialogues.source")
     if ready:
-        found = source.read(ready[0], persona)
+        found = read_dialogues(ready[0], persona)
         return found["test"], found["train"]
     return (
         list(training_text.conversations(task.workspace, "test")),
