@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.dialogue.turns import Turn
-from pipeline.dialogue.windows import MEASURED, examples, padded
+from pipeline.dialogue.windows import EVAL_CONTEXT, examples, padded
 from pipeline.evaluation.intervals import Floats, Indices, Scores, ratio_interval, score
 from pipeline.evaluation.voice import Voice
 from pipeline.training.validation import row_losses
@@ -41,7 +41,7 @@ def predict(voice: Voice, conversations: Conversations) -> Prediction:
     for number, conversation in enumerate(conversations):
         turns = [voice.renamed(turn) for turn in conversation]
         own = [turn.speaker == voice.speaker for turn in turns]
-        of_one = list(examples(turns, voice.tokenizer, own, block, "multi", MEASURED))
+        of_one = list(examples(turns, voice.tokenizer, own, block, "multi", EVAL_CONTEXT))
         windows += of_one
         numbers += [number] * len(of_one)
     rows = [[padded(e.x, block, "right"), padded(e.y, block, "right")] for e in windows]

@@ -10,7 +10,8 @@ import torch
 import minbpe
 from pipeline.cleaning.personal import home_countries
 from pipeline.common.files import read_jsonl, write_json
-from pipeline.dialogue import source, training_text
+from pipeline.dialogue import training_text
+from pipeline.dialogue.dialogue_file import read_dialogues
 from pipeline.dialogue.turns import Turn
 from pipeline.evaluation.copies import leak_warning
 from pipeline.evaluation.intervals import Score, Scores, score
@@ -160,10 +161,10 @@ def _conversations(task: Task, persona: str) -> tuple[list[list[Turn]], list[lis
     """The test and the training conversations: the chat's, or ready-made ones."""
     ready = task.workspace.paths("dialogues.source")
     if ready:
-        dialogues = source.read(ready[0], persona)
+        dialogues = read_dialogues(ready[0], persona)
         return dialogues["test"], dialogues["train"]
     held_out, trained = (
-        list(training_text.conversations(task.workspace, part)) for part in ("test", "train")
+        list(training_text.conversations(task.workspace, split)) for split in ("test", "train")
     )
     task.workspace.chat.release()
     return held_out, trained
