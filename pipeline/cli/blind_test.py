@@ -133,14 +133,14 @@ def _rounds(
 ) -> list[Round]:
     """The first `count` rounds, with replies drawn where none is kept."""
 
-    def found() -> Iterator[tuple[Moment, Mapping[str, str]]]:
+    def drawn() -> Iterator[tuple[Moment, Mapping[str, str]]]:
         for moment in moments:
             beside = {REAL: moment.real} if theirs is None else {OTHER: theirs.to(moment)}
             yield moment, {MODEL: mine.to(moment), **beside}
 
     rounds = []
     with screen.bar("answering", count, count=True) as bar:
-        for one in islice(pairs(found(), mine.seed), count):
+        for one in islice(pairs(drawn(), mine.seed), count):
             rounds.append(one)
             bar.to(one.number)
     return rounds

@@ -44,7 +44,7 @@ QUESTION = "what was the code of box {box} again?"
 SECRET = "the code of box {box} is {code}"
 TIMES = (1, 4, 16)  # how often a canary is said
 BOXES = 3  # canaries said equally often
-COMPARED, AT_ONCE = 256, 64  # codes, the planted one among them
+COMPARED, BATCH = 256, 64  # codes, the planted one among them
 MINUTES = 3.0
 
 
@@ -58,8 +58,8 @@ def canaries(workspace: Workspace, screen: Screen) -> None:
         scores = _Planted(task).exposures()
         shutil.rmtree(task.path(FOLDER), ignore_errors=True)
     write_json(workspace.path / FIGURES, scores)
-    for name, found in scores.items():
-        screen.say(f"{name.replace('_', ' ')}: {found['value']:.1f} bits ({found['note']})")
+    for name, figure in scores.items():
+        screen.say(f"{name.replace('_', ' ')}: {figure['value']:.1f} bits ({figure['note']})")
 
 
 class _Planted:
@@ -89,8 +89,8 @@ class _Planted:
             trainer.train(tuning, MINUTES, folder, f"canaries of {task.key}", keeps=True)
             trainer.merge(tuning, folder)
         with task.screen.bar("comparing codes", 2 * len(self.codes), count=True) as bar:
-            after = self._found(folder / BEST, bar)
-            before = self._found(task.path(PRETRAINED), bar, len(self.codes))
+            after = self._exposed(folder / BEST, bar)
+            before = self._exposed(task.path(PRETRAINED), bar, len(self.codes))
         return {f"exposure_{times}": self._score(times, after, before) for times in TIMES}
 
     def _score(self, times: int, after: Exposed, before: Exposed) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class _Planted:
         )
 
     def _rows(self, block: int) -> NDArray[np.int32]:
-        """Every canary as often as it is to be said, as rows of the fine-tuning set."""
+        """Each canary as often as it is planted, as rows of the fine-tuning set."""
         rows = [
             [padded(e.x, block, "right"), padded(e.y, block, "right")]
             for (times, box), codes in self.codes.items()
@@ -125,17 +125,17 @@ class _Planted:
     def _secret(self, box: int, code: str) -> Turn:
         return Turn(self.persona, (SECRET.format(box=box, code=code),))
 
-    def _found(self, folder: Path, bar: Bar, done: int = 0) -> Exposed:
+    def _exposed(self, folder: Path, bar: Bar, done: int = 0) -> Exposed:
         """How exposed each canary is in a model, in bits."""
         voice = Voice(load(folder).float(), self.tokenizer, Chat(), self.persona)
-        found = {}
+        exposed = {}
         for number, ((times, box), codes) in enumerate(self.codes.items(), done + 1):
             asked = Turn(self.asks, (QUESTION.format(box=box),))
             context = voice.context(Moment(0, (asked,), ""))
             texts = [self._secret(box, code).text for code in codes]
-            parts = [texts[n : n + AT_ONCE] for n in range(0, COMPARED, AT_ONCE)]
+            parts = [texts[n : n + BATCH] for n in range(0, COMPARED, BATCH)]
             chances = np.concatenate([voice.chances(context, part) for part in parts])
             rank = 1 + int((chances[1:] > chances[0]).sum())
-            found[times, box] = math.log2(COMPARED / rank)
+            exposed[times, box] = math.log2(COMPARED / rank)
             bar.to(number)
-        return found
+        return exposed

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from pipeline.common.errors import SettingsError
 from pipeline.common.files import read_jsonl, write_json
 from pipeline.common.screen import Screen
@@ -22,12 +24,13 @@ from pipeline.evaluation.judge import (
 )
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.reply_cache import FOLDER, moments_of, replies_of
+from pipeline.evaluation.scores import FEW, ratio_interval, score
 from pipeline.workspace.find_model import find_model
 from pipeline.workspace.stages import DIALOGUE_TEXTS, PRETRAINED
 from pipeline.workspace.workspace import Workspace
 
 JUDGED, FIGURES = f"{FOLDER}/judged.jsonl", f"{FOLDER}/judge.json"
-EXAMPLES = 20  # messages of the person that a pair is shown with
+EXAMPLES = 20  # messages of the person that the judge sees beside a pair
 
 Reply = Callable[[Moment], str]
 
@@ -66,7 +69,10 @@ def judge(workspace: Workspace, server: ChatServer, screen: Screen) -> None:
 
 @dataclass
 class Judging:
-    """The answers about some moments. `examples`: messages of the person; None: instructions."""
+    """The answers about some moments.
+
+    `examples` are messages of the person; without them (None), following instructions is judged.
+    """
 
     judge: Judge
     examples: Sequence[str] | None
@@ -120,7 +126,7 @@ class Judging:
         }
 
     def _note(self, *answers: list[float | None]) -> str:
-        asked, lost = sum(map(len, answers)), sum(found.count(None) for found in answers)
+        asked, lost = sum(map(len, answers)), sum(each.count(None) for each in answers)
         unread = f"; {lost} of {asked} answers could not be read" if lost else ""
         return f"judge {self.judge.server.model}{unread}"
 
@@ -133,10 +139,6 @@ def figure(
     ceiling: float | None = None,
 ) -> dict[str, Any]:
     """The mean of the answers that could be read, with a bootstrap interval over moments."""
-    import numpy as np  # late, so that --help answers at once
-
-    from pipeline.evaluation.scores import FEW, ratio_interval, score
-
     read = np.array([value for value in values if value is not None])
     if not len(read):
         return score(None, note=note)
@@ -159,17 +161,17 @@ def mean(values: Sequence[float | None]) -> float | None:
     return sum(read) / len(read) if read else None
 
 
-def in_words(found: dict[str, Any]) -> str:
+def in_words(score: dict[str, Any]) -> str:
     """A score on one line."""
-    if found["value"] is None:
-        return f"none ({found['note']})"
-    ends = {name: found[name] for name in ("floor", "ceiling") if found[name] is not None}
-    told = "".join(f", {name} {value:g}" for name, value in ends.items())
-    return f"{found['value']:g} ({found['low']:g} to {found['high']:g}{told}; {found['note']})"
+    if score["value"] is None:
+        return f"none ({score['note']})"
+    bounds = {name: score[name] for name in ("floor", "ceiling") if score[name] is not None}
+    told = "".join(f", {name} {value:g}" for name, value in bounds.items())
+    return f"{score['value']:g} ({score['low']:g} to {score['high']:g}{told}; {score['note']})"
 
 
 def _examples(workspace: Workspace) -> list[str]:
-    """Some things that the person wrote in the training part, the same every time."""
+    """Messages of the person from the training part, the same every time."""
     rows, persona = read_jsonl(workspace.path / DIALOGUE_TEXTS[0]), persona_of(workspace)
     turns = (turn for row in rows for turn in row["turns"] if turn["learned"])
     said = [turn["text"] for turn in turns if turn["speaker"] == persona]
