@@ -69,13 +69,13 @@ def verdicts(findings: Findings) -> list[str]:
     return [*(f"{_listed(group, FEW)}: {words}." for words, group in told.items()), last]
 
 
-def _listed(speakers: Sequence[Speaker], most: int) -> str:
-    """Names; of a single one also how much it wrote."""
-    if len(speakers) == 1 and most == FEW:
+def _listed(speakers: Sequence[Speaker], limit: int) -> str:
+    """Names, `limit` at most; of a single person also how much they wrote."""
+    if len(speakers) == 1 and limit == FEW:
         (one,) = speakers
         return f"{one.name}: {one.messages:,} messages, {one.words:,} words"
-    more = f" and {len(speakers) - most:,} more" if len(speakers) > most else ""
-    return ", ".join(speaker.name for speaker in speakers[:most]) + more
+    more = f" and {len(speakers) - limit:,} more" if len(speakers) > limit else ""
+    return ", ".join(speaker.name for speaker in speakers[:limit]) + more
 
 
 def _table(findings: Findings) -> Table:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from pipeline.common.words import EMOJI, count_words
 from pipeline.exports.aliases import likely_pairs
@@ -62,7 +61,7 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that `find` found out."""
+    """What is in some exports, and what it is enough for."""
 
     report: ExportReport
     speakers: tuple[Speaker, ...]  # most words first
@@ -163,7 +162,7 @@ def skipped(findings: Findings) -> list[tuple[int, str]]:
     return sorted(((count, why) for count, why in rows if count), reverse=True)
 
 
-def to_dict(findings: Findings) -> dict[str, Any]:
+def to_dict(findings: Findings) -> dict[str, object]:
     """The findings as JSON types, every speaker included."""
     return {
         "confidence": round(findings.confidence, 4),
@@ -186,7 +185,7 @@ def to_dict(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _chat_dict(chat: ChatReport) -> dict[str, Any]:
+def _chat_dict(chat: ChatReport) -> dict[str, object]:
     row = asdict(chat)
     days = {"first_day": str(chat.first_day), "last_day": str(chat.last_day)}
     return (

@@ -1,6 +1,6 @@
 """`tokenizer --compare`: vocabulary size against sequence length, before anything is trained.
 
-A large vocabulary makes sequences short and the embedding large. The figures of each way to cut
+A large vocabulary makes sequences short and the embedding large. The figures of each way to split
 the workspace's training text are from `tokenizer_figures.py`; here they become a table, examples,
 a plot, and what `auto` picks and why.
 """
@@ -18,28 +18,28 @@ from pipeline.cli.tokenizer_figures import Counts, Row, count, measure
 from pipeline.cli.tokenizer_show import coloured
 from pipeline.common.errors import SettingsError, WorkspaceError
 from pipeline.common.screen import Screen
-from pipeline.workspace import freshness
+from pipeline.workspace.freshness import why
 from pipeline.workspace.settings import Settings
 from pipeline.workspace.stages import TOKENIZER, by_name
 from pipeline.workspace.workspace import Workspace, make_private
 
 SENTENCE = "Text encoding is an important step that affects later stages in the pipeline."
 PICTURE = str(Path(TOKENIZER).with_name("compare.png"))
-LARGEST = 1 << 20
-BESIDE = 24  # columns that stand beside an example
+MAX_SIZE = 1 << 20
+MARGIN = 24  # columns that stand beside an example
 
 
-def parse_sizes(given: str) -> list[int]:
+def parse_sizes(text: str) -> list[int]:
     """`512,1024` as numbers, in order, each once; SettingsError for what is no vocabulary."""
     try:
-        sizes = sorted({int(word) for word in given.split(",")})
+        sizes = sorted({int(word) for word in text.split(",")})
     except ValueError:
         raise SettingsError(
-            f"--compare {given}: give sizes with commas between, such as 512,1024,4096."
+            f"--compare {text}: give sizes with commas between, such as 512,1024,4096."
         ) from None
-    if not BYTES <= sizes[0] <= sizes[-1] <= LARGEST:
+    if not BYTES <= sizes[0] <= sizes[-1] <= MAX_SIZE:
         raise SettingsError(
-            f"--compare {given}: a vocabulary has {BYTES} (the bytes) to {LARGEST:,} tokens."
+            f"--compare {text}: a vocabulary has {BYTES} (the bytes) to {MAX_SIZE:,} tokens."
         )
     return sizes
 
@@ -48,7 +48,7 @@ def compare(workspace: Workspace, sizes: Sequence[int], sentence: str, screen: S
     """Measure, show the table and the examples, and draw `3_tokenizer/compare.png`."""
     from pipeline.cli.tokenizer_plot import draw_vocabulary
 
-    _refuse_unclean(workspace)
+    _refuse_without_clean_text(workspace)
     counts = count(workspace, screen)
     rows = measure(workspace, counts, sizes, sentence, screen)
     _show_table(rows, counts, screen)
@@ -65,7 +65,7 @@ def compare(workspace: Workspace, sizes: Sequence[int], sentence: str, screen: S
 def reasons(
     rows: Sequence[Row], counts: Counts, sizes: Sequence[int], settings: Settings
 ) -> list[str]:
-    """What `auto` picks and why; what else is to know about the table."""
+    """What `auto` picks and why, and what else to know about the table."""
     from pipeline.training import auto
 
     choice, total = auto.vocab_size(counts.total_bytes), counts.total_bytes
@@ -90,9 +90,9 @@ def reasons(
     return lines
 
 
-def _refuse_unclean(workspace: Workspace) -> None:
+def _refuse_without_clean_text(workspace: Workspace) -> None:
     clean = by_name("clean")
-    reason = freshness.why(workspace, clean) if workspace.applies(clean) else None
+    reason = why(workspace, clean) if workspace.applies(clean) else None
     if reason is not None:
         raise WorkspaceError(
             f"The training text comes from stage 2 (clean), which is out of date: {reason}; "
@@ -102,7 +102,7 @@ def _refuse_unclean(workspace: Workspace) -> None:
 
 def _show_table(rows: Sequence[Row], counts: Counts, screen: Screen) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("cut into")
+    table.add_column("split into")
     for column in ("vocabulary", "tokens", "tokens/word", "bytes/token", "embedding"):
         table.add_column(column, justify="right")
     table.add_column("")
@@ -128,7 +128,7 @@ def _show_examples(rows: Sequence[Row], screen: Screen) -> None:
     table.add_column(overflow="fold")
     for row in rows:
         name = f"{row.size:,}" if row.level == "byte pairs" else row.level
-        example = coloured(row.example, screen.console, screen.console.width - BESIDE)
+        example = coloured(row.example, screen.console, screen.console.width - MARGIN)
         table.add_row(name, f"{len(row.example)} tokens", example)
     screen.say("")
     screen.console.print(table, soft_wrap=False)

@@ -1,4 +1,4 @@
-"""The figures of `tokenizer --compare`: what each way to cut the training text makes of it.
+"""The figures of `tokenizer --compare`: what each way to split the training text makes of it.
 
 The sizes of byte pair encoding are one training: the merges of a smaller vocabulary are the first
 of a larger one's. Each distinct piece of the text is encoded once and counted as often as it
@@ -26,7 +26,7 @@ from pipeline.dialogue.template import SPECIAL
 from pipeline.workspace.settings import Settings
 from pipeline.workspace.workspace import Workspace
 
-ENOUGH = 50_000_000  # bytes of text to look at: more hardly changes the figures
+MAX_BYTES = 50_000_000  # of text to look at: more hardly changes the figures
 WORD = re.compile(r"\w+|[^\w\s]")  # words and punctuation marks; white space is dropped
 
 
@@ -44,7 +44,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Row:
-    """One way to cut the text; `size` counts its vocabulary without special tokens."""
+    """One way to split the text; `size` counts its vocabulary without special tokens."""
 
     level: str
     size: int
@@ -64,7 +64,7 @@ def count(workspace: Workspace, screen: Screen) -> Counts:
         for text in training_text.learned(workspace):
             size = len(text.encode())
             counts.total_bytes += size
-            if counts.total_bytes <= ENOUGH:
+            if counts.total_bytes <= MAX_BYTES:
                 counts.pieces.update(splitter.findall(text))
                 counts.letters.update(text)
                 counts.marks.update(WORD.findall(text))
@@ -79,19 +79,19 @@ def count(workspace: Workspace, screen: Screen) -> Counts:
 def measure(
     workspace: Workspace, counts: Counts, sizes: Sequence[int], sentence: str, screen: Screen
 ) -> list[Row]:
-    """The rows: letters, the sizes asked for and the one that `auto` picks, words."""
+    """The rows: letters, then the sizes asked for and the one that `auto` picks, then words."""
     from pipeline.training import auto
 
-    chosen = workspace.settings.tokenizer
-    pattern, choice = chosen.pattern, auto.vocab_size(counts.total_bytes)
+    settings = workspace.settings.tokenizer
+    pattern, choice = settings.pattern, auto.vocab_size(counts.total_bytes)
     with screen.bar("merging", None, count=True) as bar:
         largest = RegexTokenizer.train(
-            _enough(workspace),
+            _first_texts(workspace),
             max(*sizes, choice),
             pattern,
             progress=bar.to,
-            minimum_count=chosen.minimum_count,
-            sample=chosen.sample,
+            minimum_count=settings.minimum_count,
+            sample=settings.sample,
         )
     merges = list(largest.merges)
 
@@ -115,8 +115,9 @@ def measure(
     return [*rows, row("words", len(counts.marks), counts.marks.total(), marks, False)]
 
 
-def _enough(workspace: Workspace) -> Iterator[str]:
-    left = ENOUGH
+def _first_texts(workspace: Workspace) -> Iterator[str]:
+    """The training text up to MAX_BYTES."""
+    left = MAX_BYTES
     for text in training_text.learned(workspace):
         left -= len(text.encode())
         if left < 0:
@@ -125,7 +126,7 @@ def _enough(workspace: Workspace) -> Iterator[str]:
 
 
 def _embedding_share(settings: Settings, tokens: int, vocabulary: int) -> float:
-    """The embedding's share of the decoder that `auto` picks for so many tokens of text."""
+    """The embedding's share of the decoder that `auto` picks for this many tokens of text."""
     import torch
 
     from pipeline.training import auto

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.common.files import atomic
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from pipeline.cli.tokenizer_figures import Row
 
 BLUE, GREY = "tab:blue", "0.45"
@@ -45,7 +47,7 @@ def draw_vocabulary(rows: Sequence[Row], picture: Path) -> None:
         figure.savefig(file, format="png", dpi=110)
 
 
-def _draw(axes: Any, rows: Sequence[Row], heights: Sequence[float]) -> None:
+def _draw(axes: Axes, rows: Sequence[Row], heights: Sequence[float]) -> None:
     """One panel: byte pair encoding as a line, letters and words as points of their own."""
     pairs = [n for n, row in enumerate(rows) if row.level == "byte pairs"]
     sizes = [row.size for row in rows]
@@ -54,8 +56,15 @@ def _draw(axes: Any, rows: Sequence[Row], heights: Sequence[float]) -> None:
     )
     for n, row in enumerate(rows):
         if row.picked:
-            style = {"markersize": 13, "markerfacecolor": "none", "color": "tab:red"}
-            axes.plot(row.size, heights[n], "o", label="picked by auto", **style)
+            axes.plot(
+                row.size,
+                heights[n],
+                "o",
+                label="picked by auto",
+                markersize=13,
+                markerfacecolor="none",
+                color="tab:red",
+            )
         if row.level != "byte pairs":
             marker = {"letters": "s", "words": "D"}[row.level]
             axes.plot(row.size, heights[n], marker, color=GREY, label=row.level)

@@ -60,7 +60,7 @@ def coloured(tokens: Iterable[str], console: Console, width: int | None = None) 
 
 
 class Replay:
-    """The merges of a tokenizer, done again one by one."""
+    """Repeats the merges of a tokenizer one by one."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._merges = tokenizer.merges
@@ -74,14 +74,14 @@ class Replay:
 
         Yields the ids, and the pair that was joined to get there; None at the beginning.
         """
-        now = self._taken_apart(ids)
-        yield now, None
-        while known := [pair for pair in pairwise(now) if pair in self._order]:
-            pair = min(known, key=self._order.__getitem__)
-            now = merge_pair(now, pair, self._merges[pair])
-            yield now, pair
+        current = self._split(ids)
+        yield current, None
+        while mergeable := [pair for pair in pairwise(current) if pair in self._order]:
+            pair = min(mergeable, key=self._order.__getitem__)
+            current = merge_pair(current, pair, self._merges[pair])
+            yield current, pair
 
-    def _taken_apart(self, ids: Sequence[int]) -> list[int]:
+    def _split(self, ids: Sequence[int]) -> list[int]:
         """The ids that no merge made, of which these tokens consist."""
         parts: list[int] = []
         left = list(reversed(ids))
@@ -107,7 +107,7 @@ def _tokenizer(workspace: Workspace) -> Tokenizer:
 
 
 def _pieces(tokenizer: Tokenizer, text: str, ids: Sequence[int]) -> list[list[int]]:
-    """The distinct pieces that merges stay within, in order; somebody else's: the tokens."""
+    """The distinct pieces that merges stay within, in order; an imported tokenizer's tokens."""
     if tokenizer.pattern is None:
         pieces = [[token_id] for token_id in ids]
     else:

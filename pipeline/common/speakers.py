@@ -35,11 +35,11 @@ def find_speaker(name: str, speakers: Mapping[str, int]) -> str:
     if name in speakers:
         return name
     wanted = fold(name)
-    found = [speaker for speaker in speakers if wanted and fold(speaker) == wanted]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise DataError(f"{name!r} may be {_listed(found, speakers)}; write the name exactly")
+    matches = [speaker for speaker in speakers if wanted and fold(speaker) == wanted]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise DataError(f"{name!r} may be {_listed(matches, speakers)}; write the name exactly")
     listed = _listed(speakers, speakers, wanted)
     raise DataError(f"nobody in the chat is called {name!r}; choose one of {listed}")
 

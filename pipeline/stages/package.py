@@ -90,7 +90,7 @@ def _model_card(workspace: Workspace, tokenizer: Tokenizer, context: int) -> Mod
         learned=list(voices) if workspace.settings.dialogues.targets == "all" else [persona],
         habits={name: known for name, known in habits.items() if known},
         # A base model never learned the names, so it cannot say who follows whom.
-        follows=_follows(conversations) if workspace.adopts(by_name("pretrain")) else {},
+        follows=_follows(conversations) if workspace.uses_base_weights(by_name("pretrain")) else {},
         last_message=_last_message(workspace),
         chat=workspace.settings.chat,
         context=context,

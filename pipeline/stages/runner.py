@@ -105,10 +105,10 @@ def _run_one(workspace: Workspace, stage: Stage, screen: Screen, budget: Trainin
     )
     workspace.finish(stage, record)
     screen.done(counts, record.seconds)
-    _free_memory(workspace)
+    _release_memory(workspace)
 
 
-def _free_memory(workspace: Workspace) -> None:
+def _release_memory(workspace: Workspace) -> None:
     """Free the chat and what a stage held in cycles, and give it back to the system where glibc
     would keep it: the next stage has models of its own."""
     workspace.chat.release()

@@ -53,7 +53,7 @@ def run(task: Task) -> Counts:
             done += writer.info["bytes"]
             counts[f"{part}_tokens"] = writer.count
             counts[f"{part}_bytes"] = writer.info["bytes"]
-    if not counts["train_tokens"] and not task.workspace.adopts(by_name("pretrain")):
+    if not counts["train_tokens"] and not task.workspace.uses_base_weights(by_name("pretrain")):
         raise DataError(
             "There is no text to train on; give --export or --corpus (rows: two or more, as the "
             "last is validation)."

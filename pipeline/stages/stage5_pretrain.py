@@ -41,7 +41,7 @@ def run(task: Task) -> dict[str, Any]:
     """Write the best model by validation to `best/`, the log and its picture."""
     began = time.monotonic()
     tokenizer = minbpe.load(task.path(TOKENIZER))
-    if task.workspace.adopts(task.stage):
+    if task.workspace.uses_base_weights(task.stage):
         return _adopt(task, tokenizer)
     device = prepare(task.settings.train, task.world)
     train, val = (ArrayFile(task.path(name)) for name in ENCODED[:2])

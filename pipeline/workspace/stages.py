@@ -41,12 +41,13 @@ START = "start"  # a copy of the model that retraining begins from
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the road.
+    """One stage.
 
-    `settings` are dotted names, or `section.*`; `finish` are settings that shape only the last
-    touch, so that a half-trained model survives their change; `sources` hold outside paths;
-    `version` rises when the stage's code makes other bytes of the same input; `trains` marks the
-    stages that share the budget; `wants` are settings without which it has nothing to do.
+    `needs` and `makes` are files. `settings` are dotted names, or `section.*`; `finish` are those
+    that shape only how the result is packaged, so that a half-trained model survives their change;
+    `sources` are those that hold paths outside the workspace; `wants` are those of which one must
+    be set, or the stage has nothing to do. `version` rises when the code makes other bytes of the
+    same input; `trains` marks the stages that share the budget.
     """
 
     number: int

@@ -1,7 +1,7 @@
 """Stamps: what a file or folder held, so that a change can be told cheaply.
 
-A stamp is a content hash, and beside it sizes and dates. While sizes and dates agree the content
-is taken to agree; only otherwise is it read. No name of a file is kept.
+A stamp is a content hash, and beside it sizes and dates. While sizes and dates are the same, the
+content is assumed to be; only otherwise is it read. A stamp holds no file names.
 """
 
 from __future__ import annotations

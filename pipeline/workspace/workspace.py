@@ -64,7 +64,7 @@ class Workspace:
         """Whether the stage has anything to do: some need an export."""
         return not stage.wants or any(self.settings.get(name) for name in stage.wants)
 
-    def adopts(self, stage: Stage) -> bool:
+    def uses_base_weights(self, stage: Stage) -> bool:
         """Whether the stage takes over a pretrained base, and trains nothing."""
         settings = self.settings
         return (
@@ -111,9 +111,11 @@ class Workspace:
 
     def budget(self, stage: Stage, alone: bool = False) -> TrainingBudget:
         """The stage's share of the budget. `alone`: it is the only one asked for."""
-        if not stage.trains or self.adopts(stage):
+        if not stage.trains or self.uses_base_weights(stage):
             return {"minutes": 0.0, "epochs": 0.0}
-        rivals = [s for s in STAGES if s.trains and self.applies(s) and not self.adopts(s)]
+        rivals = [
+            s for s in STAGES if s.trains and self.applies(s) and not self.uses_base_weights(s)
+        ]
         share = 1.0 if alone or len(rivals) == 1 else BUDGET_SHARE[stage.name]
         budget = self.settings.budget
         minutes = AUTO_MINUTES if budget.minutes == "auto" else budget.minutes

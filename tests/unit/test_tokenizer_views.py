@@ -89,7 +89,7 @@ def test_a_text_without_pairs_for_more_says_so(made):
 
 
 def test_of_a_long_text_the_beginning_is_measured(made, monkeypatch):
-    monkeypatch.setattr(tokenizer_figures, "ENOUGH", 5_000)
+    monkeypatch.setattr(tokenizer_figures, "MAX_BYTES", 5_000)
     counts, rows = rows_of(made, [300])
     assert 4_000 < counts.bytes <= 5_000 < counts.total_bytes
     said = reasons(rows, counts, [300], Workspace(made).settings)
