@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from pipeline.common.speakers import bare
+from pipeline.common.speakers import fold_characters
 
 KEPT = "LNM"  # the first letters of Unicode's categories that words are made of
 SYMBOL = "S"
@@ -18,7 +18,7 @@ def _piece(char: str) -> str:
     A symbol, such as an emoji, is a word by itself.
     """
     found = ""
-    for c in bare(char).casefold():
+    for c in fold_characters(char).casefold():
         kind = unicodedata.category(c)[0]
         found += f" {c} " if kind == SYMBOL else c if kind in KEPT else " "
     return found
