@@ -1,6 +1,7 @@
 # `make` alone lists the verbs. Windows: see README.md for the same without make.
 PYTHON ?= python3
 BIN := .venv/bin
+ON_ALL_CORES := -n auto --maxprocesses 8 --dist worksteal
 
 .PHONY: help setup demo test check fix clean
 
@@ -17,13 +18,13 @@ demo: setup
 	$(BIN)/python -m pipeline demo
 
 test: .venv/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
 fix: .venv/.dev
 	$(BIN)/ruff format .

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from pipeline.common.errors import in_words
-from pipeline.common.screen import use_utf8
+from pipeline.common.utf8 import use_utf8
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

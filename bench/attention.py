@@ -38,9 +38,9 @@ def main() -> None:
             lambda given=given: F.scaled_dot_product_attention(*given, is_causal=True),
             lambda given=given: causal(*given),
         )
-        taken = [[_seconds(side, slope) for side in sides] for _ in range(TURNS)]
-        fused, ours = (statistics.median(column) for column in zip(*taken, strict=True))
-        ratios = sorted(one / other for one, other in taken)
+        times = [[_seconds(side, slope) for side in sides] for _ in range(TURNS)]
+        fused, ours = (statistics.median(column) for column in zip(*times, strict=True))
+        ratios = sorted(one / other for one, other in times)
         print(
             f"{rows:>4} {heads:>5} {tokens:>6} {fused * 1e3:>10.0f} {ours * 1e3:>9.0f}"
             f" {ratios[TURNS // 2]:>7.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"

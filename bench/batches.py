@@ -63,9 +63,9 @@ WAYS: dict[str, tuple[int, Callable[[Decoder, int], list[int]]]] = {
 
 def rate(name: str, decoder: Decoder, new: int) -> float:
     """New tokens a second in one run."""
-    rows, way = WAYS[name]
+    rows, generate_rows = WAYS[name]
     start = time.perf_counter()
-    if len(way(decoder, new)) != rows * new:
+    if len(generate_rows(decoder, new)) != rows * new:
         raise RuntimeError("fewer tokens than asked for")
     return rows * new / (time.perf_counter() - start)
 
@@ -88,11 +88,11 @@ def main() -> None:
         rate(name, decoder, min(new, 20))
     rates: dict[str, list[float]] = {name: [] for name in WAYS}
     for _ in range(repetitions):
-        for name, found in rates.items():
-            found.append(rate(name, decoder, new))
+        for name, measured in rates.items():
+            measured.append(rate(name, decoder, new))
     base = max(rates["from the cache"])
-    for name, found in rates.items():
-        best, median = max(found), statistics.median(found)
+    for name, measured in rates.items():
+        best, median = max(measured), statistics.median(measured)
         print(f"{name:15s} {best:8.1f} tokens/s {median:8.1f} median {best / base:6.2f} x")
 
 

@@ -33,26 +33,26 @@ Way = Callable[[parts.Parts, int], list[int]]  # a split and a seed → classes 
 
 
 def main() -> None:
-    """Measure and print a row for each way."""
+    """Measure and print a row for each method."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("file", nargs="?", type=Path, default=SAMPLE)
     parser.add_argument("--quick", action="store_true", help="no SmolLM2, two splits")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    found = parts.Learnable.of(table.read(args.file, "text", "label", labelled=True)).table
-    names = parts.classes(found.labels)
+    texts = parts.Learnable.of(table.read(args.file, "text", "label", labelled=True)).table
+    names = parts.classes(texts.labels)
     seeds = SEEDS[:2] if args.quick else SEEDS
-    splits = {seed: parts.split(found, names, seed) for seed in seeds}
+    splits = {seed: parts.split(texts, names, seed) for seed in seeds}
     tested = len(splits[SEEDS[0]]["test"])
-    print(f"{len(found)} texts, {len(splits)} splits, {tested} to test each")
-    for name, way in ways(args.quick).items():
-        measure(name, way, splits, len(names))
+    print(f"{len(texts)} texts, {len(splits)} splits, {tested} to test each")
+    for name, method in ways(args.quick).items():
+        measure(name, method, splits, len(names))
 
 
 def ways(quick: bool) -> dict[str, Way]:
     """What is compared, by name."""
-    found: dict[str, Way] = {
+    methods: dict[str, Way] = {
         peer.NAME: lambda split, _: peer.told(split["train"], split["test"].texts),
         "own small decoder": lambda split, seed: ours(
             base.own(split["train"].texts, seed), split, seed
@@ -62,10 +62,10 @@ def ways(quick: bool) -> dict[str, Way]:
         pretrained.smollm2_path()
     except WeightsError as error:
         print(f"left out: {error}")
-        return found
+        return methods
     if not quick:
-        found["SmolLM2-135M"] = lambda split, seed: ours(base.given(base.SMOLLM2), split, seed)
-    return found
+        methods["SmolLM2-135M"] = lambda split, seed: ours(base.given(base.SMOLLM2), split, seed)
+    return methods
 
 
 def ours(start: base.Base, split: parts.Parts, seed: int) -> list[int]:
@@ -77,11 +77,11 @@ def ours(start: base.Base, split: parts.Parts, seed: int) -> list[int]:
     return probabilities(made.classifier, ids, machine).argmax(dim=1).tolist()
 
 
-def measure(name: str, way: Way, splits: dict[int, parts.Parts], classes: int) -> None:
-    """Print how one way does."""
+def measure(name: str, method: Way, splits: dict[int, parts.Parts], classes: int) -> None:
+    """Print how one method does."""
     accuracies, began = [], time.process_time()
     for seed, split in splits.items():
-        counts = measures.confusion(split["test"].labels, way(split, seed), classes)
+        counts = measures.confusion(split["test"].labels, method(split, seed), classes)
         accuracies.append(measures.accuracy(counts))
     seconds = (time.process_time() - began) / len(splits)
     each = ", ".join(f"{accuracy:.1%}" for accuracy in accuracies)

@@ -98,19 +98,19 @@ def main() -> None:
     for _ in range(repetitions):
         for name in variants(context):
             command = [sys.executable, *sys.argv, "--only", name]
-            found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-            old = best.get(name, found)
-            best[name] = {key: min(value, old[key]) for key, value in found.items()}
+            figures = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+            old = best.get(name, figures)
+            best[name] = {key: min(value, old[key]) for key, value in figures.items()}
     print(f"{context} tokens, {args.threads} threads, torch {torch.__version__}")
     print("| | prompt | a token | kept | peak |\n|---|---|---|---|---|")
     full = best["full"]
-    for name, found in best.items():
-        share = {key: f"{value / full[key]:.2f}" for key, value in found.items()}
+    for name, figures in best.items():
+        share = {key: f"{value / full[key]:.2f}" for key, value in figures.items()}
         print(
-            f"| {name} | {found['prompt']:.2f} s ({share['prompt']}) "
-            f"| {found['step'] * 1e3:.2f} ms ({share['step']}) "
-            f"| {found['kept'] / 2**20:.2f} MiB ({share['kept']}) "
-            f"| {found['peak'] / 2**20:.0f} MiB ({share['peak']}) |"
+            f"| {name} | {figures['prompt']:.2f} s ({share['prompt']}) "
+            f"| {figures['step'] * 1e3:.2f} ms ({share['step']}) "
+            f"| {figures['kept'] / 2**20:.2f} MiB ({share['kept']}) "
+            f"| {figures['peak'] / 2**20:.0f} MiB ({share['peak']}) |"
         )
 
 

@@ -95,7 +95,7 @@ def files(packages: Path) -> Iterator[tuple[Path, bool]]:
 def documents(packages: Path) -> dict[str, list[bytes]]:
     """The documents of each kind, in an order decided by a hash of each."""
     seen: set[bytes] = set()
-    found: dict[str, list[bytes]] = defaultdict(list)
+    documents: dict[str, list[bytes]] = defaultdict(list)
     for path, code in files(packages):
         kept = []
         for paragraph in GAP.split(text_of(path)):
@@ -106,21 +106,21 @@ def documents(packages: Path) -> dict[str, list[bytes]]:
         text = "\n\n".join(kept)
         if len(text) > 200:
             document = text.encode()[:LONGEST].decode("utf-8", "ignore").encode() + b"\n\n"
-            found["code" if code else kind_of(text)].append(document)
-    for group in found.values():
+            documents["code" if code else kind_of(text)].append(document)
+    for group in documents.values():
         group.sort(key=lambda document: hashlib.blake2b(document, digest_size=8).digest())
-    return found
+    return documents
 
 
-def mixed(found: dict[str, list[bytes]], size: int) -> Iterator[bytes]:
+def mixed(documents: dict[str, list[bytes]], size: int) -> Iterator[bytes]:
     """Documents of `size` bytes in all; always of the kind that is furthest behind its share."""
-    taken = dict.fromkeys(SHARES, 0)
-    while sum(taken.values()) < size and (left := [kind for kind in SHARES if found[kind]]):
-        kind = min(left, key=lambda kind: taken[kind] / SHARES[kind])
-        document = found[kind].pop()
-        taken[kind] += len(document)
+    sizes = dict.fromkeys(SHARES, 0)
+    while sum(sizes.values()) < size and (left := [kind for kind in SHARES if documents[kind]]):
+        kind = min(left, key=lambda kind: sizes[kind] / SHARES[kind])
+        document = documents[kind].pop()
+        sizes[kind] += len(document)
         yield document
-    print({kind: f"{count / 1e6:.1f} MB" for kind, count in taken.items()})
+    print({kind: f"{count / 1e6:.1f} MB" for kind, count in sizes.items()})
 
 
 def main() -> None:

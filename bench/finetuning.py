@@ -94,8 +94,8 @@ def _trained(workspace: Workspace, trial: str, minutes: float) -> dict[str, Any]
 def _rows(workspace: Workspace) -> NDArray[np.int32]:
     """The training rows as stage 6 would write them with these settings."""
     builder = Builder.of(workspace)
-    found = builder.examples(list(training_text.conversations(workspace, "train")), trains=True)
-    return np.array([builder.row(example) for example in found], dtype=np.int32)
+    examples = builder.examples(list(training_text.conversations(workspace, "train")), trains=True)
+    return np.array([builder.row(example) for example in examples], dtype=np.int32)
 
 
 if __name__ == "__main__":

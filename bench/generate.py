@@ -123,22 +123,22 @@ def race(title: str, make: Callable[[], Any], new: int, repetitions: int) -> Non
         ways = list(contestants(make, Path(folder)))
     size = sum(weight.numel() for weight in ways[1][2].parameters()) / 1e6
     print(f"\n{title}: {size:.1f} M parameters, {new} new ids after {len(PROMPT)}", flush=True)
-    taken: dict[str, list[Stamps]] = {name: [] for name, *_ in ways}
+    runs_of: dict[str, list[Stamps]] = {name: [] for name, *_ in ways}
     for repetition in range(repetitions + 1):
-        for name, way, model in ways:
-            stamps = way(model, new)
+        for name, continuation, model in ways:
+            stamps = continuation(model, new)
             if len(stamps) != new + 1:
                 raise RuntimeError(f"{name} gave {len(stamps) - 1} ids of {new}")
             if repetition:  # the first is for warming up
-                taken[name].append(stamps)
-    tell(taken)
+                runs_of[name].append(stamps)
+    tell(runs_of)
     distances(ways)
 
 
-def tell(taken: dict[str, list[Stamps]]) -> None:
+def tell(runs_of: dict[str, list[Stamps]]) -> None:
     """A line for each way, then how much faster the best of ours is than the best of theirs."""
-    rates = {name: [(len(r) - 2) / (r[-1] - r[1]) for r in runs] for name, runs in taken.items()}
-    for name, runs in taken.items():
+    rates = {name: [(len(r) - 2) / (r[-1] - r[1]) for r in runs] for name, runs in runs_of.items()}
+    for name, runs in runs_of.items():
         first = min(run[1] - run[0] for run in runs)
         print(
             f"  {name:22s} first id {first * 1e3:7.1f} ms   then {max(rates[name]):7.1f} ids/s "
@@ -163,8 +163,8 @@ def distances(ways: list[tuple[str, Any, Any]]) -> None:
     ids = torch.tensor([PROMPT])
     exact = ways[0][2](ids).logits
     print(f"  logits spread by {exact.std():.2f} (standard deviation), and are off by at most")
-    for name, way, model in ways[1:]:
-        if way is theirs:
+    for name, continuation, model in ways[1:]:
+        if continuation is theirs:
             print(f"    {name:20s} {_off(model(ids).logits, exact):.1e}")
             continue
         cache, fast = model.new_cache(), single(model)

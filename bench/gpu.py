@@ -1,7 +1,7 @@
 """What a GPU makes of it: training at the 124M shape, decoding, and adapters on 8 billion weights.
 
     PYTHONPATH=. python bench/gpu.py --peer nanoGPT/model.py     some ten minutes on one card
-    PYTHONPATH=. python bench/gpu.py --rehearse                  all of it at toy sizes, on the CPU
+    PYTHONPATH=. python bench/gpu.py --dry-run                  all of it at toy sizes, on the CPU
 
 Training: one step of GPT-2's shape without biases, block 1,024, bfloat16 autocast: ours as stage 5
 takes it (blocks compiled, Muon and AdamW) beside the model of nanoGPT's model.py (all of it
@@ -296,13 +296,13 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--peer", type=Path, help="nanoGPT's model.py")
-    parser.add_argument("--rehearse", action="store_true", help="toy sizes on the CPU")
+    parser.add_argument("--dry-run", action="store_true", help="toy sizes on the CPU")
     args = parser.parse_args()
-    if not (args.rehearse or torch.cuda.is_available()):
-        print("left out: there is no CUDA device here; --rehearse runs it at toy sizes")
+    if not (args.dry_run or torch.cuda.is_available()):
+        print("left out: there is no CUDA device here; --dry-run runs it at toy sizes")
         return
-    sizes = toy() if args.rehearse else real()
-    where = torch.cuda.get_device_name() if sizes.device.type == "cuda" else "CPU, a rehearsal"
+    sizes = toy() if args.dry_run else real()
+    where = torch.cuda.get_device_name() if sizes.device.type == "cuda" else "CPU, a dry run"
     print(f"{where}, torch {torch.__version__}")
     torch.set_float32_matmul_precision("high")
     training(sizes, args.peer)

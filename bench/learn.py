@@ -81,8 +81,8 @@ def full_pass(workspace: Path) -> float:
 
     model = load(workspace / PRETRAINED)
     with ArrayFile(workspace / ENCODED[1]) as val:
-        found = measure_text(model, val.values, model.config.block, val.info["bytes"])
-    return found.bits_per_byte
+        loss = measure_text(model, val.values, model.config.block, val.info["bytes"])
+    return loss.bits_per_byte
 
 
 if __name__ == "__main__":

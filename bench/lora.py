@@ -72,8 +72,8 @@ def ours(folder: Path, method: str, dropout: float) -> Step:
     else:
         lora.lean(decoder)
     lora.adapted(decoder, Tuning(rank=RANK, dropout=dropout))
-    found = optimizers(decoder, 0.0)
-    set_rate(found, RATE)
+    optims = optimizers(decoder, 0.0)
+    set_rate(optims, RATE)
     x, y = tokens()
 
     def step(dtype: torch.dtype) -> float:
@@ -82,7 +82,7 @@ def ours(folder: Path, method: str, dropout: float) -> Step:
         loss = nats / count
         loss.backward()
         nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-        for optimizer in found:
+        for optimizer in optims:
             optimizer.step()
         decoder.zero_grad()
         return loss.item()
@@ -111,12 +111,12 @@ def theirs(folder: Path, method: str, dropout: float) -> Step:
     learning = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=RATE, weight_decay=0.0, fused=True)
     x, y = tokens()
-    wanted = y[:, -TARGETS:].flatten()
+    targets = y[:, -TARGETS:].flatten()
 
     def step(dtype: torch.dtype) -> float:
         with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
             logits = model(input_ids=x, logits_to_keep=TARGETS, use_cache=False).logits
-            loss = F.cross_entropy(logits.flatten(0, 1).float(), wanted)
+            loss = F.cross_entropy(logits.flatten(0, 1).float(), targets)
         loss.backward()
         nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()

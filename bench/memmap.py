@@ -58,7 +58,7 @@ def drop_cache(path: Path) -> None:
 
 
 def alone(
-    path: Path, way: str, batches: int, steps: int, vocabulary: int, threads: int
+    path: Path, loader: str, batches: int, steps: int, vocabulary: int, threads: int
 ) -> dict[str, float]:
     """In the measured process: one loader on one file, then training steps on its rows."""
     import torch
@@ -76,19 +76,19 @@ def alone(
     size = auto.batch("auto", block)
     with ArrayFile(path) as file:
         half = file.info["chat_tokens"]
-        if way == "mixture":
+        if loader == "mixture":
             halves = (Blocks(ids, block, "overlapping", 1) for ids in np.split(file.values, [half]))
             data: Blocks | Mixture = Mixture(*halves, share=0.3, late_share=0.5)
         else:
-            data = Blocks(file.values, block, way, 1)
+            data = Blocks(file.values, block, loader, 1)
 
         def draw(first: int) -> float:
-            taken = []
+            durations = []
             for number in range(first, first + batches):
                 began = time.perf_counter()
                 data.batch(number * size, size, late=number % 2 == 1)
-                taken.append(time.perf_counter() - began)
-            return statistics.median(taken)
+                durations.append(time.perf_counter() - began)
+            return statistics.median(durations)
 
         data.batch(0, size)
         drop_cache(path)
@@ -99,11 +99,11 @@ def alone(
         decoder = Decoder(config, torch.Generator().manual_seed(0))
         step = stepping(decoder, lambda number: data.batch(number * size, size))
         step(0)
-        taken = []
+        durations = []
         for number in range(1, steps + 1):
             began = time.perf_counter()
             step(number)
-            taken.append(time.perf_counter() - began)
+            durations.append(time.perf_counter() - began)
     return {
         "rows": size,
         "before": before["RssAnon"],
@@ -111,7 +111,7 @@ def alone(
         "file": after["RssFile"],
         "cold": cold,
         "warm": warm,
-        "step": statistics.median(taken),
+        "step": statistics.median(durations),
     }
 
 
@@ -124,14 +124,14 @@ def stepping(
     from pipeline.training.loss import summed
     from pipeline.training.optimizer import optimizers, set_rate
 
-    found = optimizers(decoder, 0.1)
-    set_rate(found, 1e-3)
+    optims = optimizers(decoder, 0.1)
+    set_rate(optims, 1e-3)
 
     def step(number: int) -> None:
         nats, targets = summed(decoder, *batch(number))
         (nats / targets).backward()
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-        for optimizer in found:
+        for optimizer in optims:
             optimizer.step()
         decoder.zero_grad()
 
@@ -148,10 +148,10 @@ def main() -> None:
     parser.add_argument("--alone", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.alone:
-        path, way, batches, steps = given.alone
+        path, loader, batches, steps = given.alone
         how = int(batches), int(steps), given.vocabulary, given.threads
-        found = alone(Path(path), way, *how)
-        print(json.dumps(found))
+        figures = alone(Path(path), loader, *how)
+        print(json.dumps(figures))
         return
     sizes = [int(n * GB) for n in (QUICK_SIZES if given.quick else SIZES)]
     batches, steps = (50, 1) if given.quick else (500, 5)
@@ -168,15 +168,15 @@ def main() -> None:
         for size in sizes:
             path = Path(folder) / "tokens.bin"
             write(path, size, given.vocabulary)
-            for way in WAYS:
-                words = ["--alone", str(path), way, str(batches), str(steps)]
+            for loader in WAYS:
+                words = ["--alone", str(path), loader, str(batches), str(steps)]
                 words += ["--threads", str(given.threads), "--vocabulary", str(given.vocabulary)]
                 done = subprocess.run(
                     [sys.executable, __file__, *words], stdout=subprocess.PIPE, check=True
                 )
                 row = json.loads(done.stdout)
                 print(
-                    f"{size / GB:<6g} {way:12s} {row['rows']:3d} {row['before']:6.0f} "
+                    f"{size / GB:<6g} {loader:12s} {row['rows']:3d} {row['before']:6.0f} "
                     f"{row['grown']:6.1f} {row['file']:12.0f} "
                     f"{1e3 * row['cold']:10.2f} {1e3 * row['warm']:6.2f} "
                     f"{1e3 * row['step']:12.0f} {row['cold'] / row['step']:9.2%} "

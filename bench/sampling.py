@@ -1,4 +1,4 @@
-"""Which way of drawing sounds most like the person? Settings of the chat side by side.
+"""Which sampling settings sound most like the person? Settings of the chat side by side.
 
     PYTHONPATH=. python bench/sampling.py workspaces/ana              on the validation part
     PYTHONPATH=. python bench/sampling.py workspaces/ana --moments 40 --each 2
@@ -28,11 +28,10 @@ from pipeline.evaluation.attribution import Attribution, bundles
 from pipeline.evaluation.diversity import diversity
 from pipeline.evaluation.habits import habits
 from pipeline.evaluation.likeness import Evidence
-from pipeline.evaluation.moments import Moment, moments
-from pipeline.evaluation.replies import Reply
+from pipeline.evaluation.moments import Moment, Reply, moments
 from pipeline.evaluation.voice import Voice
-from pipeline.serving.model_card import Facts, read_facts
-from pipeline.serving.rules import endings, longest
+from pipeline.serving.model_card import ModelCard
+from pipeline.serving.rules import ending_rules, max_tokens
 from pipeline.training.hardware.device import fastest, pick_device
 from pipeline.workspace.settings import Chat
 from pipeline.workspace.stages import DIALOGUE_TEXTS, MODEL, PRETRAINED, TOKENIZER
@@ -52,13 +51,13 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=2, help="replies to a moment")
     args = parser.parse_args()
     workspace = Workspace(args.workspace)
-    facts = read_facts(args.workspace / MODEL)
+    card = ModelCard.read(args.workspace / MODEL)
     rows = list(read_jsonl(args.workspace / DIALOGUE_TEXTS[1]))
-    asked = moments(rows, facts.persona, args.moments)
+    asked = moments(rows, card.persona, args.moments)
     trained = list(training_text.conversations(workspace, "train"))
-    evidence = Evidence(facts.persona, moments(rows, facts.persona), (), trained)
+    evidence = Evidence(card.persona, moments(rows, card.persona), (), trained)
     model = Attribution.fit(evidence.turns, evidence.persona, SEED)
-    own, base = (_voice(workspace, facts, folder) for folder in (MODEL, PRETRAINED))
+    own, base = (_voice(workspace, card, folder) for folder in (MODEL, PRETRAINED))
     real, usual = evidence.real, evidence.turns[evidence.persona]
     high = _mean(model, real)
     print("temperature  top_p  floor   made   real   way  habits  distinct-2 (person)  same  loops")
@@ -70,19 +69,19 @@ def main() -> None:
         else:
             low = _mean(model, _others(model, evidence))
         scores, _ = habits(real, made, [], usual, SEED)
-        found = diversity(real, made, SEED)
+        scores = diversity(real, made, SEED)
         distances = [s["value"] for s in scores.values() if s["value"] is not None]
         middle = _mean(model, made)
         print(
             f"{temperature:>11} {top_p:>6} {low:>6.2f} {middle:>6.2f} {high:>6.2f}"
             f" {(middle - low) / (high - low):>5.0%} {np.mean(distances):>7.3f}"
-            f" {found['distinct_2']['value']:>11} ({found['distinct_2']['ceiling']})"
-            f" {found['same_replies']['value']:>6} {found['loops']['value']:>6}",
+            f" {scores['distinct_2']['value']:>11} ({scores['distinct_2']['ceiling']})"
+            f" {scores['same_replies']['value']:>6} {scores['loops']['value']:>6}",
             flush=True,
         )
 
 
-def _voice(workspace: Workspace, facts: Facts, folder: str) -> Voice:
+def _voice(workspace: Workspace, card: ModelCard, folder: str) -> Voice:
     machine = fastest(workspace.settings.train, pick_device("auto", ALONE))
     machine.use()
     chat = Chat()
@@ -90,9 +89,9 @@ def _voice(workspace: Workspace, facts: Facts, folder: str) -> Voice:
         load(workspace.path / folder).to(machine.device, machine.dtype),
         minbpe.load(workspace.path / TOKENIZER),
         chat,
-        facts.persona,
-        longest=longest(facts, chat, facts.persona),
-        endings=endings(facts, facts.persona),
+        card.persona,
+        max_tokens=max_tokens(card, chat, card.persona),
+        endings=ending_rules(card, card.persona),
     )
 
 

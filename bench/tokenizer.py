@@ -70,21 +70,31 @@ def train_tokenizers(path: str, vocab: int) -> Any:
 
 def encode_ours(path: str, tokenizer: str) -> Any:
     """Into a memory-mapped file, as stage 4 does, with its journal."""
+    from functools import partial
+
     import numpy as np
 
     import minbpe
-    from minbpe import codec
+    from minbpe.encoder import id_type, with_tiktoken
+    from minbpe.parallel import parallel_map
     from pipeline.training.memmap import ArrayFile, resumable
 
     with tempfile.TemporaryDirectory(dir=Path(path).parent) as folder:
         made = Path(folder) / "ids.bin"
         kept = minbpe.load(tokenizer)
-        with resumable(made, codec.id_type(kept).name, "bench") as writer:
-            for ids in codec.encode_pieces(kept, text_of(path, 1 << 20)):
+        encode = partial(encode_piece, with_tiktoken(kept), id_type(kept))
+        with resumable(made, id_type(kept), "bench") as writer:
+            for ids in parallel_map(encode, text_of(path, 1 << 20)):
                 writer.append(ids)
                 writer.commit()
-        with ArrayFile(made) as found:
-            return [len(found), int(np.sum(found.values, dtype=np.int64))]
+        with ArrayFile(made) as encoded:
+            return [len(encoded), int(np.sum(encoded.values, dtype=np.int64))]
+
+
+def encode_piece(tokenizer: Any, dtype: str, piece: str) -> Any:
+    import numpy as np
+
+    return np.array(tokenizer.encode(piece), dtype)
 
 
 def encode_tiktoken(path: str, tokenizer: str) -> Any:
@@ -99,8 +109,8 @@ def encode_tiktoken(path: str, tokenizer: str) -> Any:
     peer = tiktoken.Encoding(
         "ours", pat_str=PATTERNS[PATTERN], mergeable_ranks=ranks, special_tokens={}
     )
-    found = peer.encode_ordinary_batch(list(text_of(path)), num_threads=2)
-    return [sum(map(len, found)), sum(map(sum, found))]
+    encoded = peer.encode_ordinary_batch(list(text_of(path)), num_threads=2)
+    return [sum(map(len, encoded)), sum(map(sum, encoded))]
 
 
 def digest(tokens: Any) -> str:
@@ -115,9 +125,9 @@ WAYS: dict[str, dict[str, Callable[..., Any]]] = {
 }
 
 
-def one(kind: str, way: str, path: str, argument: str) -> None:
+def one(kind: str, program: str, path: str, argument: str) -> None:
     """In the measured process: a small piece of work first, then the whole."""
-    function, value = WAYS[kind][way], int(argument) if kind == "train" else argument
+    function, value = WAYS[kind][program], int(argument) if kind == "train" else argument
     function(str(ROOT / "minbpe" / "base.py"), value)  # imports, and what numba keeps on disk
     start = time.perf_counter()
     result = function(path, value)
@@ -130,18 +140,18 @@ def compare(kind: str, path: Path, argument: str, rounds: int) -> None:
     print(f"{kind} {path.name}, {size:.1f} MB")
     best: dict[str, tuple[float, float, Any]] = {}
     for _ in range(rounds):
-        for way in WAYS[kind]:
-            output, peak = watched([__file__, "one", kind, way, str(path), argument])
+        for program in WAYS[kind]:
+            output, peak = watched([__file__, "one", kind, program, str(path), argument])
             seconds, result = json.loads(output.splitlines()[-1])
-            best[way] = min(best.get(way, (seconds, peak, result)), (seconds, peak, result))
+            best[program] = min(best.get(program, (seconds, peak, result)), (seconds, peak, result))
             print(
-                f"  {way:<20}{seconds:>8.2f} s{size / seconds:>8.2f} MB/s{peak:>8.0f} MB",
+                f"  {program:<20}{seconds:>8.2f} s{size / seconds:>8.2f} MB/s{peak:>8.0f} MB",
                 flush=True,
             )
     first, *others = (result for _, _, result in best.values() if result is not None)
     print(f"all give the same, {first}" if others == [first] * len(others) else f"DIFFERENT {best}")
-    for way, (seconds, peak, _) in best.items():
-        print(f"best {way:<20}{seconds:>8.2f} s{size / seconds:>8.2f} MB/s{peak:>8.0f} MB")
+    for program, (seconds, peak, _) in best.items():
+        print(f"best {program:<20}{seconds:>8.2f} s{size / seconds:>8.2f} MB/s{peak:>8.0f} MB")
 
 
 def main() -> None:
@@ -163,10 +173,10 @@ def main() -> None:
             path.write_bytes(source.read_bytes()[:1_000_000].decode("utf-8", "ignore").encode())
         argument = str(given.vocab)
         if given.kind == "encode":
-            from minbpe import RegexTokenizer
+            import minbpe
 
             argument = str(Path(folder) / "tokenizer.json")
-            RegexTokenizer.train(path, given.vocab, PATTERN).save(argument)
+            minbpe.save(minbpe.RegexTokenizer.train(path, given.vocab, PATTERN), argument)
         compare(given.kind, path, argument, given.rounds)
 
 

@@ -1,11 +1,11 @@
 """The lesson: byte pair encoding with nothing left out and nothing made fast.
 
-Take the bytes of a text. Find the pair of neighbours that occurs most often, give it a new id,
-and put that id wherever the pair stands. Repeat. Every round counts all pairs from scratch, so
-training takes (length of the text) x (number of merges) steps: fine for a page, hopeless for a
-book. `trainer.py` finds the same merges quickly.
+Start with the bytes of a text. Find the adjacent pair that occurs most often, give it a new id,
+and replace the pair by that id everywhere. Repeat. Every round counts all pairs again, so training
+takes (length of the text) × (number of merges) steps: fine for a page, hopeless for a book.
+`trainer.py` learns the same merges quickly.
 
-What it leaves out: splitting into words (a merge may run across a space) and special tokens.
+Not here: splitting into words (a merge may cross a space) and special tokens.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from minbpe.base import (
     BYTES,
     Pair,
     Tokenizer,
-    check_vocab_size,
     count_pairs,
     merge_pair,
+    merges_for,
     replace_surrogates,
 )
 
 
 class BasicTokenizer(Tokenizer):
-    """Byte pair encoding on the whole text at once; see `Tokenizer` for the interface."""
+    """Byte pair encoding of the whole text at once; see `Tokenizer` for the interface."""
 
     @classmethod
     def train(cls, text: str, vocab_size: int) -> BasicTokenizer:
-        """Learn `vocab_size` - 256 merges, fewer when the text has become a single token.
+        """Learn `vocab_size` - 256 merges; fewer if the text becomes a single token before.
 
-        The most frequent pair is merged first; among equals the one with the smaller left id,
-        then the smaller right id, so that the result depends on nothing but the counts.
+        The most frequent pair is merged first; among equally frequent pairs the one with the
+        smaller left id, then the smaller right id, so the result depends on the counts alone.
         """
         ids = text_to_bytes(text)
         merges: list[Pair] = []
-        for new_id in range(BYTES, BYTES + check_vocab_size(vocab_size)):
+        for new_id in range(BYTES, BYTES + merges_for(vocab_size)):
             counts = count_pairs(ids)
             if not counts:
                 break
@@ -45,7 +45,7 @@ class BasicTokenizer(Tokenizer):
         return cls(merges)
 
     def encode(self, text: str) -> list[int]:
-        """Replay the merges in the order they were learned, as far as the text has them."""
+        """Apply the merges in the order they were learned, until none applies."""
         ids = text_to_bytes(text)
         while counts := count_pairs(ids):
             earliest = min(counts, key=lambda pair: self.merges.get(pair, inf))

@@ -1,56 +1,62 @@
-"""Apply learned merges to one piece of text, quickly even when the piece is a megabyte long.
+"""Encoding in bulk: the same ids a dozen times faster, by tiktoken.
 
-The lesson's way looks at the whole piece again for every merge. Here the ids form a linked list,
-and each merge that is possible somewhere has a queue of the places where its pair starts. The
-earliest merge goes first; joining two ids touches only their two neighbours. Each of the n - 1
-possible joins happens once, and a heap chooses among merges (not among places), so the work
-grows with n, apart from the sorting of queues that are nearly sorted already.
+tiktoken identifies a token by its bytes and merges the pair with the lowest rank first. Our ids are
+such ranks: a later merge has a larger id, and no two tokens have the same bytes. So tiktoken, given
+our vocabulary and our pattern, returns our ids. On all cores, for pieces made by `stream.py`:
+
+    parallel_map(with_tiktoken(tokenizer).encode, pieces)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from heapq import heapify, heappop, heappush
-from itertools import pairwise
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from minbpe.base import Pair
+from minbpe.base import Pair, Tokenizer
+from minbpe.regex import PATTERNS, RegexTokenizer
 
-_GONE = -1  # an id that is in no merge: a place that was joined to its left, or the end
+if TYPE_CHECKING:
+    import tiktoken
+
+_BLANK = 1 << 16  # characters; tiktoken's regex engine overflows its stack at a million blanks
 
 
-def apply_merges(ids: list[int], merges: Mapping[Pair, int]) -> list[int]:
-    """`ids` after every merge that applies, the earliest first and each from left to right.
+class TiktokenTokenizer(RegexTokenizer):
+    """A `RegexTokenizer` run by tiktoken: fast for long texts, slow to start; it can be pickled."""
 
-    `merges` maps (left id, right id) to the id of both, which must be larger than either.
-    """
-    queues: dict[int, list[int]] = {}
-    for place, new_id in enumerate(map(merges.get, pairwise(ids))):
-        if new_id is not None:
-            queues.setdefault(new_id, []).append(place)
-    if not queues:
-        return ids
-    order = list(queues)
-    heapify(order)
+    def __reduce__(self) -> tuple[type[TiktokenTokenizer], tuple[list[Pair], str, list[str]]]:
+        return TiktokenTokenizer, (list(self.merges), self.pattern, list(self.special))
 
-    end = len(ids)
-    tokens = [*ids, _GONE]  # the end closes the list to a ring, so no border needs a question
-    after = [*range(1, end + 1), 0]
-    before = [end, *range(end)]
-    while order:
-        new_id = heappop(order)
-        for place in sorted(queues.pop(new_id)):
-            if merges.get((tokens[place], tokens[after[place]])) != new_id:
-                continue  # one of the two has been joined to something else since
-            joined = after[place]
-            follower = after[joined]
-            tokens[place], tokens[joined] = new_id, _GONE
-            after[place], before[follower] = follower, place
-            for start in (before[place], place):
-                later = merges.get((tokens[start], tokens[after[start]]))
-                if later is None:
-                    continue
-                if later not in queues:
-                    queues[later] = []
-                    heappush(order, later)
-                queues[later].append(start)
-    return [token for token in tokens if token != _GONE]
+    def _encode_ordinary(self, text: str) -> list[int]:
+        if _has_long_blank(text):
+            return super()._encode_ordinary(text)
+        return self._engine.encode_ordinary(text)
+
+    @cached_property
+    def _engine(self) -> tiktoken.Encoding:
+        import tiktoken
+
+        return tiktoken.Encoding(
+            "ours",
+            pat_str=PATTERNS[self.pattern],
+            mergeable_ranks={token: token_id for token_id, token in self.vocab.items()},
+            special_tokens={},
+        )
+
+
+def with_tiktoken(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokenizer for bulk encoding: a faster one if it has a pattern, else itself."""
+    if isinstance(tokenizer, RegexTokenizer):
+        return TiktokenTokenizer(tokenizer.merges, tokenizer.pattern, tokenizer.special)
+    return tokenizer
+
+
+def id_type(tokenizer: Tokenizer) -> str:
+    """The NumPy type that stores ids: two bytes each if the vocabulary allows it, else four."""
+    return "uint16" if tokenizer.size <= 1 << 16 else "uint32"
+
+
+def _has_long_blank(text: str) -> bool:
+    """Whether white space fills a whole block; so wherever it runs for twice `_BLANK`."""
+    starts = range(0, len(text) - _BLANK + 1, _BLANK)
+    return any(text[start : start + _BLANK].isspace() for start in starts)

@@ -1,32 +1,28 @@
-"""The tokenizer that is used: split text into words first, and keep special tokens out of reach.
+"""The tokenizer in use: split text into words first, and keep special tokens out of text's reach.
 
 Splitting keeps merges inside words, numbers, runs of punctuation and runs of spaces, so that
-"dog", "dog." and "dog!" share a token. It also makes a text a bag of distinct pieces, which both
-training and encoding live from: a piece that was met before costs one look-up.
+"dog", "dog." and "dog!" share a token. It also turns a text into a collection of distinct pieces,
+which makes training and encoding fast: a piece that was seen before is looked up.
 
 Special tokens mark what text cannot say: where a turn begins or ends. `encode` never makes one
-out of text; whoever means the mark names it in `allowed_special` or uses its id.
+from text, unless its name is in `allowed_special`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from heapq import heapify, heappop, heappush
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import regex  # type: ignore[import-untyped, unused-ignore]
 
-from minbpe.base import Pair, Tokenizer, TokenizerError, check_vocab_size, replace_surrogates
-from minbpe.counting import count_pieces
-from minbpe.encoder import apply_merges
+from minbpe.base import Pair, Tokenizer, TokenizerError, merges_for, replace_surrogates
 
-if TYPE_CHECKING:
-    from minbpe.trainer import Progress
-
-# A row must match every character of any text, and be read alike by the `regex` module, by
-# Oniguruma (in `tokenizers`) and by fancy-regex (in tiktoken). Their Unicode tables differ in
-# age: only a letter too young for one of them can be split differently there. And no row may match
-# across the borders of `stream.py`, at which text is cut before it is split.
+# A pattern must match every character of any text, and mean the same to the `regex` module, to
+# Oniguruma (in `tokenizers`) and to fancy-regex (in tiktoken). Their Unicode tables differ in age:
+# they may split a recently added letter differently, and nothing else. And no match may cross the
+# borders of `stream.py`, where long text is cut before it is split.
 PATTERNS = {
     # GPT-2's encoder.py: https://github.com/openai/gpt-2/blob/master/src/encoder.py
     "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
@@ -35,8 +31,8 @@ PATTERNS = {
         r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}"
         r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
     ),
-    # GPT-4's, but a word has its marks (vowel signs, diacritics) and joiners within, a digit its
-    # keycap, and what stands before a word's first letter is no part of an emoji.
+    # GPT-4's, but a word includes its marks (vowel signs, diacritics) and joiners, a digit its
+    # keycap, and the character before a word's first letter is never part of an emoji.
     "scripts": (
         r"'(?i:[sdmt]|ll|ve|re)(?![\p{L}\p{M}])"
         r"|[^\r\n\p{L}\p{N}\p{M}\p{So}\p{Sk}\p{Cf}]?+\p{L}[\p{L}\p{M}\u200c\u200d]*+"
@@ -45,25 +41,29 @@ PATTERNS = {
     ),
 }
 
-DEFAULT = "scripts"  # in no script worse than gpt4, and far better in Indic ones
+DEFAULT = "scripts"  # no worse than gpt4 in any script, and far better in Indic ones
 
 _CACHED_PIECES = 1 << 16
-_CACHED_LENGTH = 32  # characters; longer pieces hardly ever return
+_CACHED_LENGTH = 32  # characters; longer pieces rarely recur
 
 
 class RegexTokenizer(Tokenizer):
     """Byte pair encoding within the pieces of a pattern; see `Tokenizer` for the interface.
 
-    `merges` are pairs of ids in the order learned, `pattern` names a row of `PATTERNS`, and the
+    `merges` are pairs of ids in the order learned, `pattern` is a key of `PATTERNS`, and the
     `special` names get the ids after the last merge, in the order given.
     """
+
+    pattern: str
 
     def __init__(
         self, merges: Iterable[Pair] = (), pattern: str = DEFAULT, special: Iterable[str] = ()
     ) -> None:
         super().__init__(merges, special)
+        if pattern not in PATTERNS:
+            raise TokenizerError(f"no pattern {pattern!r}: choose one of {', '.join(PATTERNS)}")
         self.pattern = pattern
-        self._splitter = _compile(pattern)
+        self._split: Callable[[str], list[str]] = regex.compile(PATTERNS[pattern]).findall
         self._cache: dict[str, list[int]] = {}
 
     @classmethod
@@ -73,7 +73,7 @@ class RegexTokenizer(Tokenizer):
         vocab_size: int,
         pattern: str = DEFAULT,
         special: Iterable[str] = (),
-        progress: Progress | None = None,
+        progress: Callable[[int, int], None] | None = None,
         *,
         minimum_count: int = 1,
         sample: float = 1.0,
@@ -83,30 +83,29 @@ class RegexTokenizer(Tokenizer):
         """Learn from one text or many; a `Path` is a UTF-8 file, read as a stream.
 
         `vocab_size` counts the 256 bytes and the merges, not the special tokens. Training ends
-        early, without error, when no pair is left to merge: then there are fewer merges, and the
-        special ids follow the last one that there is. So take ids from `special` and the number
-        of rows from `size`, never from `vocab_size`. `progress(done, limit)` is called from time
-        to time while merges are learned.
+        early, without an error, when no pair is left to merge. There are then fewer merges, and
+        the special ids follow the last one; so take ids from `special` and the number of
+        embedding rows from `size`, never from `vocab_size`.
 
-        Pairs that occur fewer than `minimum_count` times are not merged. `sample` is the share of
-        the text to learn from, chosen by the text itself and the `seed`. `workers` is the number
-        of processes that count, None for one a core; a few megabytes are counted in this one.
+        Args:
+            progress: called as `progress(merges done, merges wanted)` from time to time.
+            minimum_count: pairs that occur less often are not merged.
+            sample: the fraction of the text to learn from, selected by a hash of the text and
+                the `seed`.
+            workers: the number of processes that count, one per core by default. A few megabytes
+                are counted in this process.
 
         Raises:
             TokenizerError: `vocab_size` is below 256, the pattern is unknown, the special names
                 are empty or repeated, a file cannot be read, or the sample is empty.
         """
-        from minbpe.trainer import learn_merges  # numba takes half a second, and only this needs it
+        from minbpe.counting import count_pieces
+        from minbpe.trainer import learn_merges  # numba takes half a second to import
 
-        untrained = cls((), pattern, special)  # refuses bad settings before the long work
-        limit = check_vocab_size(vocab_size)
-        merges = learn_merges(
-            count_pieces(texts, PATTERNS[pattern], workers, sample, seed),
-            limit,
-            progress,
-            minimum_count,
-        )
-        return cls(merges, pattern, untrained.special)
+        untrained = cls((), pattern, special)  # rejects bad settings before the long work
+        limit = merges_for(vocab_size)
+        counts = count_pieces(texts, PATTERNS[pattern], workers, sample, seed)
+        return cls(learn_merges(counts, limit, progress, minimum_count), pattern, untrained.special)
 
     def encode(self, text: str, allowed_special: Collection[str] = ()) -> list[int]:
         """The ids of a text. Only special tokens named in `allowed_special` are recognised.
@@ -133,9 +132,9 @@ class RegexTokenizer(Tokenizer):
 
     def _encode_ordinary(self, text: str) -> list[int]:
         ids: list[int] = []
-        known = self._cache.get
-        for piece in self._splitter.findall(text):
-            ids += known(piece) or self._encode_piece(piece)
+        cached = self._cache.get
+        for piece in self._split(text):
+            ids += cached(piece) or self._encode_piece(piece)
         return ids
 
     def _encode_piece(self, piece: str) -> list[int]:
@@ -147,7 +146,47 @@ class RegexTokenizer(Tokenizer):
         return ids
 
 
-def _compile(pattern: str) -> Any:
-    if pattern not in PATTERNS:
-        raise TokenizerError(f"no pattern {pattern!r}: choose one of {', '.join(PATTERNS)}")
-    return regex.compile(PATTERNS[pattern])
+_NONE = -1  # an id that is in no merge: a position that was joined to its left, or the end
+
+
+def apply_merges(ids: list[int], merges: Mapping[Pair, int]) -> list[int]:
+    """`ids` after every merge that applies, the earliest first and each from left to right.
+
+    `merges` maps (left id, right id) to the id of both, which must be larger than either.
+
+    `basic.py` scans the whole piece again for every merge. Here the ids form a linked list, and
+    each merge that applies somewhere has a list of the positions where its pair starts. A heap
+    gives the earliest merge; joining two ids affects only their two neighbours. Each of the n - 1
+    possible joins happens once, so a piece of a megabyte takes nearly linear time.
+    """
+    starts: dict[int, list[int]] = {}
+    for position, new_id in enumerate(map(merges.get, pairwise(ids))):
+        if new_id is not None:
+            starts.setdefault(new_id, []).append(position)
+    if not starts:
+        return ids
+    heap = list(starts)
+    heapify(heap)
+
+    end = len(ids)
+    tokens = [*ids, _NONE]  # the end closes the list to a ring, so no border needs a check
+    after = [*range(1, end + 1), 0]
+    before = [end, *range(end)]
+    while heap:
+        new_id = heappop(heap)
+        for position in sorted(starts.pop(new_id)):
+            if merges.get((tokens[position], tokens[after[position]])) != new_id:
+                continue  # one of the two has been joined to something else since
+            joined = after[position]
+            following = after[joined]
+            tokens[position], tokens[joined] = new_id, _NONE
+            after[position], before[following] = following, position
+            for start in (before[position], position):
+                later = merges.get((tokens[start], tokens[after[start]]))
+                if later is None:
+                    continue
+                if later not in starts:
+                    starts[later] = []
+                    heappush(heap, later)
+                starts[later].append(start)
+    return [token for token in tokens if token != _NONE]

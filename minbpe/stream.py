@@ -1,9 +1,9 @@
-"""Text of any length in pieces of about a megabyte, cut where no token can reach across.
+"""Text of any length in pieces of about a megabyte, cut where no token can cross.
 
-A safe border lies before a space that a visible character precedes, behind a line break between two
-visible characters, and before the stop that follows a Chinese or Japanese letter: there no row of
-`PATTERNS` in `regex.py` matches across, nor looks across and then decides otherwise. So counting or
-encoding piece by piece gives what the whole gives, and neither needs the whole in memory.
+A safe border is before a space that follows a visible character, after a line break between two
+visible characters, and before punctuation that follows a Chinese or Japanese letter: no pattern of
+`PATTERNS` in `regex.py` matches across it, or decides differently after looking across. So counting
+or encoding piece by piece gives the same as the whole text, which never has to fit in memory.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ SIZE = 1 << 20  # of a piece: bytes when reading, characters when cutting
 
 
 def read(file: IO[bytes], limit: int | None = None, size: int = SIZE) -> Iterator[str]:
-    """The pieces of a UTF-8 file, from where it stands and no further than `limit` bytes.
+    """The pieces of a UTF-8 file, from its current position, `limit` bytes at most.
 
-    A byte order mark at the beginning is no text. Text without a safe border stays one piece.
+    A leading byte order mark is skipped. Text without a safe border stays one piece.
 
     Raises:
         UnicodeDecodeError: the file is not UTF-8.
     """
     decode = codecs.getincrementaldecoder("utf-8-sig")().decode
-    left, kept = limit, ""
+    left, buffer = limit, ""
     while block := file.read(size if left is None else min(size, left)):
         left = left if left is None else left - len(block)
-        seen, kept = len(kept), kept + decode(block)
+        searched, buffer = len(buffer), buffer + decode(block)
         more = len(block) == size and left != 0
-        if more and (border := _last_border(kept, max(seen - 2, 0))):
-            yield kept[:border]
-            kept = kept[border:]
-    kept += decode(b"", True)
-    if kept:
-        yield kept
+        if more and (border := _last_border(buffer, max(searched - 2, 0))):
+            yield buffer[:border]
+            buffer = buffer[border:]
+    buffer += decode(b"", True)
+    if buffer:
+        yield buffer
 
 
 def pieces(texts: str | Path | Iterable[str | Path], size: int = SIZE) -> Iterator[str]:
-    """The pieces of a text or of many; a `Path` is a UTF-8 file, read as a stream.
+    """The pieces of one text or many; a `Path` is a UTF-8 file, read as a stream.
 
     Raises:
         TokenizerError: a file cannot be read or is not UTF-8.
     """
     for text in [texts] if isinstance(texts, str | Path) else texts:
-        for piece in [text] if isinstance(text, str) else _of_file(text):
+        for piece in [text] if isinstance(text, str) else _read_path(text):
             yield from cut(piece, size)
 
 
 def cut(text: str, size: int) -> Iterator[str]:
-    """`text` in pieces each up to the first safe border after `size` characters; none of ""."""
+    """`text` in pieces, each ending at the first safe border after `size` characters."""
     start = 0
     while border := BORDER.search(text, start + size):
         yield text[start : border.start()]
@@ -65,7 +65,7 @@ def cut(text: str, size: int) -> Iterator[str]:
 
 
 def batches(texts: Iterable[str], size: int = SIZE) -> Iterator[list[str]]:
-    """Short texts together, so that each batch but the last has `size` characters or more."""
+    """Texts in groups of at least `size` characters each, except the last."""
     batch: list[str] = []
     total = 0
     for text in texts:
@@ -78,7 +78,7 @@ def batches(texts: Iterable[str], size: int = SIZE) -> Iterator[list[str]]:
         yield batch
 
 
-def _of_file(path: Path) -> Iterator[str]:
+def _read_path(path: Path) -> Iterator[str]:
     try:
         with path.open("rb") as file:
             yield from read(file)
@@ -89,12 +89,12 @@ def _of_file(path: Path) -> Iterator[str]:
 
 
 def _last_border(text: str, start: int) -> int:
-    """The last safe border from `start` on; 0 when there is none."""
+    """The last safe border from `start` on; 0 if there is none."""
     window = 1 << 10
     while True:
         begin = max(start, len(text) - window)
-        if found := list(BORDER.finditer(text, begin)):
-            return found[-1].start()
+        if borders := list(BORDER.finditer(text, begin)):
+            return borders[-1].start()
         if begin == start:
             return 0
         window *= 8

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from rich.console import Console
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: more threads would compete
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is loaded
 
 settings.register_profile("any speed", deadline=None)  # how long an example takes fails no test
 settings.load_profile("any speed")

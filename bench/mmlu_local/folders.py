@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from minbpe import RegexTokenizer
-from minbpe.io import from_gguf
-from pipeline.cli.save_hf import save_hf
+from pipeline.cli.save_hf import write_folder
 from pipeline.dialogue.template import SPECIAL
+from pipeline.training.base_model import gguf_tokenizer
 from transformer import pretrained
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
@@ -33,13 +33,13 @@ def main() -> None:
     torch.manual_seed(1)
     tokenizer = RegexTokenizer.train(QUESTIONS.read_text("utf-8"), 512, special=SPECIAL)
     config = ModelConfig(vocab_size=tokenizer.size, block=1024, width=64, layers=2, heads=2)
-    save_hf(Decoder(config), tokenizer, folder / "random")
+    write_folder(Decoder(config), tokenizer, folder / "random")
     try:
         path = pretrained.smollm2_path()
     except WeightsError as error:
         print(f"smollm2 left out: {error}")
         return
-    save_hf(pretrained.load(path), from_gguf(path), folder / "smollm2")
+    write_folder(pretrained.load(path), gguf_tokenizer(path), folder / "smollm2")
 
 
 if __name__ == "__main__":

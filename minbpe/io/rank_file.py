@@ -1,8 +1,8 @@
-"""tiktoken's rank file: one token a line, its bytes in base64 and its rank, which is its id.
+"""tiktoken's rank file: one token per line, its bytes in base64 and its rank, which is its id.
 
-The file has neither merges nor a pattern nor special tokens. Merges follow from the ranks: a
-token is put together from the last two parts that the merges of lower rank leave of its bytes.
-Pattern and special tokens are for the reader to know, as with `tiktoken.Encoding`.
+The file has no merges, pattern or special tokens. Merges follow from the ranks: a token is made of
+the two parts that remain after all merges of lower rank are applied to its bytes. Pattern and
+special tokens must be supplied by the reader, as with `tiktoken.Encoding`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from minbpe.base import BYTES, Pair, Tokenizer, TokenizerError
-from minbpe.encoder import apply_merges
-from minbpe.io.files import read_text, write
-from minbpe.io.numbered import numbered
-from minbpe.regex import PATTERNS
+from minbpe.io.explicit_ids import tokenizer_with_ids
+from minbpe.io.text_file import read_text, write_text
+from minbpe.regex import PATTERNS, apply_merges
 
 
 def from_tiktoken(
@@ -24,8 +23,8 @@ def from_tiktoken(
 ) -> Tokenizer:
     """The tokenizer with the file's ranks as ids: tiktoken's ids for the same file and pattern.
 
-    `pattern` names a row of `PATTERNS`; `special` are names with their ids. OpenAI's own files
-    number the bytes in another order than ours and open as a `PretrainedTokenizer`.
+    `pattern` is a key of `PATTERNS`; `special` are names with their ids. OpenAI's own files number
+    the bytes in another order than ours and open as a `PretrainedTokenizer`.
 
     Raises:
         TokenizerError: the file is damaged, its ranks cannot come from merges, or the pattern or
@@ -37,16 +36,16 @@ def from_tiktoken(
     ranks = _parse(read_text(path), path)
     vocab = {rank: token for token, rank in ranks.items()}
     try:
-        return numbered(vocab, merges_of(ranks), pattern, special or {})
+        return tokenizer_with_ids(vocab, merges_of(ranks), pattern, special or {})
     except TokenizerError as error:
         raise TokenizerError(f"{path}: {error}") from None
 
 
 def to_tiktoken(tokenizer: Tokenizer, path: str | Path) -> None:
-    """Write the rank file; special tokens and the pattern have no place in it.
+    """Write the rank file, which has no room for special tokens and the pattern.
 
     Raises:
-        TokenizerError: tiktoken would not read the same merges out of the tokens.
+        TokenizerError: tiktoken would infer other merges from the tokens.
     """
     ranks = {token: token_id for token_id, token in tokenizer.vocab.items()}
     if len(ranks) != len(tokenizer.vocab) or merges_of(ranks) != tokenizer.merges:
@@ -56,15 +55,14 @@ def to_tiktoken(tokenizer: Tokenizer, path: str | Path) -> None:
         )
     rows = sorted(ranks.items(), key=lambda row: row[1])
     lines = (f"{base64.b64encode(token).decode()} {rank}\n" for token, rank in rows)
-    write(Path(path), "".join(lines))
+    write_text(Path(path), "".join(lines))
 
 
 def merges_of(ranks: Mapping[bytes, int]) -> dict[Pair, int]:
     """(left id, right id) → id of both, in the order of the ranks.
 
     Raises:
-        TokenizerError: a byte has no rank, or a token cannot be put together from two others of
-            lower rank.
+        TokenizerError: a byte has no rank, or a token is not made of two others of lower rank.
     """
     try:
         byte_ids = [ranks[bytes([byte])] for byte in range(BYTES)]

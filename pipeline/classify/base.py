@@ -10,13 +10,12 @@ import torch
 
 import minbpe
 from minbpe.base import Tokenizer
-from minbpe.io import from_gguf
 from pipeline.classify.encode import LONGEST
 from pipeline.common.errors import DataError, one_line
 from pipeline.common.processes import ALONE
 from pipeline.dialogue.template import SPECIAL
 from pipeline.training import auto
-from pipeline.training.base_model import find
+from pipeline.training.base_model import find, gguf_tokenizer
 from pipeline.training.hardware.device import Machine, candidates, peak_flops, pick_device
 from pipeline.workspace.settings import Model, Train
 from pipeline.workspace.stages import TOKENIZER
@@ -90,7 +89,7 @@ def given(where: str) -> Base:
 
 
 def _gguf(path: Path) -> tuple[Tokenizer, Decoder]:
-    return from_gguf(path), pretrained.load(path, torch.float32)
+    return gguf_tokenizer(path), pretrained.load(path, torch.float32)
 
 
 def _folder(path: Path) -> tuple[Tokenizer, Decoder]:

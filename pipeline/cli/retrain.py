@@ -11,7 +11,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.cli.run import Given, existing, opened
+import click
+
+from pipeline.cli.opening import existing, opened
+from pipeline.cli.options import Given, refuse_path, sources
 from pipeline.common.errors import WorkspaceError
 from pipeline.common.screen import Screen
 from pipeline.stages import runner
@@ -22,8 +25,25 @@ UNFINISHED = "unfinished"
 KEPT = ("config.json", "model.safetensors", "tokenizer.json")
 
 
-def retrain(given: Given, fresh: bool, screen: Screen) -> None:
-    """Add the exports to the workspace's own and train again; `fresh` forgets the present model."""
+@click.command()
+@click.argument("words", nargs=-1, metavar="")
+@sources
+@click.option(
+    "--from-scratch",
+    "--fresh",
+    is_flag=True,
+    help="Start over with all exports instead of from the present model.",
+)
+def retrain(given: Given, words: tuple[str, ...], from_scratch: bool) -> None:
+    """Learn from a newer export, starting from the present model."""
+    if words:
+        refuse_path(words[0], given)
+        raise click.UsageError(f"retrain runs every stage; {words[0]} says nothing to it.")
+    train_again(given, from_scratch, Screen())
+
+
+def train_again(given: Given, from_scratch: bool, screen: Screen) -> None:
+    """Add the exports to the workspace's own and train again, from the present model or not."""
     workspace = existing(given.workspace)
     if not (workspace.path / MODEL / "config.json").exists():
         raise WorkspaceError(
@@ -44,12 +64,12 @@ def retrain(given: Given, fresh: bool, screen: Screen) -> None:
         )
     before = _messages(workspace)
     workspace = opened(replace(given, workspace=workspace.path, export=exports), screen)
-    (_start_over if fresh else _keep_present)(workspace)
+    (_start_over if from_scratch else _keep_present)(workspace)
     runner.run(workspace, STAGES, screen)
     (workspace.path / START / UNFINISHED).unlink(missing_ok=True)
     after = _messages(workspace)
     screen.say(f"{after - before:,} messages more than before ({before:,} → {after:,}).")
-    if not fresh:
+    if not from_scratch:
         old, new = (_bits(workspace, workspace.path / name) for name in (START, MODEL))
         if not math.isnan(old):
             screen.say(f"The same test replies: {old:.3f} → {new:.3f} bits per byte.")
@@ -57,7 +77,7 @@ def retrain(given: Given, fresh: bool, screen: Screen) -> None:
 
 def _messages(workspace: Workspace) -> int:
     record = workspace.record(STAGES[1])
-    return int(record["counts"]["messages"]) if record else 0
+    return int(record.counts["messages"]) if record else 0
 
 
 def _keep_present(workspace: Workspace) -> None:

@@ -46,7 +46,7 @@ def parse_sizes(given: str) -> list[int]:
 
 def compare(workspace: Workspace, sizes: Sequence[int], sentence: str, screen: Screen) -> None:
     """Measure, show the table and the examples, and draw `3_tokenizer/compare.png`."""
-    from pipeline.cli.vocabulary_plot import draw_vocabulary
+    from pipeline.cli.tokenizer_plot import draw_vocabulary
 
     _refuse_unclean(workspace)
     counts = count(workspace, screen)
@@ -95,7 +95,7 @@ def _refuse_unclean(workspace: Workspace) -> None:
     reason = freshness.why(workspace, clean) if workspace.applies(clean) else None
     if reason is not None:
         raise WorkspaceError(
-            f"The training text comes from stage 2 (clean), which is not fresh: {reason}; "
+            f"The training text comes from stage 2 (clean), which is out of date: {reason}; "
             "run `python -m pipeline 1-2`."
         )
 

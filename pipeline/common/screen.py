@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -40,8 +38,9 @@ class Bar:
 
     def to(self, done: float, total: float | None = None, note: str | None = None) -> None:
         """Move to `done` (of a new `total`), with a few words of news beside it."""
-        fields: dict[str, Any] = {} if note is None else {"note": note}
-        self._progress.update(self._task, completed=done, total=total, **fields)
+        self._progress.update(self._task, completed=done, total=total)
+        if note is not None:
+            self._progress.update(self._task, note=note)
 
     def begin(self, title: str, total: float | None) -> None:
         """Start over with the next part of the work."""
@@ -72,7 +71,7 @@ class Screen:
         line = f"[bold]{name}[/bold]  {title}"
         self.console.print(line + (f"  [dim]· {escape(state)}[/dim]" if state else ""))
 
-    def done(self, counts: Mapping[str, Any], seconds: float) -> None:
+    def done(self, counts: Mapping[str, float], seconds: float) -> None:
         """A stage is whole."""
         told = ", ".join(f"{_number(v)} {k.replace('_', ' ')}" for k, v in counts.items())
         self.console.print(f"    [green]done[/green] in {seconds:.1f} s · {escape(told)}")
@@ -99,15 +98,7 @@ class Screen:
             yield Bar(progress, progress.add_task(title, total=total, note=""))
 
 
-def _number(value: Any) -> str:
+def _number(value: float) -> str:
     if isinstance(value, float):
         return f"{value:,.3f}".rstrip("0").rstrip(".")
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def use_utf8() -> None:
-    """Make the terminal's streams UTF-8: Windows still opens pipes in an old code page."""
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(encoding="utf-8", errors="replace")
+    return f"{value:,}"

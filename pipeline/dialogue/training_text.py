@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline import corpus as plain
-from pipeline.common.files import read_jsonl
 from pipeline.common.splits import SPLITS, Split
 from pipeline.corpus import Corpus, Piece
 from pipeline.corpus.listing import list_files
 from pipeline.dialogue.turns import Turn, turns
 from pipeline.exports.message import Message
-from pipeline.workspace.stages import CLEAN
 from pipeline.workspace.workspace import Workspace
 
 
 def conversations(workspace: Workspace, part: str) -> Iterator[list[Turn]]:
     """The conversations of one part of the chat, each as its turns; none without a chat."""
-    path = workspace.path / CLEAN
-    if not path.exists() or not workspace.settings.source.export:
-        return
-    messages = (m for m in map(Message.from_dict, read_jsonl(path)) if m.split == part)
-    for _, group in itertools.groupby(messages, key=lambda m: m.conversation):
+    if workspace.settings.source.export:
+        yield from by_conversation(workspace.chat.messages(), part)
+
+
+def by_conversation(messages: Iterable[Message], part: str) -> Iterator[list[Turn]]:
+    """The conversations among the messages of one part, each as its turns."""
+    chosen = (message for message in messages if message.split == part)
+    for _, group in itertools.groupby(chosen, key=lambda message: message.conversation):
         yield turns(group)
 
 

@@ -178,10 +178,10 @@ def settings_of(trial: Trial, epoch: int) -> FitSettings:
             precision="float32",
             threads=torch.get_num_threads(),
             seed=trial.seed,
-            evaluate_every=max(1, trial.steps // EVALUATIONS),
-            save_every=math.inf,  # minutes: by the clock, going back would lead elsewhere each time
+            evaluate_steps=max(1, trial.steps // EVALUATIONS),
+            save_minutes=math.inf,  # by the clock, going back would lead elsewhere each time
             save_steps=max(1, trial.steps // EVALUATIONS),
-            keep=2,
+            keep_checkpoints=2,
         ),
         optimizer=trial.optimizer,
     )

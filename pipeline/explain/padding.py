@@ -39,7 +39,7 @@ class Rows(NamedTuple):
 def rows() -> Rows:
     """The fine-tuning rows of `CHATS`, made as stage 6 makes them, padded on either side."""
     learned = sample_tokenizer()
-    tokenizer = RegexTokenizer(learned.merges, learned.pattern or "", SPECIAL)
+    tokenizer = RegexTokenizer(learned.merges, learned.pattern, SPECIAL)
     found = [
         example
         for turns in CHATS

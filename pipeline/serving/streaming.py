@@ -1,119 +1,106 @@
-"""A reply token by token, of which nothing is shown before it is certain to stay.
+"""A reply as a stream of text: each piece is shown as soon as no rule can take it back.
 
-What is drawn is looked at as text, since a word may be cut into tokens in many ways. Where a word
-that is avoided turns out to be complete, the drawing steps back to before it and the token that
-began it is ruled out there. Every step back rules out one more, and there are at most `PATIENCE`;
-then the reply ends before the word.
+Where an avoided word turns out to be complete, the stream goes back to the token that began it and
+bans that token there. Each such step bans one token more, and there are at most `MAX_RETRIES`;
+after that the reply ends before the word.
 """
 
 from __future__ import annotations
 
 import codecs
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
-from pipeline.serving.avoid import Avoid
-from pipeline.serving.endings import Ending
+from pipeline.serving.rules import Rule
 
-PATIENCE = 64  # fewer than the 256 ids that any vocabulary has
+MAX_RETRIES = 64  # fewer than the 256 ids that any vocabulary has
 
-# Ids that follow those drawn so far, the first of them none of a few; ends where the reply does.
+# (ids so far, ids that the next one must not be) → the ids that follow, until the reply ends.
 Draw = Callable[[list[int], frozenset[int]], Generator[int]]
 
 
-class Draft:
-    """The ids of a reply so far, and their bytes."""
-
-    def __init__(self, decode: Callable[[list[int]], bytes]) -> None:
-        self.decode = decode
-        self.ids: list[int] = []
-        self.starts: list[int] = []  # the byte at which each id begins
-        self.data = b""
-
-    def add(self, new: int) -> None:
-        self.ids.append(new)
-        self.starts.append(len(self.data))
-        self.data += self.decode([new])
-
-    def text(self, whole: bool) -> str:
-        """The characters so far; bytes of one that is not complete count only in a whole reply."""
-        return codecs.utf_8_decode(self.data, "surrogateescape", whole)[0]
-
-    def untorn(self) -> int:
-        """How many ids there are before the first of an incomplete character at the end."""
-        end = codecs.utf_8_decode(self.data, "surrogateescape", False)[1]
-        return len(self.ids) if end == len(self.data) else bisect_right(self.starts, end) - 1
-
-    def ids_before(self, place: int, whole: bool) -> int:
-        """How many ids lie wholly before a character of the text."""
-        before = len(self.text(whole)[:place].encode("utf-8", "surrogateescape"))
-        return len(self.ids) if before == len(self.data) else bisect_right(self.starts, before) - 1
-
-    def back_to(self, count: int) -> None:
-        """Keep the first `count` ids."""
-        if count < len(self.ids):
-            self.data = self.data[: self.starts[count]]
-            del self.ids[count:], self.starts[count:]
-
-
-def certain(
-    draw: Draw, decode: Callable[[list[int]], bytes], avoid: Avoid, endings: Sequence[Ending]
-) -> Generator[tuple[list[int], bytes]]:
-    """Ids and their bytes, as soon as nothing can take them back."""
-    draft, given = Draft(decode), 0
-    banned: dict[int, frozenset[int]] = {}
-    patience = PATIENCE
-    whole = False
+def stream_reply(
+    draw: Draw, decode: Callable[[list[int]], bytes], avoid: Rule, endings: Sequence[Rule]
+) -> Generator[tuple[list[int], str]]:
+    """Pieces of a reply, as ids and their text."""
+    draft, shown = Draft(decode), 0
+    banned: dict[int, frozenset[int]] = {}  # by position in the draft
+    retries = MAX_RETRIES
+    complete = False
     stream = draw([], frozenset())
     try:
-        while not whole:
-            whole = not _drawn(draft, stream)
-            if (end := _end(draft, endings, whole)) is not None:
-                draft.back_to(max(given, end))
-                whole = True
-            while (at := _avoided(draft, avoid, whole)) is not None:
-                began = draft.ids[at]
-                draft.back_to(at)
-                whole = not patience
-                if patience:
-                    patience -= 1
-                    banned = {n: ids for n, ids in banned.items() if n <= at}
-                    banned[at] = banned.get(at, frozenset()) | {began}
+        while not complete:
+            new = next(stream, None)
+            if new is not None:
+                draft.append(new)
+            complete = new is None
+
+            if (end := draft.find(endings, complete)) is not None:
+                draft.truncate(max(shown, end))
+                complete = True
+            while (position := draft.find([avoid], complete)) is not None:
+                token = draft.ids[position]
+                draft.truncate(position)
+                if retries:
+                    retries -= 1
+                    banned = {n: ids for n, ids in banned.items() if n <= position}
+                    banned[position] = banned.get(position, frozenset()) | {token}
                     stream.close()
-                    stream = draw(list(draft.ids), banned[at])
+                    stream = draw(list(draft.ids), banned[position])
+                    complete = False
                     break
-            if whole:
-                draft.back_to(max(given, draft.untorn()))
-            if whole or not _open(draft, [avoid, *endings]):
-                if len(draft.ids) > given:
-                    yield draft.ids[given:], draft.data[draft.starts[given] :]
-                given = len(draft.ids)
+                complete = True  # the cut may have completed another word: look again
+
+            if complete:
+                draft.truncate(max(shown, draft.whole_ids()))
+            if complete or not draft.pending([avoid, *endings]):
+                if len(draft.ids) > shown:
+                    yield draft.ids[shown:], draft.text_from(shown)
+                shown = len(draft.ids)
     finally:
         stream.close()
 
 
-def _drawn(draft: Draft, stream: Iterator[int]) -> bool:
-    """Add the next id; False when there is none."""
-    new = next(stream, None)
-    if new is not None:
-        draft.add(new)
-    return new is not None
+class Draft:
+    """The ids of a reply so far, and their bytes; an id may hold parts of characters."""
 
+    def __init__(self, decode: Callable[[list[int]], bytes]) -> None:
+        self.decode = decode
+        self.ids: list[int] = []
+        self.data = b""
+        self.offsets = [0]  # offsets[n] is the number of bytes before id n
 
-def _end(draft: Draft, endings: Sequence[Ending], whole: bool) -> int | None:
-    """How many ids stay, where a rule ends the reply."""
-    text = draft.text(whole)
-    places = [place for rule in endings if (place := rule.found(text, whole)) is not None]
-    return draft.ids_before(min(places), whole) if places else None
+    def append(self, new: int) -> None:
+        self.ids.append(new)
+        self.data += self.decode([new])
+        self.offsets.append(len(self.data))
 
+    def truncate(self, count: int) -> None:
+        """Keep the first `count` ids."""
+        self.data = self.data[: self.offsets[count]]
+        del self.ids[count:], self.offsets[count + 1 :]
 
-def _avoided(draft: Draft, avoid: Avoid, whole: bool) -> int | None:
-    """Which id began a word that is avoided and is complete now."""
-    place = avoid.found(draft.text(whole), whole)
-    return None if place is None else draft.ids_before(place, whole)
+    def text_from(self, count: int) -> str:
+        """The text after the first `count` ids."""
+        return self.data[self.offsets[count] :].decode("utf-8", "replace")
 
+    def find(self, rules: Sequence[Rule], complete: bool) -> int | None:
+        """How many ids lie wholly before the first place where one of the rules applies."""
+        # The bytes of an incomplete character at the end count only in a complete reply.
+        text = codecs.utf_8_decode(self.data, "surrogateescape", complete)[0]
+        indices = [i for rule in rules if (i := rule.find(text, complete)) is not None]
+        if not indices:
+            return None
+        return self._ids_before(len(text[: min(indices)].encode("utf-8", "surrogateescape")))
 
-def _open(draft: Draft, rules: Sequence[Avoid | Ending]) -> bool:
-    text = draft.text(False)
-    torn = draft.untorn() < len(draft.ids)
-    return torn or any(rule.open(text) for rule in rules)
+    def pending(self, rules: Sequence[Rule]) -> bool:
+        """Whether what comes next could change the last character, or make a rule apply here."""
+        text, consumed = codecs.utf_8_decode(self.data, "surrogateescape", False)
+        return consumed < len(self.data) or any(rule.pending(text) for rule in rules)
+
+    def whole_ids(self) -> int:
+        """How many ids there are before the first of an incomplete character at the end."""
+        return self._ids_before(codecs.utf_8_decode(self.data, "surrogateescape", False)[1])
+
+    def _ids_before(self, byte: int) -> int:
+        return bisect_right(self.offsets, byte) - 1

@@ -1,8 +1,8 @@
-"""The chat in the terminal: bubbles, commands, Ctrl-C to cut a reply short, Ctrl-D to leave."""
+"""The chat in the terminal: replies, commands, Ctrl-C to cut a reply short, Ctrl-D to leave."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -14,9 +14,8 @@ from rich.text import Text
 from pipeline.common.errors import SoundalikeError
 from pipeline.common.files import atomic
 from pipeline.dialogue.turns import Turn
-from pipeline.serving.bubbles import print_bubbles
-from pipeline.serving.group import answers
-from pipeline.serving.session import SET, Session
+from pipeline.serving.group import group_replies, next_speaker
+from pipeline.serving.session import CHANGEABLE, Session
 from pipeline.workspace.settings_file import parse_value
 from pipeline.workspace.workspace import make_private
 
@@ -39,13 +38,12 @@ FAREWELL = (
     "folder {}."
 )
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
-SWITCH = {"on": True, "off": False}
-MORE = "\\"  # at the end of a line: another message follows before the answer
-LEAVING = ("/stop", "/quit", "\x04", "\x1a")  # the last two: an end of input typed as text
+CONTINUED = "\\"  # at the end of a line: another message follows before the answer
+LEAVING = ("/stop", "/quit", "\x04", "\x1a")  # the last two: Ctrl-D and Ctrl-Z sent as text
 
 
 class Terminal:
-    """Reads lines, prints bubbles. `read` and `console` are handed in so that tests can watch."""
+    """Reads lines and prints replies. Tests pass their own `read` and `console`."""
 
     def __init__(
         self, session: Session, console: Console, read: Callable[[str], str] = input
@@ -84,8 +82,8 @@ class Terminal:
             if line.startswith("/"):
                 self.interruptible(partial(self.obey, line[1:]))
                 continue
-            messages.append(line.removesuffix(MORE).rstrip())
-            if not line.endswith(MORE):
+            messages.append(line.removesuffix(CONTINUED).rstrip())
+            if not line.endswith(CONTINUED):
                 said, messages = [message for message in messages if message], []
                 if said:
                     self.interruptible(partial(self.answer, *said))
@@ -99,7 +97,7 @@ class Terminal:
 
     def greet(self) -> None:
         """The first lines; whatever else they say, that this is a model is among them."""
-        session, last = self.session, self.session.facts.last_message
+        session, last = self.session, self.session.card.last_message
         known = [f"It knows the chat until {last:%B %Y}."] if last else []
         me = f"You are {session.me} (/me NAME changes it). /help lists the commands."
         if session.chat.opening:
@@ -124,18 +122,18 @@ class Terminal:
         """Print what is answered to a burst of messages, by one or in a group by several."""
         session = self.session
         if not self.group:
-            self.bubbles(session.voice, session.reply(*messages))
+            self.print_reply(session.voice, session.reply(*messages))
             return
         session.hear(Turn(session.me, messages))
         try:
-            for name, pieces in answers(session):
-                if not self.bubbles(name, pieces):
+            for name, pieces in group_replies(session):
+                if not self.print_reply(name, pieces):
                     return
         except SoundalikeError as error:  # somebody has become the user, and two are left
             self.group = False
             self.tell(str(error))
 
-    def bubbles(self, speaker: str, pieces: Iterator[str]) -> bool:
+    def print_reply(self, speaker: str, pieces: Generator[str]) -> bool:
         """Print a reply, and say so when there is none; False when it was cut short."""
         colour = COLOURS[list(self.session.voices).index(speaker) % len(COLOURS)]
         whole = print_bubbles(self.console, Text(f"{speaker}: ", style=f"bold {colour}"), pieces)
@@ -152,7 +150,7 @@ class Terminal:
             session.imitate(name)
             self.tell(f"{IMITATION.format(session.voice)} You are {session.me}.")
         shown = {session.voice} if name else set(session.voices)
-        learned = session.facts.learned
+        learned = session.card.learned
         if shown - set(learned):
             self.tell(
                 f"The model learned the voice of {', '.join(learned)}; of the others it has only "
@@ -160,13 +158,13 @@ class Terminal:
             )
 
     def switch_group(self, word: str) -> None:
-        if word in SWITCH:
-            if SWITCH[word]:
-                self.session.next_speaker()  # says so where there is no group
-            self.group = SWITCH[word]
-        elif word:
+        if word not in ("on", "off", ""):
             self.tell("/group on, or /group off.")
             return
+        if word == "on":
+            next_speaker(self.session)  # DataError where there is no group
+        if word:
+            self.group = word == "on"
         self.tell(
             "The others answer too, when the model would have it."
             if self.group
@@ -192,7 +190,7 @@ class Terminal:
         name, _, value = words.replace("=", " ").partition(" ")
         if value:
             self.session.set(name, parse_value(value.strip()))
-        for key in SET:
+        for key in CHANGEABLE:
             self.tell(f"{key} = {getattr(self.session.chat, key)}")
 
     def reset(self) -> None:
@@ -217,6 +215,29 @@ class Terminal:
     def tell(self, text: str) -> None:
         """A line of the program's own."""
         self.console.print(Text(text, style="dim"))
+
+
+def print_bubbles(console: Console, name: Text, pieces: Generator[str]) -> bool:
+    """Print each line of a reply after the name; False when Ctrl-C cut it short."""
+    line_start = whole = True
+    try:
+        for piece in pieces:
+            for n, part in enumerate(piece.split("\n")):
+                if n and not line_start:
+                    console.print()
+                    line_start = True
+                if part:
+                    if line_start:
+                        console.print(name, end="")
+                    console.print(Text(part), end="", soft_wrap=True)
+                    line_start = False
+    except KeyboardInterrupt:
+        pieces.close()
+        console.print(" …", end="")
+        line_start = whole = False
+    if not line_start:
+        console.print()
+    return whole
 
 
 def once(session: Session, text: str, console: Console) -> None:

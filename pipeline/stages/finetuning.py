@@ -14,7 +14,7 @@ from torch import nn
 
 import minbpe
 from pipeline.common.files import read_jsonl
-from pipeline.dialogue.people import persona_of
+from pipeline.dialogue.people import People, persona_of
 from pipeline.dialogue.template import opening
 from pipeline.stages.runner import Task
 from pipeline.training import auto
@@ -27,7 +27,7 @@ from pipeline.training.memmap import ArrayFile
 from pipeline.training.preview import sampler
 from pipeline.training.progress import FitSettings, Progress
 from pipeline.training.validation import UNCHECKED, Loss, measure, row_batches
-from pipeline.workspace.stages import CLEAN, DIALOGUES, PRETRAINED, TOKENIZER
+from pipeline.workspace.stages import DIALOGUES, PRETRAINED, TOKENIZER
 from transformer.decoder import Decoder
 from transformer.io import load, load_config, save
 
@@ -165,6 +165,6 @@ FORMS: dict[str, Callable[[Decoder, torch.device], Decoder]] = {
 
 def _messages(task: Task) -> int:
     """Messages of the chat, or dialogues where there is none."""
-    ready = bool(task.settings.dialogues.source)
-    path = task.path(DIALOGUES[0]).with_suffix(".jsonl") if ready else task.path(CLEAN)
-    return sum(1 for _ in read_jsonl(path))
+    if task.settings.dialogues.source:
+        return sum(1 for _ in read_jsonl(task.path(DIALOGUES[0]).with_suffix(".jsonl")))
+    return People.read(task.workspace).messages

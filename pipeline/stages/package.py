@@ -1,31 +1,28 @@
-"""Make `model/`: a folder that holds all that chat.py needs, swapped in as a whole."""
+"""Make `model/`, a folder with all that chat.py needs, and swap it in as a whole."""
 
 from __future__ import annotations
 
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import minbpe
 from minbpe.base import Tokenizer
-from pipeline.common.files import atomic, read_jsonl, write_json
+from pipeline.common.files import atomic
 from pipeline.dialogue import training_text
 from pipeline.dialogue.dialogue_file import read_dialogues
 from pipeline.dialogue.people import partners, persona_of
 from pipeline.dialogue.template import template_of
 from pipeline.dialogue.turns import Turn
-from pipeline.serving.avoid import Avoid
-from pipeline.serving.habits import Habits, voices
-from pipeline.serving.model_card import CHAT
-from pipeline.serving.rules import sampling
-from pipeline.serving.warning import flag, warning_of
-from pipeline.workspace.stages import CLEAN, MODEL, TOKENIZER, by_name
+from pipeline.serving.model_card import Habits, ModelCard, read_warning, write_warning
+from pipeline.serving.rules import AvoidedWords, sampling
+from pipeline.workspace.stages import MODEL, TOKENIZER, by_name
 from pipeline.workspace.workspace import Workspace, make_private
 
+VOICE_TURNS = 200  # training turns from which on somebody other than the persona has a voice
 README_TEXT = """\
 # A model that writes like {persona}
 
@@ -48,21 +45,20 @@ def package(workspace: Workspace, weights: Path, bits: float, context: int) -> N
     `bits` is what it reached in validation, `context` how many tokens it learned to look back over.
     A warning about the old model stays too, until the new one is evaluated.
     """
-    Avoid(workspace.settings.chat.avoid)  # refuses what cannot be avoided, …
-    sampling(workspace.settings.chat)  # … or drawn
+    AvoidedWords(workspace.settings.chat.avoid)  # refuses what cannot be avoided, …
+    sampling(workspace.settings.chat)  # … or drawn with
     new, final, old = (workspace.path / (MODEL + end) for end in (".new", "", ".previous"))
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     make_private(new)
-    persona = persona_of(workspace)
     for name in ("config.json", "model.safetensors"):
         shutil.copyfile(weights / name, new / name)
     shutil.copyfile(workspace.path / TOKENIZER, new / "tokenizer.json")
-    facts = _facts(workspace, persona, minbpe.load(new / "tokenizer.json"))
-    write_json(new / CHAT, {**facts, "context": context})
+    card = _model_card(workspace, minbpe.load(new / "tokenizer.json"), context)
+    card.write(new)
     with atomic(new / "README.md") as file:
-        file.write(README_TEXT.format(persona=persona, folder=final.as_posix(), bits=bits))
-    flag(new, warning_of(final))
+        file.write(README_TEXT.format(persona=card.persona, folder=final.as_posix(), bits=bits))
+    write_warning(new, read_warning(final))
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():
         final.rename(old)
@@ -70,51 +66,54 @@ def package(workspace: Workspace, weights: Path, bits: float, context: int) -> N
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _facts(workspace: Workspace, persona: str, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What chat.json says."""
-    conversations = list(_conversations(workspace, persona))
+def _model_card(workspace: Workspace, tokenizer: Tokenizer, context: int) -> ModelCard:
+    persona = persona_of(workspace)
+    ready = workspace.settings.dialogues.source
+    conversations = (
+        read_dialogues(Path(ready), persona)["train"]
+        if ready
+        else list(training_text.conversations(workspace, "train"))
+    )
     turns = [turn for conversation in conversations for turn in conversation]
-    found = voices(turns, persona)
+    voices = voices_in(turns, persona)
     habits = {
         name: Habits.of((t for t in turns if t.speaker == name), lambda x: len(tokenizer.encode(x)))
-        for name in found
+        for name in voices
     }
-    everybody = workspace.settings.dialogues.targets == "all"
-    return {
-        "version": 1,
-        "template": template_of(tokenizer),
-        "persona": persona,
-        "partners": partners(workspace, persona),
-        "voices": found,
-        "learned": list(found) if everybody else [persona],
-        "habits": {name: asdict(found) for name, found in habits.items() if found},
-        # Where the names were never learned, who follows whom is not the model's to say.
-        "follows": _follows(conversations) if workspace.adopts(by_name("pretrain")) else {},
-        "last_message": _last_message(workspace),
-        "sampling": asdict(workspace.settings.chat),
-    }
+    template = template_of(tokenizer)
+    assert template is not None, "stage 3 makes no tokenizer without a template"
+    return ModelCard(
+        template=template,
+        persona=persona,
+        partners=partners(workspace),
+        voices=voices,
+        learned=list(voices) if workspace.settings.dialogues.targets == "all" else [persona],
+        habits={name: known for name, known in habits.items() if known},
+        # A base model never learned the names, so it cannot say who follows whom.
+        follows=_follows(conversations) if workspace.adopts(by_name("pretrain")) else {},
+        last_message=_last_message(workspace),
+        chat=workspace.settings.chat,
+        context=context,
+    )
 
 
-def _conversations(workspace: Workspace, persona: str) -> Iterable[list[Turn]]:
-    """Those of the training part."""
-    ready = workspace.settings.dialogues.source
-    if ready:
-        return read_dialogues(Path(ready), persona)["train"]
-    return training_text.conversations(workspace, "train")
+def voices_in(turns: Iterable[Turn], persona: str) -> dict[str, int]:
+    """Who can be imitated, with the number of turns: the persona, then those who say most."""
+    counts = Counter(turn.speaker for turn in turns)
+    others = {n: c for n, c in counts.most_common() if c >= VOICE_TURNS and n != persona}
+    return {persona: counts[persona], **others}
 
 
 def _follows(conversations: Iterable[list[Turn]]) -> dict[str, dict[str, int]]:
     """How often each speaker's turn is followed by one of each other."""
-    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for turns in conversations:
         for turn, following in pairwise(turns):
-            found[turn.speaker][following.speaker] += 1
-    return {speaker: dict(counts.most_common()) for speaker, counts in found.items()}
+            counts[turn.speaker][following.speaker] += 1
+    return {speaker: dict(each.most_common()) for speaker, each in counts.items()}
 
 
-def _last_message(workspace: Workspace) -> str | None:
-    """The day of the newest message, as 2024-03-31."""
-    path = workspace.path / CLEAN
-    known = path.exists() and workspace.settings.source.export
-    days = (row["time"][:10] for row in read_jsonl(path)) if known else iter(())
-    return max(days, default=None)
+def _last_message(workspace: Workspace) -> date | None:
+    """The day of the newest message."""
+    messages = workspace.chat.messages() if workspace.settings.source.export else ()
+    return max(message.time for message in messages).date() if messages else None

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from pipeline.common.errors import ExportError
 from pipeline.common.files import write_jsonl
 from pipeline.exports.aliases import advice, likely_pairs
-from pipeline.exports.merge import Renames, join_exports
+from pipeline.exports.merge import Renames
 from pipeline.exports.message import Message
-from pipeline.exports.read_export import ExportReport, read_export
+from pipeline.exports.read_export import ExportReport
 from pipeline.stages.runner import Task
+from pipeline.workspace.record import Counts
 from pipeline.workspace.stages import MESSAGES
 
 
-def run(task: Task) -> dict[str, Any]:
+def run(task: Task) -> Counts:
     """Write `messages.jsonl`; overlapping exports of one chat are joined, repeats kept once."""
-    paths = [Path(p) for p in task.settings.source.export]
-    for path in paths:
-        if not path.exists():
-            raise ExportError(f"There is no {path}; check the path of --export.")
-    parse = task.settings.parse
-    exports = [read_export(p, parse.date_order, parse.aliases) for p in paths]
-    names: Renames = Counter()
-    messages = join_exports((export.messages for export in exports), names)
-    for export in exports:
-        _tell(task, export.report)
-    _tell_pairs(task, messages, names)
+    for name in task.settings.source.export:
+        if not Path(name).exists():
+            raise ExportError(f"There is no {name}; check the path of --export.")
+    exports = task.workspace.exports.read()
+    messages = exports.messages
+    for report in exports.reports:
+        _tell(task, report)
+    _tell_pairs(task, messages, exports.renamed)
     write_jsonl(task.path(MESSAGES), (m.to_dict() for m in messages))
     kinds = Counter(m.kind for m in messages)
     return {
@@ -41,14 +38,14 @@ def run(task: Task) -> dict[str, Any]:
 
 
 def _tell(task: Task, report: ExportReport) -> None:
-    """What was understood of an export, and where the reader had to guess."""
+    """Say what was understood of an export, and what was a guess."""
     for chat in report.chats:
         count = sum(chat.kinds.values())
         form = f"{chat.platform}, {chat.header.strip()}" if chat.header else chat.platform
         task.screen.note(f"{count:,} messages, {form}, {chat.first_day} to {chat.last_day}")
         if chat.date_order_guessed:
             task.screen.warn(
-                f"the dates can be read two ways; taken as {chat.date_order}. "
+                f"the dates can be read two ways; {chat.date_order} was assumed. "
                 "`--set parse.date_order=…` (day-first or month-first) decides it."
             )
         if chat.unknown:
@@ -67,9 +64,9 @@ def _tell(task: Task, report: ExportReport) -> None:
         task.screen.warn(f"{name} was left out: no chat, or one that was sent in a chat")
 
 
-def _tell_pairs(task: Task, messages: list[Message], names: Renames) -> None:
-    """Who may be one person under two names."""
+def _tell_pairs(task: Task, messages: list[Message], renamed: Renames) -> None:
+    """Say who may be one person under two names."""
     counts = Counter(m.sender for m in messages if m.sender is not None)
-    pairs = dict.fromkeys([*likely_pairs(counts), *((new, old) for old, new in names)])
+    pairs = dict.fromkeys([*likely_pairs(counts), *((new, old) for old, new in renamed)])
     if pairs:
         task.screen.warn(f"one person? If so, {advice(pairs)}")

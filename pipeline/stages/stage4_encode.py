@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain, islice
-from typing import Any
 
 import minbpe
-from minbpe.codec import bulk, id_type
-from minbpe.parallel import spread
+from minbpe.encoder import id_type, with_tiktoken
+from minbpe.parallel import parallel_map
 from pipeline.common.errors import DataError
 from pipeline.common.splits import SPLITS, Split
 from pipeline.dialogue import shards, training_text
 from pipeline.stages.runner import Task
 from pipeline.training.memmap import Resumable, resumable
+from pipeline.workspace.record import Counts
 from pipeline.workspace.stages import ENCODED, TOKENIZER, by_name
 
 
-def run(task: Task) -> dict[str, Any]:
+def run(task: Task) -> Counts:
     """Write `train.bin`, `val.bin` and `test.bin`; returns the tokens in each.
 
     A run that was stopped goes on after the last whole shard, as long as text and tokenizer are
     the same.
     """
     tokenizer = minbpe.load(task.path(TOKENIZER))
-    dtype = id_type(tokenizer).name
-    encode = partial(shards.encode_shard, bulk(tokenizer), dtype)
-    counts: dict[str, Any] = {}
+    dtype = id_type(tokenizer)
+    encode = partial(shards.encode_shard, with_tiktoken(tokenizer), dtype)
+    counts: Counts = {}
     with ExitStack() as stack:
         writers = {
             part: stack.enter_context(resumable(task.path(name), dtype, task.key))
@@ -41,12 +42,12 @@ def run(task: Task) -> dict[str, Any]:
             for name in ("bytes", "chat_tokens", "chat_bytes"):
                 writer.info.setdefault(name, 0)
             bar.to(done + writer.info["bytes"])
-            for found in spread(encode, _left(task, part, writer)):
-                writer.append(found.ids)
-                writer.info["bytes"] += found.bytes
-                if found.chat:  # it comes first
-                    writer.info["chat_tokens"] += len(found.ids)
-                    writer.info["chat_bytes"] += found.bytes
+            for encoded in parallel_map(encode, _left(task, part, writer)):
+                writer.append(encoded.ids)
+                writer.info["bytes"] += encoded.bytes
+                if encoded.chat:  # it comes first
+                    writer.info["chat_tokens"] += len(encoded.ids)
+                    writer.info["chat_bytes"] += encoded.bytes
                 writer.commit()
                 bar.to(done + writer.info["bytes"])
             done += writer.info["bytes"]
@@ -60,14 +61,14 @@ def run(task: Task) -> dict[str, Any]:
     return counts
 
 
-def _left(task: Task, part: Split, writer: Resumable) -> Any:
+def _left(task: Task, part: Split, writer: Resumable) -> Iterator[shards.Shard]:
     """The shards of a part that are not written yet."""
     chat = shards.chat_shards(training_text.conversations(task.workspace, part))
     return islice(chain(chat, training_text.corpus(task.workspace, part)), writer.shards, None)
 
 
-def _tell(task: Task, kept: int) -> None:
+def _tell(task: Task, done: int) -> None:
     if split := training_text.split(task.workspace):
         task.screen.note(f"files of the corpus, by their names: {split}")
-    if kept:
-        task.screen.note(f"going on after {kept:,} shards of an earlier run")
+    if done:
+        task.screen.note(f"going on after {done:,} shards of an earlier run")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import minbpe
 from pipeline.cleaning.personal import is_only_placeholders
 from pipeline.common.errors import DataError
 from pipeline.common.files import read_json, write_jsonl
+from pipeline.common.splits import SPLITS
 from pipeline.dialogue import training_text, windows
 from pipeline.dialogue.dialogue_file import read_dialogues
 from pipeline.dialogue.people import persona_of
@@ -20,6 +20,7 @@ from pipeline.dialogue.turns import Turn
 from pipeline.dialogue.windows import Example, padded
 from pipeline.stages.runner import Task
 from pipeline.training.memmap import writing
+from pipeline.workspace.record import Counts
 from pipeline.workspace.settings import Dialogues
 from pipeline.workspace.stages import DIALOGUES, PRETRAINED, TOKENIZER
 from pipeline.workspace.workspace import Workspace
@@ -29,7 +30,7 @@ BLOCK = 512  # tokens in a window, where the model takes more
 
 @dataclass(frozen=True)
 class Builder:
-    """Makes examples of conversations, all in one way."""
+    """Makes examples of conversations, all in the same way."""
 
     tokenizer: Encoder
     persona: str
@@ -38,16 +39,16 @@ class Builder:
 
     @classmethod
     def of(cls, workspace: Workspace) -> Builder:
-        """As the settings of a workspace say, for its tokenizer and its pretrained model."""
+        """As a workspace's settings say, for its tokenizer and its pretrained model."""
         settings = workspace.settings.dialogues
-        most = int(read_json(workspace.path / PRETRAINED / "config.json")["block"])
-        block = min(most, BLOCK if settings.block == "auto" else settings.block)
+        limit = int(read_json(workspace.path / PRETRAINED / "config.json")["block"])
+        block = min(limit, BLOCK if settings.block == "auto" else settings.block)
         return cls(minbpe.load(workspace.path / TOKENIZER), persona_of(workspace), settings, block)
 
     def examples(self, conversations: Sequence[list[Turn]], trains: bool) -> list[Example]:
-        """Those that train repeat nothing too often; those that are measured see more before."""
+        """Those to train on repeat nothing too often; those to measure with have more context."""
         wanted = [[self._is_learned(turn) for turn in turns] for turns in conversations]
-        repeats = self.settings.repeats
+        repeats = self.settings.max_repeats
         if trains and repeats:
             wanted = limit_repeats(conversations, wanted, None if repeats == "auto" else repeats)
         before = windows.TRAIN_CONTEXT if trains else windows.EVAL_CONTEXT
@@ -61,7 +62,7 @@ class Builder:
         ]
 
     def _is_learned(self, turn: Turn) -> bool:
-        """Placeholders of what was masked are no way to answer, if nothing else is said."""
+        """Whether a turn is to be learned, and more than placeholders of what was masked."""
         spoken = self.settings.targets == "all" or turn.speaker == self.persona
         return spoken and not is_only_placeholders(turn.text)
 
@@ -70,38 +71,38 @@ class Builder:
         return [padded(half, self.block, self.settings.padding) for half in (example.x, example.y)]
 
 
-def run(task: Task) -> dict[str, Any]:
+def run(task: Task) -> Counts:
     """Write the examples of each part; returns how many, and how many turns they teach."""
     builder = Builder.of(task.workspace)
     parts = _parts(task, builder.persona)
-    counts: dict[str, Any] = {}
+    counts: Counts = {}
     for name in DIALOGUES:
         part = task.path(name).stem
-        found = builder.examples(list(parts[part]), trains=part == "train")
-        _write(task.path(name), found, builder)
-        counts[f"{part}_examples"] = len(found)
-        counts[f"{part}_turns"] = sum(sum(example.learned) for example in found)
+        examples = builder.examples(list(parts[part]), trains=part == "train")
+        _write(task.path(name), examples, builder)
+        counts[f"{part}_examples"] = len(examples)
+        counts[f"{part}_turns"] = sum(sum(example.learned) for example in examples)
     if not counts["train_examples"]:
         raise DataError("There is no turn of the persona to learn from; see source.persona.")
     return counts
 
 
 def _parts(task: Task, persona: str) -> dict[str, Iterable[list[Turn]]]:
-    ready = task.settings.dialogues.source
-    if ready:
-        return dict(read_dialogues(Path(ready), persona))
-    return {p: training_text.conversations(task.workspace, p) for p in ("train", "val", "test")}
+    """The conversations of each part: the chat's, or ready-made ones."""
+    if path := task.settings.dialogues.source:
+        return dict(read_dialogues(Path(path), persona))
+    return {p: training_text.conversations(task.workspace, p) for p in SPLITS}
 
 
-def _write(path: Path, found: list[Example], builder: Builder) -> None:
+def _write(path: Path, examples: list[Example], builder: Builder) -> None:
     with writing(path, "int32", (2, builder.block)) as writer:
-        for example in found:
+        for example in examples:
             writer.append(builder.row(example))
-        writer.info["bytes"] = sum(example.bytes for example in found)
-    write_jsonl(path.with_suffix(".jsonl"), map(_readable, found))
+        writer.info["bytes"] = sum(example.bytes for example in examples)
+    write_jsonl(path.with_suffix(".jsonl"), map(_readable, examples))
 
 
-def _readable(example: Example) -> dict[str, Any]:
+def _readable(example: Example) -> dict[str, object]:
     return {
         "turns": [
             {"speaker": turn.speaker, "text": turn.text, "learned": learned}

@@ -48,14 +48,33 @@ def installed() -> bool:
 def tokenizer(base: str) -> Tokenizer:
     """The base's own, with our special tokens where it has no chat markers of its own."""
     import minbpe
-    from minbpe.io import from_gguf
 
     path = find(base)
     try:
-        found = minbpe.load(path) if path.is_dir() else from_gguf(path)
+        found = minbpe.load(path) if path.is_dir() else gguf_tokenizer(path)
         return found if template_of(found) else _with_markers(found)
     except TokenizerError as error:
         raise DataError(str(error)) from None
+
+
+def gguf_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer in a GGUF file.
+
+    Raises:
+        TokenizerError: the file cannot be read, is damaged or no GGUF file; or it has no tokenizer,
+            or one of a kind that minbpe does not know.
+    """
+    from minbpe.io import from_gguf
+    from transformer.pretrained.gguf_header import NotGgufError, read_metadata
+
+    try:
+        return from_gguf(read_metadata(path))
+    except OSError as error:
+        raise TokenizerError(f"{path}: cannot be read: {error.strerror}") from None
+    except (NotGgufError, TokenizerError) as error:
+        raise TokenizerError(f"{path}: {error}") from None
+    except ValueError:
+        raise TokenizerError(f"{path}: damaged: get the file again") from None
 
 
 def _with_markers(found: Tokenizer) -> Tokenizer:
@@ -64,7 +83,6 @@ def _with_markers(found: Tokenizer) -> Tokenizer:
     if isinstance(found, PretrainedTokenizer):
         return found.with_special(SPECIAL)
     assert isinstance(found, RegexTokenizer)
-    assert found.pattern is not None
     return RegexTokenizer(found.merges, found.pattern, [*found.special, *SPECIAL])
 
 

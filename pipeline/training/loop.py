@@ -141,7 +141,9 @@ class _Run:
     def _save_is_due(self, saved: float) -> bool:
         train = self.settings.train
         by_steps = train.save_steps and self.at.step % train.save_steps == 0
-        return bool(self.world.agreed(by_steps or time.monotonic() - saved > train.save_every * 60))
+        return bool(
+            self.world.agreed(by_steps or time.monotonic() - saved > train.save_minutes * 60)
+        )
 
     def _step(self) -> bool:
         """One step and what follows it; whether to stop then."""

@@ -142,15 +142,15 @@ def corrected(settings: FitSettings, at: Progress, epoch: int) -> tuple[int, flo
 
 def pace(settings: FitSettings, total: int, step: float, evaluation: float) -> int:
     """Steps between evaluations: at most 20 in a run, and at most a tenth of its time."""
-    if settings.train.evaluate_every != "auto":
-        return min(settings.train.evaluate_every, total)
+    if settings.train.evaluate_steps != "auto":
+        return min(settings.train.evaluate_steps, total)
     every = max(math.ceil(total / EVALUATIONS), round(evaluation / (EVALUATION_SHARE * step)))
     return max(1, min(every, total))
 
 
 def spread(settings: FitSettings, total: int, every: int) -> int:
     """Steps between evaluations in a run that has become longer."""
-    if settings.train.evaluate_every != "auto":
+    if settings.train.evaluate_steps != "auto":
         return every
     return max(every, math.ceil(total / EVALUATIONS))
 

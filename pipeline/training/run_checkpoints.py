@@ -35,7 +35,7 @@ class Keeping:
         screen: Screen,
         world: World,
     ) -> None:
-        self.last = checkpoint.Folder(folder / "last", settings.train.keep)
+        self.last = checkpoint.Folder(folder / "last", settings.train.keep_checkpoints)
         self.stable = checkpoint.Folder(folder / "stable")
         self.folder, self.here, self.log = folder, here, log
         self.settings, self.stepper = settings, stepper

@@ -1,45 +1,46 @@
-"""Fresh or stale: whether a stage would run again, and why, as a sentence.
+"""Whether a stage is up to date or would run again, and why, as a sentence.
 
 Everything is read from the records: the stage's version and settings, stamps of what it read and
-wrote, and its budget. A re-run that gives the same bytes leaves later stages fresh, because only
-content counts.
+wrote, and its budget. A re-run that gives the same bytes leaves later stages up to date, because
+only content counts.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipeline.common.errors import WorkspaceError
-from pipeline.workspace.settings import is_private
+from pipeline.workspace.record import Record, Shown, TrainingBudget
+from pipeline.workspace.settings import RENAMED, is_private
 from pipeline.workspace.stages import STAGES, Stage
-from pipeline.workspace.stamps import same, stamp, unmoved
+from pipeline.workspace.stamps import Stamp
 from pipeline.workspace.workspace import Workspace
 
 SOURCE_SUFFIXES = (".txt", ".zip", ".json", ".jsonl", ".parquet", ".safetensors", ".model")
-
-Record = dict[str, Any]
+FIRST_NAMES = {new: old for old, new in RENAMED.items()}
 
 
 @dataclass(frozen=True)
 class Shape:
     """All that shapes a stage's result; `parts`: how file names share out a corpus, as a hash."""
 
-    settings: dict[str, Any]
-    sources: dict[str, list[dict[str, Any]]]
-    inputs: dict[str, dict[str, Any]]
+    settings: dict[str, Shown]
+    sources: dict[str, list[Stamp]]
+    inputs: dict[str, Stamp]
     parts: str
 
     def key(self, version: int) -> str:
-        """One hash of it: what a half-done training must agree with to be continued."""
+        """One hash of it: what a half-done training must agree with to be continued.
+
+        A setting counts under its first name, so that a new one breaks off no training.
+        """
         hashes = [
             version,
-            self.settings,
-            {name: [s["sha256"] for s in found] for name, found in self.sources.items() if found},
-            {name: s["sha256"] for name, s in self.inputs.items()},
+            {FIRST_NAMES.get(name, name): value for name, value in self.settings.items()},
+            {name: [s.sha256 for s in stamps] for name, stamps in self.sources.items() if stamps},
+            {name: stamp.sha256 for name, stamp in self.inputs.items()},
             self.parts,
         ]
         return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
@@ -48,7 +49,7 @@ class Shape:
 def shape(workspace: Workspace, stage: Stage) -> Shape:
     """What shapes the stage's result now."""
     sources = {
-        name: [stamp(path, SOURCE_SUFFIXES) for path in workspace.paths(name) if path.exists()]
+        name: [Stamp.of(path, SOURCE_SUFFIXES) for path in workspace.paths(name) if path.exists()]
         for name in stage.sources
     }
     inputs, parts = _inputs(workspace, stage), _parts(workspace, stage)
@@ -56,20 +57,20 @@ def shape(workspace: Workspace, stage: Stage) -> Shape:
 
 
 def why(workspace: Workspace, stage: Stage) -> str | None:
-    """Why the stage would run, as a sentence; None when it is fresh."""
+    """Why the stage would run, as a sentence; None when it is up to date."""
     return Reasons(workspace).why(stage)
 
 
 def makers_of(stage: Stage) -> list[Stage]:
     """The stages whose files a stage needs, in order."""
-    found = {m.number: m for need in stage.needs if (m := _maker_of(need))}
-    return [found[number] for number in sorted(found)]
+    makers = {maker for need in stage.needs if (maker := _maker_of(need))}
+    return sorted(makers, key=lambda maker: maker.number)
 
 
 def upstream(stage: Stage) -> list[Stage]:
     """All stages whose work a stage stands on, in order."""
-    found = {s.number: s for maker in makers_of(stage) for s in [maker, *upstream(maker)]}
-    return [found[number] for number in sorted(found)]
+    earlier = {s for maker in makers_of(stage) for s in [maker, *upstream(maker)]}
+    return sorted(earlier, key=lambda stage: stage.number)
 
 
 @dataclass
@@ -102,7 +103,7 @@ class Reasons:
         return "it was interrupted and will continue" if begun else "it has not been run yet"
 
     def _program_changed(self, stage: Stage, record: Record) -> str | None:
-        old = record["version"]
+        old = record.version
         if old > stage.version:
             raise WorkspaceError(
                 f"{self.workspace.folder(stage)} was made by a newer version of this program; "
@@ -113,7 +114,7 @@ class Reasons:
         return None
 
     def _settings_changed(self, stage: Stage, record: Record) -> str | None:
-        old = record["settings"]
+        old = record.settings
         new = self.workspace.stage_settings(stage.settings + stage.finish)
         for name in sorted(old.keys() | new.keys()):
             if old.get(name) != new.get(name):
@@ -124,16 +125,16 @@ class Reasons:
 
     def _sources_changed(self, stage: Stage, record: Record) -> str | None:
         for name in stage.sources:
-            old, paths = record["sources"].get(name, []), self.workspace.paths(name)
+            old, paths = record.sources.get(name, []), self.workspace.paths(name)
             if len(paths) != len(old) and all(path.exists() for path in paths):
                 return f"{name} changed"
             for path, known in zip(paths, old, strict=False):
                 # One that was moved or deleted since: what was made of it is still good.
-                if path.exists() and not same(path, known, SOURCE_SUFFIXES):
+                if path.exists() and not known.matches(path, SOURCE_SUFFIXES):
                     return f"a file of {name} changed"
         # Only stages that read a corpus have parts; what was made of a corpus that is gone is good.
-        found = all(path.exists() for path in self.workspace.paths("source.corpus"))
-        if found and record.get("parts", "") != _parts(self.workspace, stage):
+        is_here = all(path.exists() for path in self.workspace.paths("source.corpus"))
+        if is_here and record.parts != _parts(self.workspace, stage):
             return "files of source.corpus were renamed to another part"
         return None
 
@@ -141,50 +142,54 @@ class Reasons:
         for maker in makers_of(stage):
             reason = self.why(maker) if self.workspace.applies(maker) else None
             if reason is not None:
-                return f"stage {maker.number} ({maker.name}) is not fresh: {reason}"
-        old, new = record["inputs"], _inputs(self.workspace, stage)
+                return f"stage {maker.number} ({maker.name}) is out of date: {reason}"
+        old, new = (
+            {name: stamp.sha256 for name, stamp in stamps.items()}
+            for stamps in (record.inputs, _inputs(self.workspace, stage))
+        )
         for name in sorted(old.keys() | new.keys()):
-            if old.get(name, {}).get("sha256") != new.get(name, {}).get("sha256"):
+            if old.get(name) != new.get(name):
                 return f"{name} changed"
         return None
 
     def _outputs_changed(self, record: Record) -> str | None:
-        for name, known in record["outputs"].items():
+        for name, known in record.outputs.items():
             path = self.workspace.path / name
             if not path.exists():
                 return f"{name} is gone"
-            if not same(path, known):
+            if not known.matches(path):
                 return f"{name} was changed from outside"
         return None
 
     def _budget_grew(self, stage: Stage, record: Record) -> str | None:
-        if not stage.trains:
+        if record.budget is None:
             return None
-        kind = larger(record["budget"], self.workspace.budget(stage))
+        kind = larger(record.budget, self.workspace.budget(stage))
         return kind and f"budget.{kind} grew"
 
 
-def larger(had: Mapping[str, float], offered: Mapping[str, float]) -> str | None:
+def larger(had: TrainingBudget, offered: TrainingBudget) -> str | None:
     """Which part of the budget on offer is larger than the one had; None when none is."""
-    kind = "epochs" if offered["epochs"] else "minutes"
-    by_epochs_before = kind == "minutes" and had["epochs"]
-    return kind if offered[kind] > had[kind] and not by_epochs_before else None
+    if offered["epochs"]:
+        return "epochs" if offered["epochs"] > had["epochs"] else None
+    by_epochs_before = had["epochs"] > 0
+    return "minutes" if offered["minutes"] > had["minutes"] and not by_epochs_before else None
 
 
-def _inputs(workspace: Workspace, stage: Stage) -> dict[str, dict[str, Any]]:
+def _inputs(workspace: Workspace, stage: Stage) -> dict[str, Stamp]:
     """A stamp of every file the stage needs and that exists, but none of a stage with no say."""
-    found = {}
+    stamps = {}
     for need in stage.needs:
         maker = _maker_of(need)
-        if maker is not None and not workspace.applies(maker):
-            continue
         path = workspace.path / need
-        if path.exists():
-            # What its maker or its user recorded holds while size and date still agree.
-            writers = [(maker, "outputs"), (stage, "inputs")]
-            known = [((s and workspace.record(s)) or {}).get(r, {}).get(need) for s, r in writers]
-            found[need] = next((k for k in known if k and unmoved(path, k)), None) or stamp(path)
-    return found
+        if not path.exists() or (maker is not None and not workspace.applies(maker)):
+            continue
+        # What its maker or its user recorded holds while size and date still agree.
+        made, used = (workspace.record(s) if s is not None else None for s in (maker, stage))
+        known = [made.outputs.get(need) if made else None, used.inputs.get(need) if used else None]
+        unmoved = (stamp for stamp in known if stamp and stamp.is_unmoved(path))
+        stamps[need] = next(unmoved, None) or Stamp.of(path)
+    return stamps
 
 
 def _parts(workspace: Workspace, stage: Stage) -> str:
@@ -204,6 +209,6 @@ def _maker_of(need: str) -> Stage | None:
     return next((s for s in STAGES if s.folder == top or need in s.makes), None)
 
 
-def _short(value: Any) -> str:
+def _short(value: Shown | None) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= 40 else text[:37] + "…"

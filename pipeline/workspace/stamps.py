@@ -7,13 +7,33 @@ is taken to agree; only otherwise is it read. No name of a file is kept.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.common.files import sha256
 
 Suffixes = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What a file or folder held; `stat` is size and date (ns) of each file."""
+
+    sha256: str
+    stat: list[list[int]]
+
+    @classmethod
+    def of(cls, path: Path, suffixes: Suffixes = ()) -> Stamp:
+        """The stamp of a file or folder now; of a folder only files with one of the suffixes."""
+        return cls(_content(path, suffixes), _stat(path, suffixes))
+
+    def matches(self, path: Path, suffixes: Suffixes = ()) -> bool:
+        """Whether a path still holds what it held."""
+        return self.is_unmoved(path, suffixes) or _content(path, suffixes) == self.sha256
+
+    def is_unmoved(self, path: Path, suffixes: Suffixes = ()) -> bool:
+        """Whether sizes and dates are those of the stamp."""
+        return _stat(path, suffixes) == self.stat
 
 
 def files_of(path: Path, suffixes: Suffixes = ()) -> list[Path]:
@@ -24,24 +44,9 @@ def files_of(path: Path, suffixes: Suffixes = ()) -> list[Path]:
     return [p for p in files if not suffixes or p.suffix.lower() in suffixes]
 
 
-def stamp(path: Path, suffixes: Suffixes = ()) -> dict[str, Any]:
-    """The stamp of a file or folder."""
-    return {"sha256": _content(path, suffixes), "stat": _stat(path, suffixes)}
-
-
-def same(path: Path, known: Mapping[str, Any], suffixes: Suffixes = ()) -> bool:
-    """Whether a path still is what its stamp says."""
-    return unmoved(path, known, suffixes) or _content(path, suffixes) == known["sha256"]
-
-
-def unmoved(path: Path, known: Mapping[str, Any], suffixes: Suffixes = ()) -> bool:
-    """Whether sizes and dates are those of the stamp."""
-    return bool(_stat(path, suffixes) == known["stat"])
-
-
 def _stat(path: Path, suffixes: Suffixes) -> list[list[int]]:
-    found = [p.stat() for p in files_of(path, suffixes)]
-    return [[s.st_size, s.st_mtime_ns] for s in found]
+    stats = [p.stat() for p in files_of(path, suffixes)]
+    return [[s.st_size, s.st_mtime_ns] for s in stats]
 
 
 def _content(path: Path, suffixes: Suffixes) -> str:

@@ -1,8 +1,7 @@
 """A workspace: one folder for one person's data, with its settings and the stages' records.
 
-A stage's `stage.json` is written last, so its presence means that the stage is whole. It says
-what went in, what came out and under which settings, and nothing personal. `freshness.py` reads
-these records.
+A stage's record (`record.py`) is written last, so its presence means that the stage is whole;
+`freshness.py` says from the records what is out of date.
 """
 
 from __future__ import annotations
@@ -11,18 +10,20 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from pipeline.common.errors import SettingsError, WorkspaceError
-from pipeline.common.files import read_json, write_json
 from pipeline.common.speakers import fold
-from pipeline.workspace import settings, settings_file
-from pipeline.workspace.settings import SMOLLM2
-from pipeline.workspace.stages import STAGES, START, Stage
-from pipeline.workspace.stamps import stamp
+from pipeline.workspace import settings_file
+from pipeline.workspace.chat_store import ChatStore
+from pipeline.workspace.export_store import ExportStore
+from pipeline.workspace.record import Record, Shown, TrainingBudget
+from pipeline.workspace.settings import SMOLLM2, Value, is_private
+from pipeline.workspace.stages import CLEAN, STAGES, START, Stage
+from pipeline.workspace.stamps import Stamp
 
 HOME = Path("workspaces")
 AUTO_MINUTES = 15.0  # at most, where nothing is said
@@ -36,9 +37,11 @@ class Workspace:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.settings = settings_file.load(path / "workspace.toml")
+        self.chat = ChatStore(path / CLEAN)
+        self.exports = ExportStore(self.settings)
 
     @classmethod
-    def make(cls, path: Path, changes: Mapping[str, Any]) -> Workspace:
+    def make(cls, path: Path, changes: Mapping[str, object]) -> Workspace:
         """Open a workspace, making it first where it is new, with changed settings recorded."""
         toml = path / "workspace.toml"
         new = not path.exists()
@@ -65,7 +68,9 @@ class Workspace:
         """Whether the stage takes over a pretrained base, and trains nothing."""
         settings = self.settings
         return (
-            stage.name == "pretrain" and bool(settings.source.base) and not settings.pretrain.base
+            stage.name == "pretrain"
+            and bool(settings.source.base)
+            and not settings.pretrain.continue_base
         )
 
     def start(self) -> Path | None:
@@ -80,21 +85,16 @@ class Workspace:
     def folder(self, stage: Stage) -> Path:
         return self.path / stage.folder
 
-    def record(self, stage: Stage) -> dict[str, Any] | None:
+    def record(self, stage: Stage) -> Record | None:
         """The stage's record, or None when it never finished."""
-        try:
-            record = read_json(self.folder(stage) / "stage.json")
-        except (FileNotFoundError, ValueError):
-            return None
-        return record if isinstance(record, dict) else None
+        return Record.read(self.folder(stage) / "stage.json")
 
-    def finish(self, stage: Stage, facts: Mapping[str, Any]) -> None:
-        """Write the record: the stage is whole from this moment on."""
-        outputs = {name: stamp(self.path / name) for name in stage.makes}
-        record = {"stage": stage.name, "version": stage.version, **facts, "outputs": outputs}
-        write_json(self.folder(stage) / "stage.json", record)
+    def finish(self, stage: Stage, record: Record) -> None:
+        """Write the record with stamps of what the stage made: it is whole from this moment on."""
+        outputs = {name: Stamp.of(self.path / name) for name in stage.makes}
+        replace(record, outputs=outputs).write(self.folder(stage) / "stage.json")
 
-    def stage_settings(self, patterns: Iterable[str]) -> dict[str, Any]:
+    def stage_settings(self, patterns: Iterable[str]) -> dict[str, Shown]:
         """The settings behind some patterns, as a record shows them: private ones as a hash."""
         return {
             name: _shown(name, self.settings.get(name))
@@ -106,12 +106,12 @@ class Workspace:
     def paths(self, name: str) -> list[Path]:
         """The paths in a setting that holds one or several; a package's name is none."""
         value = self.settings.get(name)
-        values = (value,) if isinstance(value, str) else value
-        return [Path(p) for p in values if p and (name, p) != ("source.base", SMOLLM2)]
+        values = value if isinstance(value, tuple) else (value,)
+        return [Path(str(p)) for p in values if p and (name, p) != ("source.base", SMOLLM2)]
 
-    def budget(self, stage: Stage, alone: bool = False) -> dict[str, float]:
+    def budget(self, stage: Stage, alone: bool = False) -> TrainingBudget:
         """The stage's share of the budget. `alone`: it is the only one asked for."""
-        if self.adopts(stage):
+        if not stage.trains or self.adopts(stage):
             return {"minutes": 0.0, "epochs": 0.0}
         rivals = [s for s in STAGES if s.trains and self.applies(s) and not self.adopts(s)]
         share = 1.0 if alone or len(rivals) == 1 else BUDGET_SHARE[stage.name]
@@ -148,9 +148,16 @@ def default_path(name: str) -> Path:
     return HOME / (slug[:60] or "workspace")
 
 
-def newest() -> Path | None:
-    """The workspace that was worked in last, below `workspaces/`."""
-    return max((p.parent for p in HOME.glob("*/workspace.toml")), key=_last_touched, default=None)
+def find_workspace(path: Path | None) -> Path:
+    """The workspace named, or else the one below `workspaces/` that was worked in last."""
+    known = (toml.parent for toml in HOME.glob("*/workspace.toml"))
+    workspace = path or max(known, key=_last_touched, default=None)
+    if workspace is None:
+        raise WorkspaceError(
+            f"There is no workspace yet below {HOME}/; make one with "
+            "`python -m pipeline run --export FILE --persona NAME`."
+        )
+    return workspace
 
 
 def _last_touched(path: Path) -> float:
@@ -158,7 +165,8 @@ def _last_touched(path: Path) -> float:
     return max(p.stat().st_mtime for p in marks)
 
 
-def _shown(name: str, value: Any) -> Any:
-    if settings.is_private(name):
+def _shown(name: str, value: Value) -> Shown:
+    """A setting as a record shows it: a private one as a hash."""
+    if is_private(name):
         return hashlib.sha256(repr(value).encode()).hexdigest()[:12]
-    return list(value) if isinstance(value, tuple) else value
+    return value if not isinstance(value, tuple) else [*value]

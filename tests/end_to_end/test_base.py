@@ -11,7 +11,7 @@ import torch
 from tokenizer_files import gpt2_like
 
 import minbpe
-from minbpe.io.files import dump_json
+from minbpe.io.tokenizer_json import dump_json
 from pipeline.__main__ import main
 from pipeline.common.files import read_json
 from pipeline.serving.session import Session
@@ -33,7 +33,7 @@ def base(tmp_path_factory) -> Path:
         vocab_size=tokenizer.size, block=4096, width=32, layers=2, heads=4, kv_heads=2, tied=True
     )
     pretrained.save(Decoder(config, torch.Generator().manual_seed(0)), folder)
-    tokenizer.save(folder / "tokenizer.json")
+    minbpe.save(tokenizer, folder / "tokenizer.json")
     return folder
 
 
@@ -68,9 +68,9 @@ def test_the_model_needs_nothing_else_and_speaks_in_the_bases_markers(space):
     assert not any(marker in said for marker in MARKERS)
 
 
-def test_what_is_fresh_stays_fresh(space, capsys):
+def test_what_is_up_to_date_stays_so(space, capsys):
     assert main(["status", "--workspace", str(space)]) == 0
-    assert capsys.readouterr().out.count("fresh") == 8
+    assert capsys.readouterr().out.count("up to date") == 8
 
 
 def test_a_base_replaced_at_its_place_is_noticed_and_one_that_is_gone_is_not_missed(
@@ -86,7 +86,7 @@ def test_a_base_replaced_at_its_place_is_noticed_and_one_that_is_gone_is_not_mis
         os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         base.rename(base.with_name("gone"))
         assert main(["status", "--workspace", str(space)]) == 0
-        assert capsys.readouterr().out.count("fresh") == 8
+        assert capsys.readouterr().out.count("up to date") == 8
     finally:
         if not base.exists():
             base.with_name("gone").rename(base)

@@ -10,10 +10,10 @@ import pytest
 from likeness import babbler, row, workspace
 
 from pipeline.__main__ import main
-from pipeline.cli.blind import blind_test
+from pipeline.cli.blind_test import hold
 from pipeline.common.errors import DataError, WorkspaceError
 from pipeline.common.screen import Screen
-from pipeline.evaluation.reply_cache import Replies
+from pipeline.evaluation.reply_cache import ReplyCache
 
 ROWS = [
     row("Ben: are you up?", "Ana: of course [not]", "Ben: ok\nsleep well", "Ana: you too"),
@@ -35,7 +35,7 @@ def said(monkeypatch):
         asked.append(self.name)
         return {"you too": "YOU  too", "YES\nalways": ""}.get(moment.real, "lol maybe")
 
-    monkeypatch.setattr(Replies, "to", to)
+    monkeypatch.setattr(ReplyCache, "to", to)
     return asked
 
 
@@ -55,7 +55,7 @@ def test(console):
 
         console.file.truncate(0)
         console.file.seek(0)
-        blind_test(space, against, count, Screen(console), read)
+        hold(space, against, count, Screen(console), read)
         return console.file.getvalue()
 
     return run

@@ -14,6 +14,7 @@ import torch
 
 from pipeline.common.errors import DataError, SettingsError
 from pipeline.dialogue.turns import Turn
+from pipeline.serving import group, terminal
 from pipeline.serving.terminal import HELP, Terminal, once
 from pipeline.workspace.settings import Chat
 
@@ -25,7 +26,7 @@ class Scripted:
         self.replies = list(replies)
         self.persona, self.voice, self.me = "Ana", "Ana", "Ben"
         self.voices = {"Ana": 3000, "Cleo": 400}
-        self.facts = SimpleNamespace(last_message=date(2024, 3, 31), learned=["Ana"])
+        self.card = SimpleNamespace(last_message=date(2024, 3, 31), learned=["Ana"])
         self.warning = ""
         self.next: list[str] = []
         self.partners = {"Ben": 9, "Cleo": 2}
@@ -86,7 +87,10 @@ class Scripted:
 
 
 @pytest.fixture
-def talk(console):
+def talk(console, monkeypatch):
+    for module in (group, terminal):
+        monkeypatch.setattr(module, "next_speaker", lambda session: session.next_speaker())
+
     def run(session: Scripted, *typed: str) -> str:
         lines = iter(typed)
 
@@ -240,7 +244,7 @@ def test_other_voices(talk):
 
 def test_when_everybody_was_learned_nobody_was_in_passing(talk):
     session = Scripted()
-    session.facts.learned = ["Ana", "Cleo"]
+    session.card.learned = ["Ana", "Cleo"]
     assert "in passing" not in talk(session, "/as", "/as Cleo")
 
 

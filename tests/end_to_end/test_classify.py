@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import minbpe
 from minbpe import RegexTokenizer
 from pipeline.__main__ import main
 from pipeline.classify import base
@@ -81,7 +82,7 @@ def test_a_model_of_ours_is_begun_with_and_only_its_top_learns_where_it_is_large
     monkeypatch.setattr(base, "SMALL", 1)
     config = ModelConfig(vocab_size=256, width=16, layers=3, heads=2, block=32)
     save(Decoder(config), Path("space/5_pretrained/best"))
-    RegexTokenizer().save(Path("space/tokenizer.json"))
+    minbpe.save(RegexTokenizer(), Path("space/tokenizer.json"))
     Path("space/3_tokenizer").mkdir()
     Path("space/tokenizer.json").rename("space/3_tokenizer/tokenizer.json")
     write(Path("some.csv"), rows(SPAM)[:60])

@@ -64,7 +64,7 @@ def test_a_run_that_is_killed_while_it_saves_ends_like_one_that_never_was(tmp_pa
     Path("text.txt").write_text(".\n".join(lines), encoding="utf-8")
     assert main(["3-4", "--corpus", "text.txt", "--workspace", "whole", *SMALL]) == 0
     shutil.copytree("whole", "killed", copy_function=shutil.copy2)
-    changes = ("budget.epochs=6", "train.save_steps=2", "train.evaluate_every=3")
+    changes = ("budget.epochs=6", "train.save_steps=2", "train.evaluate_steps=3")
     train = [word for change in changes for word in ("--set", change)]
     assert main(["5", "--workspace", "whole", *train]) == 0
     Path("run.py").write_text(KILLED, encoding="utf-8")

@@ -9,8 +9,9 @@ import pytest
 from tests_support import SMALL, chat_lines
 from tokenizer_files import gpt2_like, llama_like
 
+import minbpe
 from minbpe import PretrainedTokenizer
-from minbpe.io.files import dump_json
+from minbpe.io.tokenizer_json import dump_json
 from pipeline.__main__ import main
 from pipeline.dialogue.template import SPECIAL
 from pipeline.serving.session import Session
@@ -24,7 +25,7 @@ def test_later_stages_and_the_chat_cannot_tell(made, tmp_path, monkeypatch):
     assert main(["1", "--export", "chat.txt", "--persona", "ben", *SMALL]) == 0
     tokenizer = PretrainedTokenizer(dump_json(made())).with_special(SPECIAL)
     (space / "start").mkdir()
-    tokenizer.save(space / "start/tokenizer.json")
+    minbpe.save(tokenizer, space / "start/tokenizer.json")
     assert main(["2-7"]) == 0
     counts = json.loads((space / "3_tokenizer/stage.json").read_text("utf-8"))["counts"]
     assert counts["tokens"] == tokenizer.size

@@ -31,7 +31,7 @@ SMALL = {
     "train.device": "cpu",
     "train.precision": "float32",
     "train.threads": 1,
-    "train.evaluate_every": 4,
+    "train.evaluate_steps": 4,
 }
 
 

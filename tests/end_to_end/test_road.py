@@ -14,7 +14,7 @@ import pytest
 from tests_support import SMALL, chat_lines
 
 from pipeline.__main__ import main
-from pipeline.serving.warning import flag, warning_of
+from pipeline.serving.model_card import read_warning, write_warning
 from pipeline.stages import stage5_pretrain
 from pipeline.training import auto
 from pipeline.training.loop import fit
@@ -97,11 +97,11 @@ def test_a_workspace_is_private(home):
 def test_a_second_run_does_nothing(home, capsys):
     assert main(["run"]) == 0
     out = capsys.readouterr().out
-    assert out.count("· fresh") == 8
+    assert out.count("· up to date") == 8
     assert f" chat.py {Path('workspaces/ben/model')}" in out
     assert str(Path("workspaces/ben/8_evaluation/report.html")) in out
     assert main(["status"]) == 0
-    assert capsys.readouterr().out.count("fresh") == 8
+    assert capsys.readouterr().out.count("up to date") == 8
 
 
 def test_the_scores_have_the_promised_shape(home):
@@ -117,16 +117,16 @@ def test_the_scores_have_the_promised_shape(home):
 
 def test_a_changed_setting_is_a_reason_in_a_sentence(home, capsys):
     assert main(["why", "finetune"]) == 0
-    assert "finetune is fresh" in capsys.readouterr().out
+    assert "finetune is up to date" in capsys.readouterr().out
     space = Workspace.make(Path("workspaces/ben"), {"finetune.rank": 4})
     assert space.settings.finetune.rank == 4
     main(["why", "finetune"])
     assert "finetune.rank auto → 4" in capsys.readouterr().out
     main(["why", "evaluate"])
-    assert "stage 7 (finetune) is not fresh: finetune.rank" in capsys.readouterr().out
+    assert "stage 7 (finetune) is out of date: finetune.rank" in capsys.readouterr().out
 
 
-def test_the_same_bytes_leave_later_stages_fresh(home, capsys):
+def test_the_same_bytes_leave_later_stages_up_to_date(home, capsys):
     before = record(home, "4_encoded")
     (home / "workspaces/ben/3_tokenizer/vocab.txt").unlink()
     main(["why", "tokenizer"])
@@ -134,10 +134,10 @@ def test_the_same_bytes_leave_later_stages_fresh(home, capsys):
     assert main(["tokenizer"]) == 0
     assert record(home, "4_encoded") == before
     main(["status"])
-    assert capsys.readouterr().out.count("fresh") == 8
+    assert capsys.readouterr().out.count("up to date") == 8
 
 
-def test_a_stage_refuses_to_run_on_stale_input(home, capsys):
+def test_a_stage_refuses_to_run_on_input_that_is_out_of_date(home, capsys):
     assert main(["5", "--set", "clean.silence=30"]) == 2
     error = capsys.readouterr().err
     assert "builds on stage 2 (clean)" in error
@@ -154,13 +154,13 @@ def test_a_chat_setting_only_packages_the_model_again(home):
     assert (home / "workspaces/ben/7_finetuned/log.jsonl").read_bytes() == log
 
 
-def test_a_warning_leaves_everything_fresh_and_survives_packaging(home, capsys):
+def test_a_warning_leaves_everything_up_to_date_and_survives_packaging(home, capsys):
     model = home / "workspaces/ben/model"
-    flag(model, "It repeats its chat.")
+    write_warning(model, "It repeats its chat.")
     assert main(["status"]) == 0
-    assert capsys.readouterr().out.count("fresh") == 8
+    assert capsys.readouterr().out.count("up to date") == 8
     assert main(["7", "--set", "chat.temperature=0.6"]) == 0
-    assert warning_of(model) == "It repeats its chat."
+    assert read_warning(model) == "It repeats its chat."
     assert "## Warning" in (model / "README.md").read_text("utf-8")
 
 
@@ -171,7 +171,7 @@ def test_the_model_knows_who_speaks_and_how_much(home):
     assert chat["learned"] == [persona]
     assert chat["habits"][persona]["tokens"] >= 16
     assert date.fromisoformat(chat["last_message"])
-    assert chat["follows"] == {}  # from nothing, the names are learned
+    assert chat["follows"] == {}  # from scratch, the names are learned
     assert chat["context"] == 64
 
 
@@ -187,7 +187,7 @@ def test_minutes_after_epochs_are_said_to_change_nothing(home, capsys):
     assert main(["run", "--minutes", "60"]) == 0
     out = capsys.readouterr().out
     assert out.count("--minutes changes nothing") == 1
-    assert out.count("· fresh") == 8
+    assert out.count("· up to date") == 8
 
 
 @pytest.mark.parametrize("method", ["lora", "qlora"])
@@ -239,20 +239,20 @@ def test_retraining_keeps_the_test_and_tells_what_it_brought(home, capsys, monke
     assert not (space / "model.previous").exists()
     capsys.readouterr()
     main(["status"])
-    assert capsys.readouterr().out.count("fresh") == 8
+    assert capsys.readouterr().out.count("up to date") == 8
 
 
-def test_retraining_fresh_starts_over_with_all_exports(home):
+def test_retraining_from_scratch_starts_over_with_all_exports(home):
     (home / "newer.txt").write_text(chat_lines(15, start_day=60), encoding="utf-8")
-    assert main(["retrain", "--export", "newer.txt", "--fresh"]) == 0
+    assert main(["retrain", "--export", "newer.txt", "--from-scratch"]) == 0
     assert record(home, "2_clean")["counts"]["messages"] == 900
     assert not (home / "workspaces/ben/start").exists()
 
 
-def test_a_deleted_export_leaves_everything_fresh(home, capsys):
+def test_a_deleted_export_leaves_everything_up_to_date(home, capsys):
     (home / "chat.txt").unlink()
     main(["status"])
-    assert capsys.readouterr().out.count("fresh") == 8
+    assert capsys.readouterr().out.count("up to date") == 8
 
 
 def test_purge_asks_and_deletes(home, monkeypatch):

@@ -13,8 +13,9 @@ from tokenizer_files import gpt2_like, llama_like
 import minbpe
 from minbpe.base import Tokenizer
 from pipeline.__main__ import main
-from pipeline.cli.save_hf import save_hf
+from pipeline.cli.save_hf import write_folder
 from pipeline.dialogue.template import SPECIAL
+from pipeline.training.base_model import gguf_tokenizer
 from transformer import pretrained
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
@@ -71,7 +72,7 @@ def test_a_model_on_a_published_tokenizer(document, tmp_path):
     tokenizer = minbpe.load(tmp_path).with_special(SPECIAL)
     config = ModelConfig(vocab_size=tokenizer.size, block=64, width=32, layers=1, heads=2)
     decoder = Decoder(config)
-    save_hf(decoder, tokenizer, tmp_path / "hf")
+    write_folder(decoder, tokenizer, tmp_path / "hf")
     assert_same(decoder, tokenizer, tmp_path / "hf")
 
 
@@ -82,8 +83,8 @@ def test_smollm2(tmp_path):
         path = pretrained.smollm2_path()
     except WeightsError as error:
         pytest.skip(f"needs an optional package: {error}")
-    decoder, tokenizer = pretrained.load(path), minbpe.io.from_gguf(path)
-    save_hf(decoder, tokenizer, tmp_path / "hf")
+    decoder, tokenizer = pretrained.load(path), gguf_tokenizer(path)
+    write_folder(decoder, tokenizer, tmp_path / "hf")
     model, theirs = opened(tmp_path / "hf")
     ids = torch.tensor([theirs(TEXTS[1]).input_ids])
     assert ids[0].tolist() == tokenizer.encode(TEXTS[1])

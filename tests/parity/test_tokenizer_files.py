@@ -24,6 +24,7 @@ import minbpe
 from minbpe import RegexTokenizer, io
 from minbpe.io.gguf import SPLITS
 from minbpe.regex import PATTERNS
+from pipeline.training.base_model import gguf_tokenizer
 
 tiktoken = pytest.importorskip("tiktoken")
 tokenizers = pytest.importorskip("tokenizers")
@@ -106,7 +107,7 @@ def test_transformers_gives_the_same_ids_for_a_tokenizer_json(file):
 
 def test_a_file_saved_by_the_wrapper_is_read_by_tokenizers(file, tmp_path):
     ours = minbpe.load(file).with_special(["<|new|>"])
-    ours.save(tmp_path / "t.json")
+    minbpe.save(ours, tmp_path / "t.json")
     theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "t.json"))
     text = "hello <|new|> world"
     assert theirs.token_to_id("<|new|>") == ours.special["<|new|>"] == ours.size - 1
@@ -135,7 +136,7 @@ def assert_the_same(ours, theirs, text):
 def test_transformers_gives_the_same_ids_for_every_way_to_cut(pre, tmp_path):
     pytest.importorskip("gguf")
     path = byte_level_gguf(tmp_path / "m.gguf", pre)
-    ours, theirs = io.from_gguf(path), converted(path)
+    ours, theirs = gguf_tokenizer(path), converted(path)
     assert len(theirs) == ours.size
 
     @settings(patient, max_examples=30)
@@ -152,7 +153,7 @@ def test_transformers_gives_the_same_ids_for_sentencepiece(scores, tmp_path):
     pytest.importorskip("gguf")
     more = {} if scores else {"token_merges": ["h e", "l l", "▁ he", "he ll", "hell o"]}
     path = sentencepiece_gguf(tmp_path / "m.gguf", **more)
-    ours, theirs = io.from_gguf(path), converted(path)
+    ours, theirs = gguf_tokenizer(path), converted(path)
     assert len(theirs) == ours.size
 
     @patient
@@ -176,8 +177,8 @@ def smollm():
 
 @pytest.mark.slow
 def test_transformers_gives_the_same_ids_for_a_real_model(smollm, tmp_path):
-    ours, theirs = io.from_gguf(smollm), converted(smollm)
-    ours.save(tmp_path / "tokenizer.json")
+    ours, theirs = gguf_tokenizer(smollm), converted(smollm)
+    minbpe.save(ours, tmp_path / "tokenizer.json")
     reloaded = minbpe.load(tmp_path)
     assert len(theirs) == reloaded.size == 49_152
     vocab = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]

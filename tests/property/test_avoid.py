@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.common.speakers import fold
-from pipeline.serving.avoid import Avoid
-from pipeline.serving.endings import Bubbles, Loops, Others
-from pipeline.serving.streaming import certain
+from pipeline.serving.rules import AvoidedWords, MaxMessages, OtherSpeakers, Repetition
+from pipeline.serving.streaming import stream_reply
 
 LETTERS = "abAé é\u0301ßK\n.-😂❤\ufe0f\u200b"  # few, so that words come about by chance
 pieces = st.lists(st.text(LETTERS, min_size=1, max_size=4), min_size=3, max_size=12)
@@ -49,7 +48,7 @@ def test_no_vocabulary_spells_an_avoided_word(texts, cut, avoided, seed, longest
     tokens = vocabulary(texts, cut)
     luck = random.Random(seed)
     given_ids: list[int] = []
-    shown, steps = b"", 0
+    shown, steps = "", 0
 
     def draw(ids: list[int], banned: frozenset[int]) -> Generator[int]:
         nonlocal steps
@@ -65,17 +64,16 @@ def test_no_vocabulary_spells_an_avoided_word(texts, cut, avoided, seed, longest
     def decode(ids: list[int]) -> bytes:
         return b"".join(tokens[i] for i in ids)
 
-    endings = [Loops(), Others(["ab"]), Bubbles(3)]
-    with patch("pipeline.serving.streaming.PATIENCE", patience):
-        for ids, data in certain(draw, decode, Avoid(avoided), endings):
+    endings = [Repetition(), OtherSpeakers(["ab"]), MaxMessages(3)]
+    with patch("pipeline.serving.streaming.MAX_RETRIES", patience):
+        for ids, text in stream_reply(draw, decode, AvoidedWords(avoided), endings):
             given_ids += ids
-            shown += data
-    assert shown == decode(given_ids)
+            shown += text
+    assert shown == decode(given_ids).decode("utf-8", "replace")
     assert len(given_ids) <= longest
     assert steps <= (patience + 1) * (longest + 1)
-    said = shown.decode("utf-8", "replace")
     for word in avoided:
-        assert not holds(said, word), (said, word)
+        assert not holds(shown, word), (shown, word)
 
 
 @settings(max_examples=150, deadline=None)
@@ -87,5 +85,8 @@ def test_without_rules_every_id_comes_at_once_and_as_it_was_drawn(texts, seed):
     def draw(ids: list[int], banned: frozenset[int]) -> Generator[int]:
         yield from drawn
 
-    found = list(certain(draw, lambda ids: b"".join(tokens[i] for i in ids), Avoid(()), []))
-    assert [ids for ids, _ in found] == [[i] for i in drawn]
+    def decode(ids: list[int]) -> bytes:
+        return b"".join(tokens[i] for i in ids)
+
+    pieces = list(stream_reply(draw, decode, AvoidedWords(()), []))
+    assert [ids for ids, _ in pieces] == [[i] for i in drawn]

@@ -21,7 +21,8 @@ from tokenizer_files import PASSAGE, byte_level_gguf, gpt2_like, llama_like, sen
 import minbpe
 from minbpe import RegexTokenizer, TokenizerError, io
 from minbpe.base import Tokenizer
-from minbpe.io.files import dump_json
+from minbpe.io.tokenizer_json import dump_json
+from pipeline.training.base_model import gguf_tokenizer
 
 BITS = [
     *(b"0", b"-1", b"1e9", b"99999999999", b"null", b"true", b'""', b'"a"', b"[]", b"{}", b"[0]"),
@@ -36,7 +37,7 @@ def read_ranks(path: Path) -> Tokenizer:
 
 
 def make_ours(path: Path) -> None:
-    OURS.save(path)
+    minbpe.save(OURS, path)
 
 
 def make_reference(path: Path) -> None:
@@ -55,8 +56,8 @@ KINDS: dict[str, tuple[Callable[[Path], object], Callable[[Path], Tokenizer]]] =
     "reference.model": (make_reference, io.from_reference),
 }
 if find_spec("gguf"):
-    KINDS["bytes.gguf"] = (byte_level_gguf, io.from_gguf)
-    KINDS["sentencepiece.gguf"] = (sentencepiece_gguf, io.from_gguf)
+    KINDS["bytes.gguf"] = (byte_level_gguf, gguf_tokenizer)
+    KINDS["sentencepiece.gguf"] = (sentencepiece_gguf, gguf_tokenizer)
 
 
 def mutate(data: bytes, draw: random.Random) -> bytes:

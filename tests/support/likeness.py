@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+import minbpe
 from minbpe import RegexTokenizer
 from pipeline.dialogue.template import SPECIAL
 from pipeline.workspace.workspace import Workspace
@@ -29,7 +30,7 @@ def babbler(folder: Path, seed: int = 3, persona: str = "Ana") -> Path:
     for parameter in decoder.parameters():
         parameter.data *= 3  # so that the babble differs from draw to draw
     save(decoder, folder)
-    tokenizer.save(folder / "tokenizer.json")
+    minbpe.save(tokenizer, folder / "tokenizer.json")
     facts = {
         "version": 1,
         "template": "turns-1",

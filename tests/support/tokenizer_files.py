@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from minbpe.base import BYTES
-from minbpe.io.alphabet import LETTERS
-from minbpe.io.tokenizer_json import added_token, byte_level, document, pre_tokenizer
+from minbpe.io.tokenizer_json import (
+    LETTERS,
+    added_token,
+    byte_level,
+    document,
+    pre_tokenizer,
+    to_letters,
+)
 from minbpe.regex import PATTERNS, RegexTokenizer
 
 PASSAGE = (
@@ -22,12 +28,12 @@ def gpt2_like(pattern: str = "gpt2", **changes: Any) -> dict[str, Any]:
     """Special tokens first, then the bytes in the order of their letters, then the merges."""
     ours = RegexTokenizer.train(PASSAGE * 3, 330, pattern)
     order = sorted(range(BYTES), key=LETTERS.__getitem__)
-    spelled = {i: "".join(LETTERS[byte] for byte in token) for i, token in ours.vocab.items()}
-    tokens = [*CONTROL, *(spelled[i] for i in [*order, *range(BYTES, len(ours.vocab))])]
+    letters = {i: to_letters(token) for i, token in ours.vocab.items()}
+    tokens = [*CONTROL, *(letters[i] for i in [*order, *range(BYTES, len(ours.vocab))])]
     content = document(
         {token: i for i, token in enumerate(tokens)},
-        [[spelled[left], spelled[right]] for left, right in ours.merges],
-        {name: i for i, name in enumerate(CONTROL)},
+        [[letters[left], letters[right]] for left, right in ours.merges],
+        [added_token(name, i) for i, name in enumerate(CONTROL)],
         pre_tokenizer(PATTERNS[pattern]),
         byte_level(),
     )
@@ -55,17 +61,12 @@ def llama_like() -> dict[str, Any]:
         {"type": "Fuse"},
         {"type": "Strip", "content": " ", "start": 1, "stop": 0},
     ]
-    content = document(
-        vocab,
-        merges,
-        {},
-        None,
-        {"type": "Sequence", "decoders": steps},
-        byte_fallback=True,
-        fuse_unk=True,
-        unk_token="<unk>",
-    )
+    added = [added_token(name, i) for i, name in enumerate(tokens[:3])]
+    decoder = {"type": "Sequence", "decoders": steps}
+    content = document(vocab, merges, added, byte_level(), decoder, byte_fallback=True)
+    content["model"]["unk_token"] = "<unk>"
     return content | {
+        "pre_tokenizer": None,
         "normalizer": {
             "type": "Sequence",
             "normalizers": [
@@ -73,7 +74,6 @@ def llama_like() -> dict[str, Any]:
                 {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
             ],
         },
-        "added_tokens": [added_token(name, i) for i, name in enumerate(tokens[:3])],
         "post_processor": {
             "type": "TemplateProcessing",
             "single": [

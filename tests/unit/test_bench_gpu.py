@@ -24,8 +24,8 @@ def told(*arguments: str) -> str:
     ).stdout
 
 
-def test_the_rehearsal_measures_everything():
-    said = told("--rehearse")
+def test_the_dry_run_measures_everything():
+    said = told("--dry-run")
     for what in (
         r"soundalike +[\d,]+ tokens/s, +[\d.]+% of the peak",
         r"fast road +[\d,.]+ ids/s",
@@ -38,4 +38,4 @@ def test_the_rehearsal_measures_everything():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card here")
 def test_without_a_card_one_line_says_so():
-    assert told() == ("left out: there is no CUDA device here; --rehearse runs it at toy sizes\n")
+    assert told() == ("left out: there is no CUDA device here; --dry-run runs it at toy sizes\n")

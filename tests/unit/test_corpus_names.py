@@ -78,7 +78,7 @@ def test_a_link_is_what_its_own_name_says(tmp_path):
     assert found == {"train.txt": "train", "test.jsonl": "test"}
 
 
-def test_a_file_renamed_to_another_part_makes_stages_stale(tmp_path, console):
+def test_a_file_renamed_to_another_part_makes_stages_out_of_date(tmp_path, console):
     folder = tmp_path / "corpus"
     put(folder, a="some text " * 300, test="tt")
     workspace = Workspace.make(tmp_path / "space", {"source.corpus": [str(folder)]})

@@ -12,9 +12,11 @@ import pytest
 
 from pipeline.__main__ import cli
 from pipeline.cleaning.message_rules import RULES
-from pipeline.cli import run
+from pipeline.cli.demo import SAMPLES
+from pipeline.cli.options import parse_changes
 from pipeline.serving.terminal import HELP
 from pipeline.workspace import settings_file
+from pipeline.workspace.settings import Settings
 from pipeline.workspace.stages import STAGES, select
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,8 +41,12 @@ def test_every_stage_has_a_page_that_names_what_it_makes(stage):
 
 def test_every_verb_is_in_the_readme():
     readme = text("README.md")
-    for name, command in cli.commands.items():
-        assert command.hidden or f"pipeline {name}" in readme, name
+    for name in cli.verbs:
+        assert f"pipeline {name}" in readme, name
+
+
+def test_the_demo_has_samples_to_show():
+    assert any(SAMPLES.glob("*.txt"))
 
 
 def test_every_chat_command_is_on_its_page():
@@ -82,8 +88,8 @@ def parsed(command: str) -> tuple[str, dict[str, object]]:
     given = verb.make_context(name, rest, parent=context).params
     if words := given.get("words"):
         assert select(words)
-    changes = run.Given(changes=given.get("changes", ()))
-    assert changes.checked() is not None  # refuses a setting that is not there
+    changes = parse_changes(given.get("changes", ()))
+    settings_file.changed(Settings(), changes, command)  # refuses a setting that is not there
     return name or "", given
 
 
@@ -111,7 +117,7 @@ def test_every_cell_of_the_notebook_is_python_and_its_commands_are_ours():
         name, given = parsed(re.sub(r"\$([A-Z]+)", lambda told: str(values[told[1]]), command))
         verbs_in_it.append(name)
         assert str(given["workspace"]) == values["WORKSPACE"]
-    assert set(verbs_in_it) == {"run", "status", "stages", "purge"}
+    assert set(verbs_in_it) == {"run", "status", "purge"}
 
 
 def test_the_commands_about_scale_are_ours():

@@ -53,7 +53,7 @@ def small_shards(monkeypatch, size=2000):
     """Many shards of little text, encoded in this process."""
     monkeypatch.setattr(readers, "PIECE", size)
     monkeypatch.setattr(shards, "CHAT_BYTES", size)
-    monkeypatch.setattr(stage4_encode, "spread", map)
+    monkeypatch.setattr(stage4_encode, "parallel_map", map)
 
 
 def test_the_ids_are_those_of_the_whole_text(workspace, console, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+import minbpe
 from minbpe import RegexTokenizer
 from pipeline.__main__ import main
 from pipeline.explain import TOPICS, Asked
@@ -303,7 +304,7 @@ def model_folder(tmp_path):
     def make(**changes):
         config = ModelConfig(vocab_size=256, block=32, width=32, layers=3, heads=2, **changes)
         save(Decoder(config), tmp_path / "model", torch.bfloat16)
-        RegexTokenizer().save(tmp_path / "model" / "tokenizer.json")
+        minbpe.save(RegexTokenizer(), tmp_path / "model" / "tokenizer.json")
         (tmp_path / "model" / "chat.json").write_text("{}", encoding="utf-8")
         return str(tmp_path)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.common.files import atomic, read_json, read_jsonl, write_json, write_jsonl
-from pipeline.workspace.stamps import same, stamp
+from pipeline.workspace.stamps import Stamp
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path):
@@ -34,17 +34,17 @@ def test_json_and_jsonl_round_trip_any_language(tmp_path):
 def test_a_stamp_follows_content_and_not_dates(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("one", encoding="utf-8")
-    known = stamp(path)
+    known = Stamp.of(path)
     path.write_text("two", encoding="utf-8")
-    assert not same(path, known)
+    assert not known.matches(path)
     path.write_text("one", encoding="utf-8")
-    assert same(path, known)
+    assert known.matches(path)
 
 
 def test_a_folder_stamp_sees_every_file_and_tells_no_name(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "Ana.txt").write_text("one", encoding="utf-8")
-    known = stamp(tmp_path)
+    known = Stamp.of(tmp_path)
     assert "Ana" not in str(known)
     (tmp_path / "sub" / "Ben.txt").write_text("two", encoding="utf-8")
-    assert not same(tmp_path, known)
+    assert not known.matches(tmp_path)

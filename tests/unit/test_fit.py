@@ -34,7 +34,7 @@ from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
 IDS = np.tile(np.arange(20), 40).astype(np.uint16)
-TRAIN = Train(device="cpu", precision="float32", threads=1, evaluate_every=10, save_every=60)
+TRAIN = Train(device="cpu", precision="float32", threads=1, evaluate_steps=10, save_minutes=60)
 
 
 class Trial:
@@ -240,7 +240,7 @@ def test_accumulation_is_a_larger_batch(trial):
         for module in run.decoder.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0  # which units it drops depends on the shape of the batch
-        every_step = replace(TRAIN, evaluate_every=1)
+        every_step = replace(TRAIN, evaluate_steps=1)
         run.run(5, batch=batch, accumulation=accumulation, train=every_step)
         losses.append([row["train_loss"] for row in run.log()])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
@@ -302,7 +302,7 @@ def test_the_start_and_evaluations_still_to_come_are_of_the_minutes_too(trial, c
         return evaluate(model)
 
     run.evaluate = slow
-    train = replace(TRAIN, evaluate_every=every)
+    train = replace(TRAIN, evaluate_steps=every)
     run.run(1, epochs=0.0, minutes=1.0, train=train, began=-10.0)
     assert clock.now + 10 == pytest.approx(60, abs=4)
 
@@ -418,7 +418,7 @@ def test_when_memory_runs_out_passes_become_smaller_and_updates_stay(trial, monk
         for module in run.decoder.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0  # which units it drops depends on the shape of the batch
-        end = run.run(20, train=replace(TRAIN, evaluate_every=1))
+        end = run.run(20, train=replace(TRAIN, evaluate_steps=1))
         losses.append([row["train_loss"] for row in run.log()])
     assert (end.rows, end.update, end.samples) == (1, 4, 80)
     assert "memory ran out; going on with 1 rows" in run.screen.console.file.getvalue()
@@ -575,7 +575,7 @@ def test_blocks_compiled_for_more_rows_than_there_is_memory_for_are_plain_from_t
 
 
 def test_the_newest_checkpoints_stay_and_a_damaged_one_is_passed_over(trial):
-    train = replace(TRAIN, save_steps=4, keep=3)
+    train = replace(TRAIN, save_steps=4, keep_checkpoints=3)
     run = trial()
     run.run(20, train=train)
     newest, second, third = checkpoint.Folder(run.folder / "last").files()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.cli import inspect_export as look
-from pipeline.cli.inspect_export import Speaker, count_speakers, inspect, verdict
+from pipeline.cli.inspect import show
+from pipeline.cli.inspect_findings import Speaker, count_speakers, find, verdict
 from pipeline.common.screen import Screen
 from pipeline.common.words import count_words
 from pipeline.exports.read_export import read_export
@@ -46,11 +46,11 @@ def test_words(text: str, words: int) -> None:
 
 
 def test_one_screen(path: Path, console) -> None:
-    look.show(inspect([path]), Screen(console))
+    show(find([path]), Screen(console))
 
     shown = console.file.getvalue()
     for words in (
-        "android, dd/mm/yyyy, hh:mm -, 2024-03-25 to 2024-03-26; 100% sure",
+        "android, dd/mm/yyyy, hh:mm -, 2024-03-25 to 2024-03-26; format confidence 100%",
         "too little to imitate",
         "2 pictures, sounds, videos and documents, 1 notices of the app",
         "in no table, not learned: 1: <Bara>",
@@ -70,8 +70,8 @@ def test_a_large_group_names_who_has_enough(tmp_path: Path, console) -> None:
     path = tmp_path / "group.txt"
     path.write_text("".join(lines), encoding="utf-8")
 
-    findings = inspect([path])
-    look.show(findings, Screen(console))
+    findings = find([path])
+    show(findings, Screen(console))
 
     assert findings.speakers[0].name == "Ann"
     assert "Enough text to be imitated: Ann (1 of 41)." in console.file.getvalue()
@@ -102,7 +102,7 @@ def test_aliases_and_several_exports(path: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.txt"
     again.write_text(CHAT + "27/03/2024, 10:31 - Bob: bye\n", encoding="utf-8")
 
-    findings = inspect([path, again], aliases=["Ann = ~ Ann"])
+    findings = find([path, again], aliases=["Ann = ~ Ann"])
 
     assert [s.name for s in findings.speakers] == ["Ann", "Bob"]
     assert (findings.repeats, findings.pairs) == (7, ())

@@ -93,6 +93,6 @@ def test_a_sample_depends_on_the_text_and_the_seed_alone():
 
 
 def test_a_sample_of_nothing_is_refused():
-    with pytest.raises(TokenizerError, match="larger share"):
+    with pytest.raises(TokenizerError, match="larger fraction"):
         RegexTokenizer.train("hello", 300, sample=1e-6)
     assert RegexTokenizer.train([], 300, sample=0.5).size == 256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 from importlib.util import find_spec
 
 import pytest
@@ -10,9 +11,9 @@ from tokenizer_files import PASSAGE, byte_level_gguf, gpt2_like, sentencepiece_g
 
 import minbpe
 from minbpe import BasicTokenizer, PretrainedTokenizer, RegexTokenizer, TokenizerError, io
-from minbpe.io.alphabet import spell
-from minbpe.io.files import dump_json
+from minbpe.io.tokenizer_json import dump_json, to_letters
 from minbpe.regex import PATTERNS
+from pipeline.training.base_model import gguf_tokenizer
 
 SPECIAL = ["<|endoftext|>", "<|ende|>"]
 
@@ -39,7 +40,7 @@ def test_a_rank_file_in_another_order_keeps_its_ids(tmp_path):
     assert isinstance(again, PretrainedTokenizer)
     assert (again.special, again.size, again.merges) == (theirs.special, theirs.size, theirs.merges)
     assert again.encode(PASSAGE) == theirs.encode(PASSAGE)
-    again.save(tmp_path / "t.json")
+    minbpe.save(again, tmp_path / "t.json")
     assert minbpe.load(tmp_path / "t.json").vocab == theirs.vocab
 
 
@@ -50,7 +51,7 @@ def test_special_tokens_anywhere_keep_their_ids(tmp_path):
     assert again.size == 401
     assert again.encode("<|a|>the", allowed_special={"<|a|>"}) == [400, *ours.encode("the")]
     assert again.encode(PASSAGE) == ours.encode(PASSAGE)
-    again.save(tmp_path / "t.json")
+    minbpe.save(again, tmp_path / "t.json")
     assert minbpe.load(tmp_path / "t.json").special == {"<|b|>": 320, "<|a|>": 400}
 
 
@@ -152,8 +153,8 @@ def test_special_ids_of_a_reference_model_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "begins with something else than 'minbpe v1'"),
-        ("minbpe v2\n", "begins with something else"),
+        ("", "does not begin with 'minbpe v1'"),
+        ("minbpe v2\n", "does not begin with"),
         ("minbpe v1", "damaged at line 2"),
         ("minbpe v1\n[a-z]+\n0\n", "a pattern of its own; train .* gpt2, gpt4"),
         (HEAD + "many\n", "damaged at line 3"),
@@ -190,21 +191,31 @@ def test_what_a_reference_model_cannot_hold(name, special, said, tmp_path):
 gguf = pytest.mark.skipif(not find_spec("gguf"), reason="needs gguf to write the file")
 
 
+ONE_FIELD = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1) + b"k"
+HUGE_LIST = ONE_FIELD + struct.pack("<IIQ", 9, 4, 1 << 60)  # that many numbers of 32 bits
+HUGE_TEXTS = ONE_FIELD + struct.pack("<IIQ", 9, 8, 1 << 60)
+
+
 @gguf
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda p: byte_level_gguf(p, "deepseek-coder"), "cuts text as 'deepseek-coder'; known"),
+        (lambda p: byte_level_gguf(p, "deepseek-coder"), "the rule 'deepseek-coder'; known"),
         (lambda p: byte_level_gguf(p, tokenizer_model="t5"), "of kind 't5'; known are gpt2, llama"),
-        (lambda p: sentencepiece_gguf(p, "gemma2"), "SentencePiece as gemma2 has it"),
+        (lambda p: sentencepiece_gguf(p, "gemma2"), "SentencePiece as in gemma2"),
         (lambda p: sentencepiece_gguf(p, add_space_prefix=False), "without a space"),
         (lambda p: byte_level_gguf(p, token_merges=["a b c"]), "a merge is not of two tokens"),
         (lambda p: byte_level_gguf(p, token_merges=["a zebra"]), "damaged"),
-        (lambda p: byte_level_gguf(p, token_types=[1]), "damaged"),
-        (lambda p: p.write_bytes(b"GGUF"), "ends too early"),
-        (lambda p: p.write_bytes(b"PK\x03\x04"), "does not begin with GGUF"),
+        (lambda p: byte_level_gguf(p, token_types=[1]), "token_type has 1 values"),
+        (lambda p: byte_level_gguf(p, token_types=["1"] * 340), "token_type is not a list of int"),
+        (lambda p: write_gguf(p, tokenizer_model="gpt2"), "tokens is not a list of str"),
+        (lambda p: write_gguf(p), "of kind 'none'"),
+        (lambda p: p.write_bytes(b"GGUF"), "damaged"),
+        (lambda p: p.write_bytes(b"PK\x03\x04"), "is no GGUF file"),
         (lambda p: p.write_bytes(b"GGUF" + b"\xff" * 40), "version 4294967295"),
-        (lambda p: p.write_bytes(b"GGUF\x03\0\0\0" + b"\0" * 8 + b"\xff" * 30), "too early"),
+        (lambda p: p.write_bytes(b"GGUF\x03\0\0\0" + b"\0" * 8 + b"\xff" * 30), "damaged"),
+        (lambda p: p.write_bytes(HUGE_LIST), "damaged"),
+        (lambda p: p.write_bytes(HUGE_TEXTS), "damaged"),
         (lambda p: None, "cannot be read"),
     ],
 )
@@ -212,7 +223,7 @@ def test_a_gguf_that_cannot_be_kept_is_refused(make, said, tmp_path):
     path = tmp_path / "m.gguf"
     make(path)
     with pytest.raises(TokenizerError, match=said) as error:
-        io.from_gguf(path)
+        gguf_tokenizer(path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
 
@@ -223,7 +234,7 @@ def test_control_of_a_gguf_is_special_and_its_own_words_are_text(tmp_path):
     tokens = [*content["model"]["vocab"], "<think>", "<｜begin▁of▁sentence｜>", "[PAD151]"]
     kinds = [3, 3] + [1] * (len(tokens) - 5) + [4, 3, 5]
     path = byte_level_gguf(tmp_path / "m.gguf", token_list=tokens, token_types=kinds)
-    tokenizer = io.from_gguf(path)
+    tokenizer = gguf_tokenizer(path)
     assert list(tokenizer.special) == ["<|endoftext|>", "<|im_start|>", "<｜begin▁of▁sentence｜>"]
     assert tokenizer.encode("<think>") == [tokens.index("<think>")]
     assert tokenizer.size == len(tokens)
@@ -243,13 +254,13 @@ def test_an_old_gguf_names_its_control_tokens(tmp_path):
         bos_token_id=0,
         eos_token_id=1,
     )
-    assert io.from_gguf(path).special == {"<|endoftext|>": 0, "<|im_start|>": 1}
+    assert gguf_tokenizer(path).special == {"<|endoftext|>": 0, "<|im_start|>": 1}
 
 
 @gguf
 def test_a_gguf_that_numbers_the_bytes_as_we_do_can_be_saved_and_opened(tmp_path):
     ours = RegexTokenizer.train(PASSAGE, 300, "gpt2", SPECIAL)
-    spelled = [spell(token) for token in ours.vocab.values()]
+    spelled = [to_letters(token) for token in ours.vocab.values()]
     path = write_gguf(
         tmp_path / "m.gguf",
         tokenizer_model="gpt2",
@@ -257,6 +268,6 @@ def test_a_gguf_that_numbers_the_bytes_as_we_do_can_be_saved_and_opened(tmp_path
         token_types=[1] * len(spelled) + [3, 3],
         token_merges=[f"{spelled[left]} {spelled[right]}" for left, right in ours.merges],
     )
-    io.from_gguf(path).save(tmp_path / "tokenizer.json")
+    minbpe.save(gguf_tokenizer(path), tmp_path / "tokenizer.json")
     again = minbpe.load(tmp_path)
     assert (again.special, again.encode(PASSAGE)) == (ours.special, ours.encode(PASSAGE))

@@ -13,7 +13,7 @@ import pytest
 
 from minbpe import TokenizerError
 from minbpe.counting import _count_batch
-from minbpe.parallel import spread
+from minbpe.parallel import parallel_map
 from minbpe.regex import PATTERNS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,24 +23,24 @@ count = partial(_count_batch, PATTERNS["gpt4"])
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_results_come_in_the_order_of_the_items(workers):
-    assert list(spread(count, iter(TEXTS), workers)) == list(map(count, TEXTS))
+    assert list(parallel_map(count, iter(TEXTS), workers)) == list(map(count, TEXTS))
     assert not multiprocessing.active_children()
 
 
-def test_a_slow_item_holds_nothing_up_and_loses_nothing():
+def test_a_slow_item_loses_nothing():
     naps = [0.5, *[0.0] * 30]
-    assert list(spread(time.sleep, naps, 2)) == [None] * 31
+    assert list(parallel_map(time.sleep, naps, 2)) == [None] * 31
 
 
 def test_few_items_start_no_process(monkeypatch):
     monkeypatch.setattr(multiprocessing, "get_context", lambda _: pytest.fail("a process started"))
-    assert len(list(spread(count, TEXTS[:3], 2))) == 3
-    assert len(list(spread(count, TEXTS, 1))) == 30
+    assert len(list(parallel_map(count, TEXTS[:3], 2))) == 3
+    assert len(list(parallel_map(count, TEXTS, 1))) == 30
 
 
 def test_an_error_in_a_process_is_raised_here():
     with pytest.raises(ValueError, match="invalid literal"):
-        list(spread(int, ["1", "2", "3", "4", "five", "6"], 2))
+        list(parallel_map(int, ["1", "2", "3", "4", "five", "6"], 2))
     assert not multiprocessing.active_children()
 
 
@@ -57,12 +57,12 @@ def fuss(item):
 
 def test_an_error_that_cannot_travel_comes_in_words():
     with pytest.raises(TokenizerError, match=r"FussyError: \d and \d"):
-        list(spread(fuss, range(6), 2))
+        list(parallel_map(fuss, range(6), 2))
     assert not multiprocessing.active_children()
 
 
 def test_no_more_processes_start_than_there_is_work_for():
-    results = spread(abs, range(5), 16)
+    results = parallel_map(abs, range(5), 16)
     assert next(results) == 0
     assert len(multiprocessing.active_children()) <= 5
     assert list(results) == [1, 2, 3, 4]
@@ -70,26 +70,44 @@ def test_no_more_processes_start_than_there_is_work_for():
 
 def test_a_process_that_dies_is_an_error_in_words():
     with pytest.raises(TokenizerError, match="workers=1"):
-        list(spread(os._exit, range(6), 2))
+        list(parallel_map(os._exit, range(6), 2))
     assert not multiprocessing.active_children()
 
 
-def test_items_are_taken_only_as_they_are_needed():
-    taken = []
-    items = (taken.append(n) or TEXTS[n % 30] for n in range(1000))
-    results = spread(count, items, 2)
+def die_at_nine(text):
+    return os._exit(1) if text.startswith("9") else len(text)
+
+
+def test_a_process_that_dies_amid_items_larger_than_a_pipe_is_an_error_too():
+    items = (str(n % 10) * 2_000_000 for n in range(100))
+    with pytest.raises(TokenizerError, match="ended early"):
+        list(parallel_map(die_at_nine, items, 2))
+    assert not multiprocessing.active_children()
+
+
+def test_results_may_be_abandoned_amid_items_larger_than_a_pipe():
+    results = parallel_map(len, ("1" * 2_000_000 for _ in range(100)), 2)
+    assert next(results) == 2_000_000
+    results.close()
+    assert not multiprocessing.active_children()
+
+
+def test_items_are_read_only_as_they_are_needed():
+    read = []
+    items = (read.append(n) or TEXTS[n % 30] for n in range(1000))
+    results = parallel_map(count, items, 2)
     for _ in range(5):
         next(results)
-    assert len(taken) < 40
+    assert len(read) < 40
     results.close()
     assert not multiprocessing.active_children()
 
 
 SCRIPT = """
 import sys, time
-from minbpe.parallel import spread
+from minbpe.parallel import parallel_map
 if __name__ == "__main__":
-    for n, _ in enumerate(spread(time.sleep, [0.05] * 10_000, 2)):
+    for n, _ in enumerate(parallel_map(time.sleep, [0.05] * 10_000, 2)):
         print(n, flush=True)
 """
 

@@ -10,8 +10,7 @@ from tokenizer_files import CONTROL, PASSAGE, gpt2_like, llama_like, saved
 
 import minbpe
 from minbpe import PretrainedTokenizer, TokenizerError
-from minbpe.io.files import dump_json
-from minbpe.io.tokenizer_json import added_token
+from minbpe.io.tokenizer_json import added_token, dump_json
 
 
 def opened(content) -> PretrainedTokenizer:
@@ -119,7 +118,7 @@ def test_our_special_tokens_are_added_at_the_end(gpt2, tmp_path):
     assert more.special == gpt2.special | {"<|a|>": gpt2.size, "<|b|>": gpt2.size + 1}
     assert more.encode(PASSAGE) == gpt2.encode(PASSAGE)
     assert gpt2.size + 2 == more.size
-    more.save(tmp_path / "t.json")
+    minbpe.save(more, tmp_path / "t.json")
     again = minbpe.load(tmp_path / "t.json")
     assert again.special == more.special
     assert again.encode("<|b|>", allowed_special={"<|b|>"}) == [gpt2.size + 1]
@@ -142,7 +141,7 @@ def test_it_can_be_sent_to_other_processes(gpt2):
 
 def test_its_vocabulary_is_readable(gpt2, llama, tmp_path):
     for tokenizer in (gpt2, llama):
-        tokenizer.save_vocab(tmp_path / "vocab.txt")
+        minbpe.save_vocab(tokenizer, tmp_path / "vocab.txt")
         lines = (tmp_path / "vocab.txt").read_text(encoding="utf-8").splitlines()
         assert len(lines) == tokenizer.size
         assert [int(line.split("\t")[0]) for line in lines] == list(range(tokenizer.size))

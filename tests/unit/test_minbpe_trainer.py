@@ -53,7 +53,7 @@ def test_more_pairs_than_there_was_room_for(monkeypatch):
     draw = random.Random(5)
     words = {bytes(draw.choices(range(256), k=400)): 1 for _ in range(500)}
     cramped = learn_merges(dict(words), 300)
-    monkeypatch.setattr(trainer, "_ROOM", 1000)
+    monkeypatch.setattr(trainer, "_NEW_PAIRS", 1000)
     assert learn_merges(words, 300) == cramped
 
 

@@ -117,7 +117,7 @@ class Trial:
             learning_rate=3e-2,
             weight_decay=0.0,
             patience=0,
-            train=Train(device="cpu", precision="float32", evaluate_every=10, threads=1),
+            train=Train(device="cpu", precision="float32", evaluate_steps=10, threads=1),
         )
         parts = Parts(
             model=self.decoder,

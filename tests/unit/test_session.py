@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
+import minbpe
 from minbpe import RegexTokenizer
 from pipeline.common.errors import DataError, SettingsError, WorkspaceError
 from pipeline.dialogue.template import END, SPECIAL, closing, opening, render
 from pipeline.dialogue.turns import Turn
-from pipeline.serving.avoid import Avoid
-from pipeline.serving.group import answers
+from pipeline.serving import group
+from pipeline.serving.group import group_replies, next_speaker
+from pipeline.serving.model_card import write_warning
+from pipeline.serving.rules import AvoidedWords
 from pipeline.serving.session import Session
-from pipeline.serving.warning import flag
 from pipeline.workspace.settings import Chat
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
@@ -41,7 +43,7 @@ def folder(tmp_path) -> Path:
     for parameter in decoder.parameters():
         parameter.data *= 3  # so that the babble differs from draw to draw
     save(decoder, tmp_path)
-    tokenizer.save(tmp_path / "tokenizer.json")
+    minbpe.save(tokenizer, tmp_path / "tokenizer.json")
     facts = {
         "version": 1,
         "template": "turns-1",
@@ -245,19 +247,29 @@ def test_a_damaged_model_is_refused_in_one_line(folder, name):
 
 @pytest.mark.parametrize("avoided", [("o",), ("e", "a b"), tuple("abcdefghijklmnopqrstuvwxyz")])
 def test_an_avoided_word_never_comes(folder, avoided):
-    free = [say(Session(folder, seed=seed), "hi") for seed in range(30)]
-    change(folder, sampling={"avoid": avoided})
-    bound = [say(Session(folder, seed=seed), "hi") for seed in range(30)]
-    avoid = Avoid(avoided)
-    assert any(avoid.found(reply, whole=True) is not None for reply in free)
-    assert all(avoid.found(reply, whole=True) is None for reply in bound)
+    session = Session(folder)
+
+    def replies() -> list[str]:
+        said = []
+        for seed in range(30):
+            session.reset()
+            session.generator.manual_seed(seed)
+            said.append(say(session, "hi"))
+        return said
+
+    free = replies()
+    session.set("avoid", avoided)
+    bound = replies()
+    avoid = AvoidedWords(avoided)
+    assert any(avoid.find(reply, complete=True) is not None for reply in free)
+    assert all(avoid.find(reply, complete=True) is None for reply in bound)
     assert any(bound)
 
 
 def test_what_is_avoided_can_be_set_in_the_chat(folder):
     session = Session(folder, seed=1)
     session.set("avoid", ["good"])
-    assert session.avoid.found("Good morning", whole=True) == 0
+    assert session.avoid.find("Good morning", complete=True) == 0
     with pytest.raises(SettingsError):
         session.set("avoid", ["..."])
 
@@ -300,22 +312,22 @@ def test_auto_is_as_long_as_the_person(folder):
 
 
 def test_what_goes_with_a_model(folder):
-    assert Session(folder).facts.last_message is None
+    assert Session(folder).card.last_message is None
     change(folder, last_message="2024-03-31")
-    flag(folder, "It repeats its chat.")
+    write_warning(folder, "It repeats its chat.")
     session = Session(folder)
-    assert session.facts.last_message == date(2024, 3, 31)
+    assert session.card.last_message == date(2024, 3, 31)
     assert session.warning == "It repeats its chat."
 
 
 def test_the_next_speaker_is_whom_the_model_would_have_open_the_turn(folder):
     change(folder, voices={"Ana": 300, "Ben": 250, "Cléo": 220})
     session = Session(folder, seed=1, me="Dan")
-    before = session.next_speaker()
+    before = next_speaker(session)
     assert list(before) == ["Ana", "Ben", "Cléo", "Dan"]
     assert sum(before.values()) == pytest.approx(1)
     say(session, "hi")
-    chances = session.next_speaker()
+    chances = next_speaker(session)
     context = [i for spoken in session.spoken for i in spoken.ids]
     scores = []
     for name in chances:
@@ -330,14 +342,14 @@ def test_where_names_were_never_learned_the_chat_says_who_follows(folder):
     follows = {"Ben": {"Ana": 7, "Cléo": 1}}
     change(folder, voices={"Ana": 300, "Ben": 250, "Cléo": 220}, follows=follows)
     session = Session(folder, seed=1)
-    assert set(session.next_speaker().values()) == {1 / 3}
+    assert set(next_speaker(session).values()) == {1 / 3}
     session.hear(Turn("Ben", ("hi",)))
-    assert session.next_speaker() == {"Ana": 8 / 11, "Ben": 1 / 11, "Cléo": 2 / 11}
+    assert next_speaker(session) == {"Ana": 8 / 11, "Ben": 1 / 11, "Cléo": 2 / 11}
 
 
 def test_two_are_no_group(folder):
     with pytest.raises(DataError, match="Ana and Ben"):
-        Session(folder).next_speaker()
+        next_speaker(Session(folder))
 
 
 def test_others_answer_until_it_is_ones_own_turn(folder, monkeypatch):
@@ -347,10 +359,10 @@ def test_others_answer_until_it_is_ones_own_turn(folder, monkeypatch):
     names = ("Ana", "Ben", "Cléo")
     session.hear(Turn("Ben", ("hi",)))
     monkeypatch.setattr(
-        session, "next_speaker", lambda: {n: float(n == script[0]) for n in names} | {"x": 0.0}
+        group, "next_speaker", lambda _: {n: float(n == script[0]) for n in names} | {"x": 0.0}
     )
     heard = []
-    for speaker, pieces in answers(session):
+    for speaker, pieces in group_replies(session):
         heard.append((speaker, "".join(pieces)))
         del script[0]
     assert [speaker for speaker, _ in heard] == ["Cléo", "Ana"]
@@ -362,8 +374,8 @@ def test_a_group_does_not_go_on_for_ever(folder, monkeypatch):
     change(folder, voices={"Ana": 300, "Ben": 250, "Cléo": 220})
     session = Session(folder, seed=1)
     session.hear(Turn("Ben", ("hi",)))
-    monkeypatch.setattr(session, "next_speaker", lambda: {"Ana": 0.5, "Cléo": 0.5, "Ben": 0.0})
-    for _, pieces in answers(session):
+    monkeypatch.setattr(group, "next_speaker", lambda _: {"Ana": 0.5, "Cléo": 0.5, "Ben": 0.0})
+    for _, pieces in group_replies(session):
         "".join(pieces)
     speakers = [spoken.turn.speaker for spoken in session.spoken[1:]]
     assert speakers in (["Ana", "Cléo", "Ana", "Cléo"], ["Cléo", "Ana", "Cléo", "Ana"])
@@ -374,7 +386,8 @@ def chatml(folder) -> Path:
     """The same model in a base's markers, of which two follow a text."""
     text = "good morning ben how are you today lol maybe\n" * 5
     markers = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|a|>", "<|b|>")
-    RegexTokenizer.train(text, 290, special=markers).save(folder / "tokenizer.json")
+    tokenizer = RegexTokenizer.train(text, 290, special=markers)
+    minbpe.save(tokenizer, folder / "tokenizer.json")
     change(folder, template="chatml")
     return folder
 

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cleaning.message_rules import RULES
 from pipeline.common.errors import SettingsError, WorkspaceError
 from pipeline.workspace import settings_file
-from pipeline.workspace.settings import Settings
+from pipeline.workspace.freshness import Reasons, Shape, shape
+from pipeline.workspace.record import Record
+from pipeline.workspace.settings import RENAMED, Settings
+from pipeline.workspace.stages import by_name
+from pipeline.workspace.workspace import Workspace
 
 
 def write(folder: Path, text: str) -> Path:
@@ -40,7 +45,8 @@ def test_a_change_keeps_the_rest_of_the_file(tmp_path):
     settings_file.save(path, {})
     text = path.read_text(encoding="utf-8").replace("dropout = 0.0", "dropout = 0.0  # mine")
     path.write_text(text, encoding="utf-8")
-    assert settings_file.save(path, {"finetune.alpha": 8}).finetune.alpha == 8.0
+    settings_file.save(path, {"finetune.alpha": 8})
+    assert settings_file.load(path).finetune.alpha == 8.0
     assert "dropout = 0.0  # mine" in path.read_text(encoding="utf-8")
 
 
@@ -91,3 +97,56 @@ def test_no_workspace_says_how_to_make_one(tmp_path):
 )
 def test_values_of_the_command_line_are_toml_or_text(text, value):
     assert settings_file.parse_value(text) == value
+
+
+def test_all_cleaning_rules_are_applied_by_default():
+    assert Settings().clean.rules == tuple(RULES)
+
+
+OLD = "[train]\nkeep = 3\nsave_every = 7.0\n[pretrain]\nbase = true\n[dialogues]\nrepeats = 9\n"
+
+
+def test_old_names_are_understood_and_told_once(tmp_path, capsys):
+    path = write(tmp_path, OLD)
+    settings = settings_file.load(path)
+    assert (settings.train.keep_checkpoints, settings.train.save_minutes) == (3, 7.0)
+    assert settings.pretrain.continue_base
+    assert settings.dialogues.max_repeats == 9
+    settings_file.load(path)
+    told = capsys.readouterr().err.splitlines()
+    assert f"{path}: train.keep is called train.keep_checkpoints now." in told
+    assert len(told) == 4
+
+
+def test_set_understands_an_old_name_and_keeps_what_the_file_calls_it(tmp_path, capsys):
+    path = write(tmp_path, OLD)
+    settings_file.save(path, {"train.keep": 5, "dialogues.max_repeats": 2})
+    assert "--set: train.keep is called train.keep_checkpoints now." in capsys.readouterr().err
+    assert settings_file.load(path).train.keep_checkpoints == 5
+    assert path.read_text("utf-8") == OLD.replace("keep = 3", "keep = 5").replace("= 9", "= 2")
+
+
+def test_every_old_name_leads_to_a_setting():
+    assert set(RENAMED.values()) <= set(settings_file.names())
+    assert not RENAMED.keys() & set(settings_file.names())
+
+
+def test_a_renamed_setting_makes_nothing_out_of_date(tmp_path):
+    workspace = Workspace.make(tmp_path / "space", {"pretrain.continue_base": True})
+    stage = by_name("pretrain")
+    now = shape(workspace, stage)
+    for name in stage.makes:
+        (workspace.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace.path / name).touch()
+    workspace.finish(stage, Record("pretrain", stage.version, settings=now.settings))
+    path = workspace.folder(stage) / "stage.json"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("pretrain.continue_base", "pretrain.base"), "utf-8")
+    assert "pretrain.base" in path.read_text("utf-8")
+    assert Reasons(workspace)._settings_changed(stage, workspace.record(stage)) is None
+
+
+def test_a_half_done_training_goes_on_after_a_setting_got_a_new_name():
+    before = Shape({"pretrain.base": True, "train.seed": 1}, {}, {}, "").key(3)
+    assert before == "7d9d82b34fd775bd"  # as it was under the first name
+    assert Shape({"pretrain.continue_base": True, "train.seed": 1}, {}, {}, "").key(3) == before

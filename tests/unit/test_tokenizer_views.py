@@ -1,4 +1,4 @@
-"""`tokenizer --compare` and `--show`: the figures, the words on the screen, nothing made stale."""
+"""`tokenizer --compare` and `--show`: the figures, the screen, and no stage out of date after."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tokenizer_files import gpt2_like, llama_like
 
 import minbpe
 from minbpe import PretrainedTokenizer, RegexTokenizer
-from minbpe.io.files import dump_json
+from minbpe.io.tokenizer_json import dump_json
 from pipeline.__main__ import main
 from pipeline.cli import tokenizer_figures
 from pipeline.cli.tokenizer_compare import SENTENCE, parse_sizes, reasons
@@ -96,7 +96,7 @@ def test_of_a_long_text_the_beginning_is_measured(made, monkeypatch):
     assert said[-1].startswith("Measured on the first 4.")
 
 
-def test_compare_shows_a_table_draws_a_plot_and_leaves_the_stages_fresh(made, capsys):
+def test_compare_shows_a_table_draws_a_plot_and_leaves_the_stages_up_to_date(made, capsys):
     assert main(["tokenizer", "--compare", "300,512", "--workspace", str(made)]) == 0
     shown = capsys.readouterr().out
     for words in ("letters", "tokens/word", "bytes/token", "embedding", "← auto", "auto picks 384"):
@@ -152,7 +152,7 @@ def test_without_a_workspace_or_a_tokenizer_one_line_says_what_to_do(tmp_path, m
     Path("chat.txt").write_text(chat_lines(40), encoding="utf-8")
     assert main(["1", "--export", "chat.txt", "--persona", "Ben"]) == 0
     assert "`python -m pipeline 1-3`" in refused("--show", "x")
-    assert "not fresh: it has not been run yet" in refused("--compare", "512")
+    assert "out of date: it has not been run yet" in refused("--compare", "512")
     assert main(["2-3"]) == 0
     Path("workspaces/ben", TOKENIZER).write_text("{", encoding="utf-8")
     assert "not JSON" in refused("--show", "x")
@@ -181,7 +181,7 @@ def test_show_gives_tokens_ids_and_every_merge(made, capsys):
 def test_show_works_for_somebody_elses_tokenizer(content, made, tmp_path, console):
     tokenizer = PretrainedTokenizer(dump_json(content))
     (tmp_path / "3_tokenizer").mkdir()
-    tokenizer.save(tmp_path / TOKENIZER)
+    minbpe.save(tokenizer, tmp_path / TOKENIZER)
     (tmp_path / "workspace.toml").write_bytes((made / "workspace.toml").read_bytes())
     show(Workspace(tmp_path), "the hell дом", Screen(console))
     shown = console.file.getvalue()
@@ -206,4 +206,4 @@ def test_a_sample_of_nothing_is_one_line(tmp_path, capsys):
     book.write_text(BOOK, encoding="utf-8")
     given = ["--corpus", str(book), "--workspace", str(tmp_path / "space")]
     assert main(["tokenizer", "--compare", "512", *given, "--set", "tokenizer.sample=0.0001"]) == 2
-    assert "choose a larger share" in capsys.readouterr().err
+    assert "choose a larger fraction" in capsys.readouterr().err

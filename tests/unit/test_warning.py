@@ -1,11 +1,12 @@
-"""A warning goes with a model and leaves the stages that made and measured it fresh."""
+"""A warning goes with a model and leaves the stages that made and measured it up to date."""
 
 from __future__ import annotations
 
 import pytest
 
-from pipeline.serving.warning import flag, warning_of
+from pipeline.serving.model_card import read_warning, write_warning
 from pipeline.workspace.freshness import Reasons, shape
+from pipeline.workspace.record import Record
 from pipeline.workspace.stages import MODEL, MODEL_FILES, STAGES
 from pipeline.workspace.workspace import Workspace
 
@@ -21,13 +22,13 @@ def space(tmp_path) -> Workspace:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name, encoding="utf-8")
     (workspace.path / MODEL / "README.md").write_text("# A model\n", encoding="utf-8")
-    workspace.finish(FINETUNE, {})
+    workspace.finish(FINETUNE, Record(FINETUNE.name, FINETUNE.version))
     return workspace
 
 
 def test_it_changes_neither_what_stage_7_made_nor_what_stage_8_read(space):
     before = shape(space, EVALUATE)
-    flag(space.path / MODEL, "It repeats its chat.")
+    write_warning(space.path / MODEL, "It repeats its chat.")
     assert shape(space, EVALUATE) == before
     assert set(before.inputs) == {*MODEL_FILES}
     changed = Reasons(space)._outputs_changed
@@ -40,14 +41,14 @@ def test_it_changes_neither_what_stage_7_made_nor_what_stage_8_read(space):
 def test_a_warning_is_written_replaced_and_taken_away(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("# A model\n\nHello.\n", encoding="utf-8")
-    flag(tmp_path, "It repeats\nits chat.")
-    assert warning_of(tmp_path) == "It repeats its chat."
+    write_warning(tmp_path, "It repeats\nits chat.")
+    assert read_warning(tmp_path) == "It repeats its chat."
     assert readme.read_text(encoding="utf-8").endswith(
         "Hello.\n\n## Warning\n\nIt repeats its chat.\n"
     )
-    flag(tmp_path, "It repeats a little.")
+    write_warning(tmp_path, "It repeats a little.")
     assert readme.read_text(encoding="utf-8").count("## Warning") == 1
-    assert warning_of(tmp_path) == "It repeats a little."
-    flag(tmp_path, "")
+    assert read_warning(tmp_path) == "It repeats a little."
+    write_warning(tmp_path, "")
     assert readme.read_text(encoding="utf-8") == "# A model\n\nHello.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -42,12 +43,7 @@ def read_header(
     """
     data = _Bytes(file, size)
     try:
-        if data.take(4) != b"GGUF":
-            raise NotGgufError("is no GGUF file")
-        version = data.number("I")
-        if version not in (2, 3):
-            raise NotGgufError(f"has GGUF version {version}, only 2 and 3 are supported")
-        tensors, count = data.number("Q"), data.number("Q")
+        tensors, count = _counts(data)
         fields = {data.text(): data.value() for _ in range(count)}
         entries = dict(_entry(data, blocks) for _ in range(tensors))
     except (EOFError, KeyError) as error:
@@ -60,6 +56,31 @@ def read_header(
     if any(entry.start + entry.size > size for entry in entries.values()):
         raise ValueError("cut short")
     return fields, entries
+
+
+def read_metadata(path: Path) -> dict[str, object]:
+    """All fields of a file by name, lists included; its tensors are not looked at.
+
+    Raises OSError for a file that cannot be read, `NotGgufError` for another format or version, and
+    ValueError for a damaged one.
+    """
+    with path.open("rb") as file:
+        data = _Bytes(file, path.stat().st_size)
+        try:
+            _, count = _counts(data)
+            return {data.text(): data.value(with_lists=True) for _ in range(count)}
+        except (EOFError, KeyError) as error:
+            raise ValueError(str(error)) from error
+
+
+def _counts(data: _Bytes) -> tuple[int, int]:
+    """The number of tensors and of fields, which follow the file's magic number and version."""
+    if data.take(4) != b"GGUF":
+        raise NotGgufError("is no GGUF file")
+    version = data.number("I")
+    if version not in (2, 3):
+        raise NotGgufError(f"has GGUF version {version}, only 2 and 3 are supported")
+    return data.number("Q"), data.number("Q")
 
 
 def _entry(data: _Bytes, blocks: Blocks) -> tuple[str, Entry]:
@@ -89,16 +110,23 @@ class _Bytes:
     def text(self) -> str:
         return self.take(self.number("Q")).decode("utf-8")
 
-    def value(self) -> Any:
-        """A value after its type; of a list only what it is, since none is needed."""
+    def value(self, with_lists: bool = False) -> Any:
+        """A value after its type; of a list only its length, as text, unless `with_lists`."""
         kind = self.number("I")
         if kind == _TEXT:
             return self.text()
         if kind == _ARRAY:
-            return self._skip_array()
+            return self._array() if with_lists else self._skip_array()
         value = self.number(_SCALARS[kind])
         # The shortest number that means the same float32: 1e-05, not 9.999999747378752e-06.
         return float(str(np.float32(value))) if _SCALARS[kind] == "f" else value
+
+    def _array(self) -> list[Any]:
+        kind, count = self.number("I"), self.number("Q")
+        if kind == _TEXT:
+            return [self.text() for _ in range(count)]
+        numbers = self.take(count * struct.calcsize(_SCALARS[kind]))
+        return list(struct.unpack(f"<{count}{_SCALARS[kind]}", numbers))
 
     def _skip_array(self) -> str:
         kind, count = self.number("I"), self.number("Q")
