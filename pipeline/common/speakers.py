@@ -34,13 +34,13 @@ def find_speaker(name: str, speakers: Mapping[str, int]) -> str:
     """
     if name in speakers:
         return name
-    wanted = fold(name)
-    matches = [speaker for speaker in speakers if wanted and fold(speaker) == wanted]
+    folded = fold(name)
+    matches = [speaker for speaker in speakers if folded and fold(speaker) == folded]
     if len(matches) == 1:
         return matches[0]
     if matches:
         raise DataError(f"{name!r} may be {_listed(matches, speakers)}; write the name exactly")
-    choices = _listed(speakers, speakers, wanted)
+    choices = _listed(speakers, speakers, folded)
     raise DataError(f"nobody in the chat is called {name!r}; choose one of {choices}")
 
 
