@@ -210,9 +210,9 @@ def _read_parquet(path: Path, column: str, begin: int, end: int) -> Iterator[Tex
             count = file.metadata.row_group(group).num_rows
             if first < end and first + count > begin:
                 for number, value in enumerate(_values(file, group, name), first):
-                    wanted = value if begin <= number < end else None
+                    in_range = value if begin <= number < end else None
                     where = partial("row {}".format, number + 1)
-                    if text := _row_text(path, name, wanted, where):
+                    if text := _row_text(path, name, in_range, where):
                         yield text, True
             first += count
 
