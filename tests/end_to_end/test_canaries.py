@@ -12,7 +12,7 @@ from pipeline.cli import run
 from pipeline.common.files import read_json
 from pipeline.workspace.workspace import Workspace
 
-SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
+SAMPLE = Path(__file__).resolve().parents[2] / "data/samples/WhatsApp Chat with Nour.txt"
 
 
 def test_exposure_grows_with_how_often_a_secret_is_said(tmp_path, capsys, monkeypatch):
@@ -21,7 +21,7 @@ def test_exposure_grows_with_how_often_a_secret_is_said(tmp_path, capsys, monkey
     monkeypatch.setattr(canaries, "TIMES", (1, 200))
     monkeypatch.setattr(canaries, "BOXES", 2)
     space = tmp_path / "nour"
-    given = ["--workspace", str(space), "--export", str(SAMPLES), "--persona", "Nour"]
+    given = ["--workspace", str(space), "--export", str(SAMPLE), "--persona", "Nour"]
     small = [
         "--set=model.layers=1",
         "--set=model.width=64",
