@@ -18,9 +18,8 @@ from pathlib import Path
 
 import torch
 
-from pipeline.classify import base, measures, parts, peer, table
-from pipeline.classify.learn import probabilities
-from pipeline.classify.train import train
+from pipeline.classify import backbone, csv_table, metrics, splits
+from pipeline.classify.train_classifier import probabilities, train_classifier
 from pipeline.screen import Screen
 from transformer import pretrained
 from transformer.files import WeightsError
@@ -29,7 +28,7 @@ SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "spam.csv"
 
 SEEDS = range(100, 105)  # rates and passes were chosen on the splits of 0 to 4
 
-Way = Callable[[parts.Parts, int], list[int]]  # a split and a seed → classes of its test part
+Way = Callable[[splits.Splits, int], list[int]]  # a split and a seed → classes of its test part
 
 
 def main() -> None:
@@ -40,22 +39,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    found = parts.Learnable.of(table.read(args.file, "text", "label", labelled=True)).table
-    names = parts.classes(found.labels)
+    table = splits.usable(csv_table.read(args.file, "text", "label", labelled=True)).table
+    names = splits.class_names(table.labels)
     seeds = SEEDS[:2] if args.quick else SEEDS
-    splits = {seed: parts.split(found, names, seed) for seed in seeds}
-    tested = len(splits[SEEDS[0]]["test"])
-    print(f"{len(found)} texts, {len(splits)} splits, {tested} to test each")
+    parts = {seed: splits.split(table, names, seed) for seed in seeds}
+    tested = len(parts[SEEDS[0]].test)
+    print(f"{len(table)} texts, {len(parts)} splits, {tested} to test each")
     for name, way in ways(args.quick).items():
-        measure(name, way, splits, len(names))
+        measure(name, way, parts, len(names))
 
 
 def ways(quick: bool) -> dict[str, Way]:
     """What is compared, by name."""
     found: dict[str, Way] = {
-        peer.NAME: lambda split, _: peer.told(split["train"], split["test"].texts),
+        metrics.BASELINE: lambda split, _: metrics.baseline(split.train, split.test.texts),
         "own small decoder": lambda split, seed: ours(
-            base.own(split["train"].texts, seed), split, seed
+            backbone.new_backbone(split.train.texts, seed), split, seed
         ),
     }
     try:
@@ -64,26 +63,28 @@ def ways(quick: bool) -> dict[str, Way]:
         print(f"left out: {error}")
         return found
     if not quick:
-        found["SmolLM2-135M"] = lambda split, seed: ours(base.given(base.SMOLLM2), split, seed)
+        found["SmolLM2-135M"] = lambda split, seed: ours(
+            backbone.load_backbone("smollm2"), split, seed
+        )
     return found
 
 
-def ours(start: base.Base, split: parts.Parts, seed: int) -> list[int]:
-    """Train from a base, then tell the test part."""
-    classes = len(set(split["test"].labels))
-    made = train(start, classes, (split["train"], split["val"]), seed, Screen())
-    ids, _ = made.encoder.encode(split["test"].texts)
-    machine = base.machine_for(start.decoder)
+def ours(start: backbone.Backbone, split: splits.Splits, seed: int) -> list[int]:
+    """Train from a backbone, then predict the test split."""
+    classes = len(set(split.test.labels))
+    made = train_classifier(start, classes, split.train, split.val, seed, Screen())
+    ids, _ = made.encoder.encode(split.test.texts)
+    machine = backbone.machine_for(start.decoder)
     return probabilities(made.classifier, ids, machine).argmax(dim=1).tolist()
 
 
-def measure(name: str, way: Way, splits: dict[int, parts.Parts], classes: int) -> None:
+def measure(name: str, way: Way, parts: dict[int, splits.Splits], classes: int) -> None:
     """Print how one way does."""
     accuracies, began = [], time.process_time()
-    for seed, split in splits.items():
-        counts = measures.confusion(split["test"].labels, way(split, seed), classes)
-        accuracies.append(measures.accuracy(counts))
-    seconds = (time.process_time() - began) / len(splits)
+    for seed, split in parts.items():
+        counts = metrics.confusion(split.test.labels, way(split, seed), classes)
+        accuracies.append(metrics.accuracy(counts))
+    seconds = (time.process_time() - began) / len(parts)
     each = ", ".join(f"{accuracy:.1%}" for accuracy in accuracies)
     print(
         f"{name}: {statistics.mean(accuracies):.1%} ({min(accuracies):.1%} to "

@@ -8,33 +8,34 @@ from pathlib import Path
 
 import minbpe
 from minbpe.base import Tokenizer
-from pipeline.classify.encode import Encoder
+from pipeline.classify.text_encoder import TextEncoder
 from pipeline.errors import WorkspaceError, one_line
 from pipeline.files import read_json, write_json
-from transformer import classifier as heads
+from transformer import classifier as classifier_io
 from transformer.classifier import Classifier
 
 LABELS, TOKENIZER = "labels.json", "tokenizer.json"
 
 
 @dataclass(frozen=True)
-class Ready:
-    """What labels texts."""
+class TextClassifier:
+    """All that is needed to label texts."""
 
     classifier: Classifier
     tokenizer: Tokenizer
     labels: list[str]
 
     @property
-    def encoder(self) -> Encoder:
-        return Encoder(self.tokenizer, self.classifier.decoder.config.block)
+    def encoder(self) -> TextEncoder:
+        return TextEncoder(self.tokenizer, self.classifier.decoder.config.block)
 
     def save(self, folder: Path) -> None:
-        """Write all files beside the folder, then move them in: an older one stays whole."""
+        """Write all files to a temporary folder, then move them in, so that a crash leaves an
+        older classifier intact."""
         new = folder.resolve().with_name(folder.resolve().name + ".new")
         shutil.rmtree(new, ignore_errors=True)
         try:
-            heads.save(self.classifier, new)
+            classifier_io.save(self.classifier, new)
             with one_line():
                 self.tokenizer.save(new / TOKENIZER)
             write_json(new / LABELS, self.labels)
@@ -45,20 +46,21 @@ class Ready:
             shutil.rmtree(new, ignore_errors=True)
 
 
-def load(folder: Path) -> Ready:
+def load(folder: Path) -> TextClassifier:
     """The classifier in a folder; raises WorkspaceError where it is missing or damaged."""
-    if not (folder / LABELS).is_file():
+    path = folder / LABELS
+    if not path.is_file():
         raise WorkspaceError(
-            f"{folder} holds no classifier; make one with "
+            f"{folder} contains no classifier; train one with "
             "`python -m pipeline classify train FILE.csv`, or name its folder with --model."
         )
     try:
-        labels = read_json(folder / LABELS)
+        labels = read_json(path)
     except ValueError:
         labels = None
     with one_line():
-        classifier, tokenizer = heads.load(folder), minbpe.load(folder / TOKENIZER)
-    names = labels if isinstance(labels, list) else []
-    if len(names) != classifier.classes or not all(type(name) is str for name in names):
-        raise WorkspaceError(f"{folder / LABELS} is damaged; train the classifier again.")
-    return Ready(classifier, tokenizer, names)
+        classifier, tokenizer = classifier_io.load(folder), minbpe.load(folder / TOKENIZER)
+    valid = isinstance(labels, list) and all(isinstance(name, str) for name in labels)
+    if not valid or len(labels) != classifier.classes:
+        raise WorkspaceError(f"{path} is damaged; train the classifier again.")
+    return TextClassifier(classifier, tokenizer, labels)
