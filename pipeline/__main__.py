@@ -319,12 +319,13 @@ def explain(
     topic: str | None, texts: tuple[str, ...], workspace: Path | None, out: Path | None
 ) -> None:
     """A lesson about one idea, in the terminal and as a picture; without a topic, the list."""
-    from pipeline.explain import Asked, show
+    from pipeline.explain import show
+    from pipeline.explain.lesson import Request
 
     if topic is None:
         show.show_topics(Screen())
     else:
-        show.explain(topic, Asked(texts, workspace), out, Screen())
+        show.explain(topic, Request(texts, workspace), out, Screen())
 
 
 @cli.command()

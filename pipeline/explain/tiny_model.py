@@ -1,4 +1,4 @@
-"""A decoder that has learned a little: trained here and now on the sample chats, or yours."""
+"""A model for lessons: a workspace's, or a small one trained on the spot on the sample chats."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 import minbpe
 from minbpe import RegexTokenizer
 from minbpe.base import Tokenizer
+from minbpe.io.vocab_txt import readable
 from pipeline.errors import DataError, one_line
 from pipeline.serving.find import find_model
 from pipeline.training.batches import Blocks
@@ -24,27 +25,27 @@ from transformer.decoder import Decoder
 from transformer.io import load
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
-BLOCK, STEPS, ROWS, RATE = 32, 120, 16, 0.05
+BLOCK, STEPS, ROWS, LEARNING_RATE = 32, 120, 16, 0.05
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A decoder with its tokenizer; `told` says in a sentence where it is from."""
+class TrainedModel:
+    """A decoder with its tokenizer; `origin` is a sentence."""
 
     decoder: Decoder
     tokenizer: Tokenizer
-    told: str
+    origin: str
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text; raises DataError where there are none, or too many."""
-        return encoded(self.tokenizer, text, self.decoder.config.block)
+        """The ids of a text; raises DataError where there are none, or more than a block."""
+        return encode(self.tokenizer, text, self.decoder.config.block)
 
     def names(self, ids: list[int]) -> list[str]:
-        """Each id as text that can be seen."""
-        return shown(self.tokenizer, ids)
+        """Each token as visible text."""
+        return token_names(self.tokenizer, ids)
 
 
-def encoded(tokenizer: Tokenizer, text: str, block: int) -> list[int]:
+def encode(tokenizer: Tokenizer, text: str, block: int) -> list[int]:
     """The ids of a text; raises DataError where there are none, or more than a block."""
     ids = tokenizer.encode(text)
     if not 0 < len(ids) <= block:
@@ -52,62 +53,61 @@ def encoded(tokenizer: Tokenizer, text: str, block: int) -> list[int]:
     return ids
 
 
-def shown(tokenizer: Tokenizer, ids: list[int]) -> list[str]:
-    """Each id as text that can be seen: spaces too."""
-    from pipeline.tokenizer_show import visible
+def token_names(tokenizer: Tokenizer, ids: list[int]) -> list[str]:
+    """Each token as visible text: quotes without escapes, and a mark for each space."""
+    names = (readable(tokenizer.decode_bytes([i]))[1:-1] for i in ids)
+    return [name.replace(r"\"", '"').replace(" ", "␣") for name in names]
 
-    return [visible(tokenizer.decode_bytes([i])) for i in ids]
 
-
-def trained(workspace: Path | None) -> Trained:
-    """The model of a workspace (or a model's folder), or one trained for a few seconds."""
+def load_model(workspace: Path | None) -> TrainedModel:
+    """The model of a workspace or model folder; without one, a small model trained here."""
     if workspace is None:
-        return small()
+        return tiny_model()
     folder = find_model(workspace)
     with one_line():
         decoder, tokenizer = load(folder), minbpe.load(folder / "tokenizer.json")
-    return Trained(decoder.float(), tokenizer, f"The model is that of {folder}.")
+    return TrainedModel(decoder.float(), tokenizer, f"The model is the one in {folder}.")
 
 
 @cache
 def sample_text() -> str:
-    """What people write in the sample chats, a message a line."""
+    """The messages of the sample chats, one per line."""
     messages = read_export(SAMPLES).messages
     return "".join(f"{message.text}\n" for message in messages if message.kind == "text")
 
 
 @cache
 def sample_tokenizer() -> RegexTokenizer:
-    """1,024 tokens learned from the sample chats, cut by GPT-2's pattern."""
+    """1,024 tokens trained on the sample chats, with GPT-2's splitting pattern."""
     return RegexTokenizer.train(sample_text(), 1024, "gpt2", workers=1)
 
 
 def untrained(config: ModelConfig) -> Decoder:
-    """A decoder as it is before its first step."""
+    """A decoder before its first step."""
     return Decoder(config, torch.Generator().manual_seed(1)).eval()
 
 
 @cache
-def small() -> Trained:
-    """A decoder of letters (bytes, in fact) after a few seconds with the sample chats."""
+def tiny_model() -> TrainedModel:
+    """A byte-level decoder after a few seconds of training on the sample chats."""
     tokenizer = RegexTokenizer()  # no merges
     config = ModelConfig(
         vocab_size=tokenizer.size, block=128, width=64, layers=2, kv_heads=4, dropout=0.0
     )
     decoder = Decoder(config, torch.Generator().manual_seed(0))
     data = Blocks(np.array(tokenizer.encode(sample_text())), BLOCK, "overlapping", seed=0)
-    found, schedule = optimizers(decoder, weight_decay=0.1), Schedule.of(STEPS)
+    optims, schedule = optimizers(decoder, weight_decay=0.1), Schedule.of(STEPS)
     for step in range(STEPS):
-        set_rate(found, RATE * schedule.rate(step))
+        set_rate(optims, LEARNING_RATE * schedule.rate(step))
         nats, targets = summed(decoder, *data.batch(step * ROWS, ROWS))
         (nats / targets).backward()  # type: ignore[no-untyped-call]
-        for optimizer in found:
+        for optimizer in optims:
             optimizer.step()
         decoder.zero_grad()
-    told = (
+    origin = (
         f"The model was trained just now, {STEPS} steps on the sample chats in data/samples: "
         f"{sum(p.numel() for p in decoder.parameters()):,} parameters. Its tokens are single "
-        "letters (bytes, to be exact). It is left with a loss of "
+        "letters (bytes, to be exact). Its loss at the end is "
         f"{nats.item() / targets:.1f} nats per letter."
     )
-    return Trained(decoder.eval(), tokenizer, told)
+    return TrainedModel(decoder.eval(), tokenizer, origin)
