@@ -18,7 +18,8 @@ from pathlib import Path
 
 import torch
 
-from pipeline.classify import backbone, csv_table, metrics, splits
+from pipeline.classify import backbone, csv_table, splits
+from pipeline.classify import classification_scores as scores
 from pipeline.classify.train_classifier import probabilities, train_classifier
 from pipeline.screen import Screen
 from transformer import pretrained
@@ -52,7 +53,7 @@ def main() -> None:
 def ways(quick: bool) -> dict[str, Way]:
     """What is compared, by name."""
     found: dict[str, Way] = {
-        metrics.BASELINE: lambda split, _: metrics.baseline(split.train, split.test.texts),
+        scores.BASELINE: lambda split, _: scores.baseline(split.train, split.test.texts),
         "own small decoder": lambda split, seed: ours(
             backbone.new_backbone(split.train.texts, seed), split, seed
         ),
@@ -82,8 +83,8 @@ def measure(name: str, way: Way, parts: dict[int, splits.Splits], classes: int) 
     """Print how one way does."""
     accuracies, began = [], time.process_time()
     for seed, split in parts.items():
-        counts = metrics.confusion(split.test.labels, way(split, seed), classes)
-        accuracies.append(metrics.accuracy(counts))
+        counts = scores.confusion(split.test.labels, way(split, seed), classes)
+        accuracies.append(scores.accuracy(counts))
     seconds = (time.process_time() - began) / len(parts)
     each = ", ".join(f"{accuracy:.1%}" for accuracy in accuracies)
     print(

@@ -9,6 +9,6 @@ In reading order:
     text_encoder.py       texts → token ids, at most one block each
     train_classifier.py   the training loop, and prediction
     frozen_blocks.py      hidden states of blocks that are not trained, computed once
-    metrics.py            accuracy, macro F1, confusion; the TF-IDF baseline
+    scores.py            accuracy, macro F1, confusion; the TF-IDF baseline
     classifier_folder.py  the result on disk
 """

@@ -103,6 +103,6 @@ def _load_folder(path: Path) -> tuple[Tokenizer, Decoder]:
     """The tokenizer is in the folder, or in the workspace that a pretrained decoder belongs to."""
     is_ours = "width" in read_json(path / CONFIG)
     decoder = io.load(path, torch.float32) if is_ours else pretrained.load(path, torch.float32)
-    own, workspaces = path / "tokenizer.json", path.resolve().parents[1:2]
-    paths = [own, *(workspace / TOKENIZER for workspace in workspaces)]
-    return minbpe.load(next((p for p in paths if p.exists()), own)), decoder
+    inside = path / "tokenizer.json"
+    paths = [inside, *(workspace / TOKENIZER for workspace in path.resolve().parents[1:2])]
+    return minbpe.load(next((p for p in paths if p.exists()), inside)), decoder

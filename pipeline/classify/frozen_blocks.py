@@ -51,15 +51,8 @@ def lower_part(decoder: Decoder, trained: int) -> Decoder:
 
 def upper_part(decoder: Decoder, trained: int, states: Tensor) -> Decoder:
     """The last `trained` blocks, with frozen `states` (tokens of all texts, C) as embedding."""
-    config = replace(
-        decoder.config,
-        layers=trained,
-        tied=True,
-        vocab_size=len(states),
-        padding_id=0,
-        conv_kernel=1,
-    )
-    part = blank(config)
+    config = replace(decoder.config, layers=trained, tied=True, padding_id=0, conv_kernel=1)
+    part = blank(replace(config, vocab_size=len(states)))
     part.tokens = nn.Embedding(len(states), states.size(1), _weight=states, _freeze=True)
     part.position, part.pattern = AlreadyEmbedded(decoder.position), decoder.pattern
     part.position.requires_grad_(False)

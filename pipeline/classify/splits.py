@@ -58,13 +58,13 @@ def class_names(labels: Sequence[str]) -> list[str]:
     """The labels, sorted; raises DataError for fewer than two, or too few texts of one."""
     counts = Counter(labels)
     if len(counts) < 2:
-        found = f"only the label {min(counts)}" if counts else "no label"
-        raise DataError(f"There is {found}; a classifier needs texts of two classes or more.")
+        only = f"only the label {min(counts)}" if counts else "no label"
+        raise DataError(f"There is {only}; a classifier needs texts of two classes or more.")
     rare = {label: n for label, n in sorted(counts.items()) if n < MIN_TEXTS}
     if rare:
-        found = ", ".join(f"{label[:24]} ({n})" for label, n in list(rare.items())[:8])
+        listed = ", ".join(f"{label[:24]} ({n})" for label, n in list(rare.items())[:8])
         raise DataError(
-            f"Too few different texts of {found}; add more, or remove the class "
+            f"Too few different texts of {listed}; add more, or remove the class "
             f"(at least {MIN_TEXTS} each)."
         )
     return sorted(counts)

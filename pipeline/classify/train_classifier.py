@@ -19,14 +19,7 @@ from torch.nn import functional as F
 from pipeline.classify import frozen_blocks
 from pipeline.classify.backbone import Backbone, machine_for
 from pipeline.classify.splits import Examples
-from pipeline.classify.text_encoder import (
-    BATCH,
-    Ids,
-    Progress,
-    TextEncoder,
-    batches_by_length,
-    pad,
-)
+from pipeline.classify.text_encoder import BATCH, Ids, Progress, TextEncoder, batches_by_length, pad
 from pipeline.evaluation.bits import evaluating
 from pipeline.screen import Screen
 from pipeline.training.device import Machine
@@ -105,10 +98,7 @@ def train_classifier(
         trainee = Classifier(frozen_blocks.upper_part(decoder, blocks, states), classes)
         trainee.head = classifier.head
         ids = frozen_blocks.row_numbers(ids)
-    encoded = (
-        Examples(ids[: len(train)], train.labels),
-        Examples(ids[len(train) :], val.labels),
-    )
+    encoded = (Examples(ids[: len(train)], train.labels), Examples(ids[len(train) :], val.labels))
     budget = WHOLE_MODEL if backbone.trains_all else TOP_BLOCKS
     budget = replace(NEW_MODEL if backbone.is_new else budget, seconds=seconds)
     with screen.bar("training", None) as bar:
@@ -197,10 +187,7 @@ def validate(classifier: Classifier, part: Examples[Ids], machine: Machine, epoc
 
 
 def probabilities(
-    classifier: Classifier,
-    texts: Sequence[Ids],
-    machine: Machine,
-    progress: Progress | None = None,
+    classifier: Classifier, texts: Sequence[Ids], machine: Machine, progress: Progress | None = None
 ) -> Tensor:
     """The probability of each class, (texts, classes) in float64."""
     result = torch.empty(len(texts), classifier.classes, dtype=torch.float64)

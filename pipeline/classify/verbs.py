@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.classify import csv_table, metrics, splits
+from pipeline.classify import classification_scores as scores
+from pipeline.classify import csv_table, splits
 from pipeline.errors import DataError
 from pipeline.files import atomic
 from pipeline.screen import Screen
@@ -122,15 +123,15 @@ def _show_scores(
 ) -> None:
     """The scores of the classifier and of the baseline on the test split; the confusion table."""
     test = parts.test
-    counts = metrics.confusion(test.labels, predicted, len(names))
-    baseline = metrics.baseline(parts.train, test.texts)
-    baseline_counts = metrics.confusion(test.labels, baseline, len(names))
+    counts = scores.confusion(test.labels, predicted, len(names))
+    baseline = scores.baseline(parts.train, test.texts)
+    baseline_counts = scores.confusion(test.labels, baseline, len(names))
     screen.say(f"On the {len(test):,} test texts:")
-    for name, each in {"this classifier": counts, metrics.BASELINE: baseline_counts}.items():
-        accuracy, f1 = metrics.accuracy(each), metrics.macro_f1(each)
-        screen.say(f"  {name:<{len(metrics.BASELINE)}} accuracy {accuracy:6.1%}, macro F1 {f1:.3f}")
-    if len(names) <= metrics.MAX_CLASSES:
-        screen.console.print(metrics.confusion_table(counts, names))
+    for name, each in {"this classifier": counts, scores.BASELINE: baseline_counts}.items():
+        accuracy, f1 = scores.accuracy(each), scores.macro_f1(each)
+        screen.say(f"  {name:<{len(scores.BASELINE)}} accuracy {accuracy:6.1%}, macro F1 {f1:.3f}")
+    if len(names) <= scores.MAX_CLASSES:
+        screen.console.print(scores.confusion_table(counts, names))
 
 
 @contextmanager

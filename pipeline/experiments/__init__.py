@@ -11,7 +11,7 @@
     measurements.py      longer contexts, generation speed, cache size
     results.py           what was measured, and which differences are significant
     conclusions.py       sentences about it, also compared with the courses
-    tables.py            tables in the terminal and in Markdown
+    result_tables.py     tables in the terminal and in Markdown
     results_page.py      the page with its plots, and into the docs
 
 Importing the room does not import torch.

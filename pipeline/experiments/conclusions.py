@@ -29,16 +29,10 @@ class Claim:
         return self.there or (f"{self.group}, {self.better}" if self.group else self.better)
 
 
+POSITIONS = {"none": 4.843, "learned": 4.675, "sinusoidal": 4.866, "relative": 4.421}
 FULL = "full attention (mha)"
 CLAIMS: Mapping[str, tuple[Claim, ...]] = {
-    "positions": (
-        Claim(
-            "",
-            "rope",
-            {"none": 4.843, "learned": 4.675, "sinusoidal": 4.866, "relative": 4.421},
-            4.393,
-        ),
-    ),
+    "positions": (Claim("", "rope", POSITIONS, 4.393),),
     "attention": (
         Claim("", "latent", {"mha": 4.675}, 4.663, close=True),
         Claim("", "gqa", {"local": 4.642, "bigbird": 4.662}, 4.675, close=True, there=FULL),
@@ -85,10 +79,8 @@ def _about_group(results: Results, group: str, variants: list[Variant]) -> Itera
     for word in ("better", "worse"):
         for variant, difference in compared:
             if difference.word == word:
-                yield (
-                    f"**{variant.name}** is {word} than {baseline} by {_size(difference)}"
-                    f"{difference.note}."
-                )
+                size = f"{abs(difference.gain):.3f} nats per token{difference.note}"
+                yield f"**{variant.name}** is {word} than {baseline} by {size}."
     same = [f"{v.name} {d.added_loss}{d.note}" for v, d in compared if d.word == "same"]
     if same:
         yield f"No significant difference from {baseline}: {', '.join(same)}."
@@ -139,13 +131,9 @@ def _compared_with_course(claim: Claim, results: Results) -> Iterator[str]:
 def _verdict(claim: Claim, other: str, here: Difference | None) -> str:
     if here is None:
         return "a run did not finish, so nothing can be said"
-    size = f"{_size(here, '')}{here.note}"
+    size = f"{abs(here.gain):.3f} nats{here.note}"
     if here.word == "same":
         confirmed = "confirmed" if claim.close else "**not confirmed**"
         return f"{confirmed}, no significant difference, {size}"
     confirmed = "confirmed" if here.word == "better" and not claim.close else "**contradicted**"
     return f"{confirmed}, {claim.better} is {here.word} than {other} by {size}"
-
-
-def _size(difference: Difference, unit: str = " per token") -> str:
-    return f"{abs(difference.gain):.3f} nats{unit}"

@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -66,10 +66,6 @@ def load_plan(path: Path) -> Plan | None:
     return Plan(known["steps"], known["runs"], known["minutes"])
 
 
-def save_plan(plan: Plan, path: Path) -> None:
-    write_json(path, asdict(plan))
-
-
 def make_plan(
     families: Sequence[Family], minutes: float, text: TrainingText, folder: Path, runner: Runner
 ) -> Plan:
@@ -87,15 +83,12 @@ def make_plan(
     runner(pilot, folder, False, lambda: None)
     overhead_seconds = time.monotonic() - pilot_began
     pilot.record_path(folder).unlink()
-    costs = [
-        Cost(
-            max(expected_runs(*pair) for pair in pairs),
-            step_seconds,
-            UPTRAINING if pairs[0][1].pooled_from else 1.0,
-            max_steps(pairs[0][0], text),
-        )
-        for pairs, step_seconds in zip(same_run.values(), _time_steps(trials, folder), strict=True)
-    ]
+    costs = []
+    for pairs, step_seconds in zip(same_run.values(), _time_steps(trials, folder), strict=True):
+        family, variant = pairs[0]
+        expected = max(expected_runs(*pair) for pair in pairs)
+        share = UPTRAINING if variant.pooled_from else 1.0
+        costs.append(Cost(expected, step_seconds, share, max_steps(family, text)))
     runs = round(sum(cost.runs for cost in costs))
     overhead = runs * overhead_seconds
     steps = fitting_steps(costs, 60 * minutes - (time.monotonic() - began) - overhead)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from pipeline.errors import DataError, SoundalikeError
 from pipeline.experiments.conclusions import conclusions
+from pipeline.experiments.result_tables import markdown
 from pipeline.experiments.results import Outcome, Results
-from pipeline.experiments.tables import markdown
 from pipeline.experiments.trial import NEW_TOKENS
 from pipeline.files import atomic
 
@@ -42,11 +42,7 @@ def write_page(path: Path, studied: Sequence[Results], facts: str) -> None:
 def _draw(results: Results, folder: Path) -> list[Path]:
     """Write the plots of a family; returns those that there was data for."""
     family, pictures = results.family, []
-    plots: dict[str, Callable[[Axes, Sequence[Outcome]], None]] = {
-        "loss": _plot_losses,
-        "speed": _plot_speeds,
-    }
-    for kind, plot in plots.items():
+    for kind, plot in (("loss", _plot_losses), ("speed", _plot_speeds)):
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.subplots()
         axes.set_title(f"{family.name}: {family.question}")

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.experiments.child_process import Runner, run_in_child
 from pipeline.experiments.conclusions import conclusions
 from pipeline.experiments.laboratory import Laboratory
-from pipeline.experiments.planning import (
-    MIN_STEPS,
-    Plan,
-    load_plan,
-    make_plan,
-    plan_path,
-    save_plan,
-)
+from pipeline.experiments.planning import MIN_STEPS, Plan, load_plan, make_plan, plan_path
+from pipeline.experiments.result_tables import final_tables, live_view
 from pipeline.experiments.results import Results
 from pipeline.experiments.results_page import write_page
-from pipeline.experiments.tables import final_tables, live_view
 from pipeline.experiments.training_text import TrainingText, load_text
 from pipeline.experiments.trial import ROWS
 from pipeline.experiments.variants import BASELINE, Family
+from pipeline.files import write_json
 from pipeline.screen import Screen
 
 
@@ -45,7 +40,7 @@ def study(
         )
         with screen.bar("timing a step of each variant", None):
             plan = make_plan(families, minutes, text, folder, runner)
-        save_plan(plan, path)
+        write_json(path, asdict(plan))
     laboratory = Laboratory(text, plan.steps, folder, runner)
     tokens = plan.steps * ROWS * int(BASELINE["block"])
     screen.say(

@@ -18,16 +18,16 @@ from transformer.view import View
 @torch.no_grad()
 def outputs(decoder: Decoder, ids: Tensor, parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     """The output of each of `parts` in a pass over `ids` (B, T), and the `logits` (B, T, V)."""
-    found: dict[str, Tensor] = {}
+    results: dict[str, Tensor] = {}
 
     def record(name: str) -> Callable[..., None]:
-        return lambda module, args, output: found.update({name: output})
+        return lambda module, args, output: results.update({name: output})
 
     with ExitStack() as hooks:
         for name, part in parts.items():
             hooks.enter_context(part.register_forward_hook(record(name)))
         logits = decoder(ids)
-    return found | {"logits": logits}
+    return results | {"logits": logits}
 
 
 @torch.no_grad()

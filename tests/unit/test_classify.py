@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from minbpe import RegexTokenizer
-from pipeline.classify import csv_table, frozen_blocks, metrics, splits
+from pipeline.classify import classification_scores as scores
+from pipeline.classify import csv_table, frozen_blocks, splits
 from pipeline.classify.backbone import load_backbone
 from pipeline.classify.classifier_folder import TextClassifier, load
 from pipeline.classify.splits import Examples
@@ -281,11 +282,11 @@ def test_a_folder_without_a_classifier_or_with_other_labels_is_one_line(tmp_path
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=40))
 def test_the_measures_are_those_of_scikit_learn(pairs):
     true, told = zip(*pairs, strict=True)
-    counts = metrics.confusion(true, told, 3)
+    counts = scores.confusion(true, told, 3)
     assert (counts == confusion_matrix(true, told, labels=[0, 1, 2])).all()
-    assert metrics.accuracy(counts) == pytest.approx(accuracy_score(true, told))
+    assert scores.accuracy(counts) == pytest.approx(accuracy_score(true, told))
     expected = f1_score(true, told, labels=[0, 1, 2], average="macro", zero_division=0)
-    assert metrics.macro_f1(counts) == pytest.approx(expected)
+    assert scores.macro_f1(counts) == pytest.approx(expected)
 
 
 # --- authorship --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,9 +22,9 @@ from pipeline.errors import Astray, DataError, SoundalikeError
 from pipeline.experiments import (
     measurements,
     planning,
+    result_tables,
     results_page,
     run_trial,
-    tables,
     training_text,
     verb,
 )
@@ -62,7 +62,7 @@ def not_compared(family: Family, variant: Variant) -> bool:
     """Whether nothing is said of it beside the others, though it were much better."""
     losses = {v.label: [2.0 if v is variant else 4.0] * 3 for v in family.variants}
     found = made_up(family.name, losses)
-    said = "\n".join([tables.markdown(found), *conclusions(found)])
+    said = "\n".join([result_tables.markdown(found), *conclusions(found)])
     return f"**{variant.name}**" not in said and "| not compared |" in said
 
 
@@ -264,7 +264,7 @@ def test_a_threshold_is_said_where_there_is_one():
 def test_rows_keep_the_tables_order_and_failures_are_said():
     found = made_up("norms", {"rms": [4.0, 4.1, 4.2], "layer": [3.0]})
     found.outcomes["layer"].records.append({"failed": "The loss became nan"})
-    page = tables.markdown(found)
+    page = result_tables.markdown(found)
     assert page.index("| rms ") < page.index("| layer ")
     assert "1 failed" in page
     assert "**layer** did not finish. The loss became nan." in list(conclusions(found))
@@ -429,7 +429,7 @@ def test_a_plan_counts_every_run_once_and_is_the_same_the_next_time(tmp_path, mo
     assert [t.steps for t in runner.done] == [planning.PILOT_STEPS]
     assert not list((tmp_path / "runs").iterdir())
     path = planning.plan_path(both, 20.0, TEXT, tmp_path)
-    planning.save_plan(made, path)
+    write_json(path, asdict(made))
     assert planning.load_plan(path) == made
     assert planning.load_plan(planning.plan_path(both, 21.0, TEXT, tmp_path)) is None
 
@@ -497,7 +497,7 @@ def test_a_family_from_a_text_to_a_page_and_the_second_time_only_printed(
     lab, screen = tmp_path / "lab", Screen(console)
     family = FAMILIES["norms"]
     found = load_text(tiny, lab)
-    planning.save_plan(planning.Plan(2, 9, 1.0), planning.plan_path([family], 1.0, found, lab))
+    write_json(planning.plan_path([family], 1.0, found, lab), asdict(planning.Plan(2, 9, 1.0)))
     (results,) = study("norms", [family], 1.0, tiny, lab, screen, here)
     for outcome in results.outcomes.values():
         assert len(outcome.records) == 3
@@ -547,7 +547,7 @@ def test_a_terminal_shows_the_run_that_goes_on(tmp_path):
     file = io.StringIO()
     screen = Screen(Console(file=file, force_terminal=True, width=120))
     found = made_up("norms", {"rms": [4.0], "layer": [], "batch": []})
-    with tables.live_view(tmp_path, screen) as watch:
+    with result_tables.live_view(tmp_path, screen) as watch:
         layer = FAMILIES["norms"]["layer"]
         watch(found, layer, make_trial(FAMILIES["norms"], layer, TEXT, STEPS, 1))
     assert "seed 1" in file.getvalue()
@@ -764,12 +764,14 @@ def test_the_docs_have_a_place_for_results_and_name_the_columns():
     assert BEGIN in told
     assert END in told
     assert all(f"`{name}`" in told for name in FAMILIES)
-    assert all(column in told for column in (*tables.LEARNED, "val at 2×", *tables.COSTS))
+    assert all(
+        column in told for column in (*result_tables.LEARNED, "val at 2×", *result_tables.COSTS)
+    )
 
 
 def test_the_live_table_shows_where_a_run_stands(console):
     found = made_up("norms", {"rms": [4.0], "layer": [], "batch": []})
-    console.print(tables.live_table(found, "layer", "seed 1, 40%"))
+    console.print(result_tables.live_table(found, "layer", "seed 1, 40%"))
     told = console.file.getvalue()
     assert "seed 1, 40%" in told
     assert "4.000" in told

@@ -35,12 +35,16 @@ def lesson(request: Request) -> Lesson:
         for n, layer in enumerate(maps, 1)
         for h, head in enumerate(layer, 1)
     }
-    names, enough = model.names(ids), len(ids) >= 3
+    names = model.names(ids)
+    title, rows = "Mean weights need three tokens", []
+    if len(ids) >= 3:
+        title = "Mean weights from the third token on"
+        rows = [(name, *(f"{w:.0%}" for w in habits(head))) for name, head in heads.items()]
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(len(maps), len(maps[0]), squeeze=False, sharex=True, sharey=True)
-        for axes, (title, head) in zip(panels.flat, heads.items(), strict=True):
-            image = heat(axes, head, title, limits=(0, 1))
+        for axes, (name, head) in zip(panels.flat, heads.items(), strict=True):
+            image = heat(axes, head, name, limits=(0, 1))
             ticks(axes.xaxis, names, rotation=90, fontsize=8)
             ticks(axes.yaxis, names, fontsize=8)
         figure.colorbar(image, ax=panels, label="attention weight", shrink=0.7, aspect=30)
@@ -55,15 +59,7 @@ def lesson(request: Request) -> Lesson:
             "earlier token offers (their keys), and turns the scores q·k / √D into weights that "
             "sum to 1. A row of the map says where one token looks; what it gets from there are "
             "the values, mixed with these weights.",
-            Table.of(
-                f"Mean weights {'from the third token on' if enough else 'need three tokens'}",
-                "head | itself | the one before | the first | others",
-                (
-                    (name, *(f"{share:.0%}" for share in habits(head)))
-                    for name, head in heads.items()
-                    if enough
-                ),
-            ),
+            Table.of(title, "head | itself | the one before | the first | others", rows),
             "In the first row all weight is on the token itself: there is nothing else to see. "
             "Looking at the token before is the simplest useful habit, since pairs of tokens say "
             "most in a small text. In large models many heads rest on the first token when they "

@@ -60,6 +60,12 @@ def lesson(request: Request) -> Lesson:
     logits, config = results["logits"], decoder.config
     nats = -logits.log_softmax(-1).mean().item()
     tokenizer = sample_tokenizer()
+    tokens = [
+        (number, name, i)
+        for number, row in enumerate(rows_of_ids, 1)
+        for name, i in zip(token_names(tokenizer, row), row, strict=True)
+    ]
+    sizes = [(name, shapes[name], f"{x.numel():,}") for name, x in results.items()]
 
     def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
@@ -84,26 +90,12 @@ def lesson(request: Request) -> Lesson:
             f"{sum(p.numel() for p in decoder.parameters()):,} parameters: its head is separate "
             "from the embedding, and queries, keys and values have no bias. Its weights are "
             "random, so the logits mean nothing yet; only their shape matters here.",
-            Table.of(
-                "The ids",
-                "text | token | id",
-                (
-                    (number, name, i)
-                    for number, row in enumerate(rows_of_ids, 1)
-                    for name, i in zip(token_names(tokenizer, row), row, strict=True)
-                ),
-                left=2,
-            ),
+            Table.of("The ids", "text | token | id", tokens, left=2),
             "The ids come from a small tokenizer of this project, trained just now on the sample "
             f"chats ({tokenizer.size:,} tokens, split by GPT-2's pattern). GPT-2's own vocabulary "
             "of 50,257 tokens is not part of the project; for shapes, any smaller id will do. "
             "Shorter rows are padded with -1, which no other token sees.",
-            Table.of(
-                "The shape after every part",
-                "part | shape | numbers",
-                ((name, shapes[name], f"{x.numel():,}") for name, x in results.items()),
-                left=2,
-            ),
+            Table.of("The shape after every part", "part | shape | numbers", sizes, left=2),
             f"B = {len(ids)} rows, T = {ids.size(1)} tokens, C = {config.width} numbers per token, "
             f"V = {config.vocab_size:,} tokens in the vocabulary. Queries, keys and values have "
             f"width 3C together and are cut into {config.heads} heads of {config.head_size}. "

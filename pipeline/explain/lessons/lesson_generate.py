@@ -61,6 +61,12 @@ def lesson(request: Request) -> Lesson:
         names = model.names([i for i, _ in ranked])
         return ", ".join(f"{name} {p:.1%}" for name, (_, p) in zip(names, ranked, strict=True))
 
+    columns = "step | after | untrained | trained"
+    rows = [
+        (n, model.names(step.context)[-1], listed(step.untrained), listed(step.trained))
+        for n, step in enumerate(steps, 1)
+    ]
+
     def draw(figure: Figure) -> None:
         panels = figure.subplots(len(steps), 2, sharex="col")
         panels[0, 0].set_title("untrained (mind the scale)")
@@ -84,15 +90,7 @@ def lesson(request: Request) -> Lesson:
             "the logits into probabilities that sum to 1. One token is chosen by these "
             "probabilities and appended to the text, and everything starts again with the longer "
             "text.",
-            Table.of(
-                "The five most likely next tokens",
-                "step | after | untrained | trained",
-                (
-                    (n, model.names(s.context)[-1], listed(s.untrained), listed(s.trained))
-                    for n, s in enumerate(steps, 1)
-                ),
-                left=4,
-            ),
+            Table.of("The five most likely next tokens", columns, rows, left=4),
             f"Before training, all {size:,} tokens are about equally likely: 1 / {size:,} = "
             f"{1 / size:.2%}, a loss of ln {size:,} = {math.log(size):.2f} nats. (The token "
             "just read is slightly ahead: where the head is tied, its row in the head is the "

@@ -74,6 +74,9 @@ def lesson(request: Request) -> Lesson:
     def short(ratio: float) -> str:
         return f"{ratio:.2g}" if 0.01 < ratio < 1000 else f"{ratio:.0e}"
 
+    rows = [(name, short(without[name][0]), short(residual[name][0])) for name in CASES]
+    rows.append(("our decoder, untrained", "", short(decoder[0])))
+
     def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, sharey=True)
         x = range(DEPTH + 1)
@@ -96,10 +99,7 @@ def lesson(request: Request) -> Lesson:
             Table.of(
                 "|gradient| at the first layer, relative to the top",
                 "activation and weights | plain layers | residual layers",
-                [
-                    *((name, short(without[name][0]), short(residual[name][0])) for name in CASES),
-                    ("our decoder, untrained", "", short(decoder[0])),
-                ],
+                rows,
             ),
             "The slope of a sigmoid is at most 1/4, that of tanh at most 1, and both are close to "
             "0 where the curve is flat. So sigmoids lose about three quarters of the gradient in "

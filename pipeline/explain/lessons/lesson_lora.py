@@ -82,6 +82,11 @@ def lesson(request: Request) -> Lesson:
     total = matrix.weight.numel()
     numbers = {rank: 2 * rank * WIDTH for rank in RANKS}
 
+    rows = [
+        (rank, f"{n:,}", f"{n / total:.2%}", f"{TRAINING_BYTES * n / MIB:,.2f}")
+        for rank, n in numbers.items()
+    ]
+
     def draw(figure: Figure) -> None:
         b, a, product, sizes = figure.subplots(1, 4, width_ratios=(0.35, 1, 1, 1.5))
         few_b, few_a = matrix.b.detach()[:SHOWN], matrix.a.detach()[:, :SHOWN]
@@ -108,10 +113,7 @@ def lesson(request: Request) -> Lesson:
             Table.of(
                 f"One matrix of {WIDTH:,} × {WIDTH:,}",
                 "rank | numbers to train | of the matrix | MiB to train them",
-                (
-                    (rank, f"{n:,}", f"{n / total:.2%}", f"{TRAINING_BYTES * n / MIB:,.2f}")
-                    for rank, n in numbers.items()
-                ),
+                rows,
             ),
             f"All of W: {TRAINING_BYTES * total / MIB:,.0f} MiB for weights, gradients and AdamW's "
             "means in float32, 16 bytes per number. At a rank of half the width, B and A have as "

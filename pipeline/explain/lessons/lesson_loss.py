@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -97,6 +97,9 @@ def lesson(request: Request) -> Lesson:
         f"gradient descent, rate {RATE:g}": before.updated,
         f"AdamW's first step, rate {ADAMW_RATE:g}": first_adamw(head, before.gradient, ADAMW_RATE),
     }
+    mat_rows = [(name, *(f"{w:.4f}" for w in rows[TARGET])) for name, rows in updates.items()]
+    by_word = zip(WORDS, before.gradient, strict=True)
+    gradient_rows = [(word, *(f"{g:+.4f}" for g in row)) for word, row in by_word]
     columns = " | ".join(f"× {name}" for name in INPUTS)
     return Lesson(
         "Loss: one word, one gradient, one update",
@@ -107,18 +110,7 @@ def lesson(request: Request) -> Lesson:
             Table.of(
                 "Before and after one update",
                 "word | logit | probability p | target | p - target | logit after | p after",
-                (
-                    (
-                        word,
-                        f"{before.logits[n]:.3f}",
-                        f"{before.probabilities[n]:.4f}",
-                        int(n == TARGET),
-                        f"{before.probabilities[n] - (n == TARGET):+.4f}",
-                        f"{after.logits[n]:.3f}",
-                        f"{after.probabilities[n]:.4f}",
-                    )
-                    for n, word in enumerate(WORDS)
-                ),
+                _word_rows(before, after),
             ),
             "The probability is p = exp(logit) / the sum of all exp(logit). The loss is -ln p of "
             f"the word that came: -ln {before.probabilities[TARGET]:.4f} = {before.loss:.4f} nats. "
@@ -126,14 +118,7 @@ def lesson(request: Request) -> Lesson:
             "The gradient of the loss with respect to a logit is p, minus 1 for the right word: "
             "too high a probability must fall, too low a one must rise. For a weight it is that "
             "error times the number of h that the weight is multiplied with:",
-            Table.of(
-                "The gradient of W",
-                f"word | {columns}",
-                (
-                    (word, *(f"{g:+.4f}" for g in row))
-                    for word, row in zip(WORDS, before.gradient, strict=True)
-                ),
-            ),
+            Table.of("The gradient of W", f"word | {columns}", gradient_rows),
             f"One update with learning rate {RATE:g}: W - {RATE:g} × gradient. The loss falls from "
             f"{before.loss:.4f} to {after.loss:.4f}. Along a straight line it would have fallen by "
             f"rate × |gradient|² = {RATE * before.squared_norm:.4f}; it fell by "
@@ -145,11 +130,7 @@ def lesson(request: Request) -> Lesson:
             "AdamW divides a gradient by its typical size, so its first step moves every weight up "
             "or down by the learning rate itself; later steps are smaller where gradients change "
             "sign. That is why its learning rates are small:",
-            Table.of(
-                'The row of "mat"',
-                f"| {columns}",
-                ((name, *(f"{w:.4f}" for w in rows[TARGET])) for name, rows in updates.items()),
-            ),
+            Table.of('The row of "mat"', f"| {columns}", mat_rows),
         ),
         lambda figure: _draw(figure, before, after, head, hidden),
         (9.6, 3.6),
@@ -159,6 +140,15 @@ def lesson(request: Request) -> Lesson:
             "Code: pipeline/training/loss.py, optimizer.py.",
         ),
     )
+
+
+def _word_rows(before: ByHand, after: ByHand) -> Iterator[tuple[object, ...]]:
+    pairs = zip(before.logits, before.probabilities, strict=True)
+    pairs_after = zip(after.logits, after.probabilities, strict=True)
+    for n, ((logit, p), (logit_after, p_after)) in enumerate(zip(pairs, pairs_after, strict=True)):
+        target = int(n == TARGET)
+        numbers = (f"{logit:.3f}", f"{p:.4f}", target, f"{p - target:+.4f}")
+        yield WORDS[n], *numbers, f"{logit_after:.3f}", f"{p_after:.4f}"
 
 
 def _draw(figure: Figure, before: ByHand, after: ByHand, head: Rows, hidden: Row) -> None:

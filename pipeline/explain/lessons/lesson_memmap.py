@@ -88,6 +88,11 @@ def lesson(request: Request) -> Lesson:
     largest = {name: each[-1] for name, each in costs.items()}
     ratio = largest["pickle of a list"].memory / largest["memory-mapped file"].memory
 
+    rows = [
+        (name, f"{c.file:.1f}", f"{1000 * c.seconds:.1f}", f"{c.memory:.2f}")
+        for name, c in largest.items()
+    ]
+
     def draw(figure: Figure) -> None:
         millions = [n / 1e6 for n in TOKENS]
         left, right = figure.subplots(1, 2)
@@ -114,10 +119,7 @@ def lesson(request: Request) -> Lesson:
             Table.of(
                 f"{TOKENS[-1]:,} ids: until the first batch of {ROWS} rows of {BLOCK}",
                 "format | file, MiB | ms | memory, MiB",
-                (
-                    (name, f"{c.file:.1f}", f"{1000 * c.seconds:.1f}", f"{c.memory:.2f}")
-                    for name, c in largest.items()
-                ),
+                rows,
             ),
             f"The list takes {ratio:,.0f} times the memory of the mapped file here. Both pickles "
             "grow with the text, while the mapped file stays on disk: a billion ids open as "

@@ -97,6 +97,18 @@ def lesson(request: Request) -> Lesson:
     def numbers(values: Tensor, separator: str = " ") -> str:
         return separator.join(f"{v:.2f}" for v in values.tolist())
 
+    moments = torch.stack([m for x in (before, after) for m in torch.var_mean(x, 1, correction=0)])
+    layer_rows = [
+        (n, f"{mean:.2f}", f"{variance:.2f}", f"{abs(mean_after):.4f}", f"{variance_after:.4f}")
+        for n, (variance, mean, variance_after, mean_after) in enumerate(moments.T.tolist(), 1)
+    ]
+    batch_rows = [
+        (f"row {n}", *(f"{v:g}" for v in x), *(f"{v:.3f}" for v in y))
+        for n, (x, y) in enumerate(zip(ROWS, padding.batch.tolist(), strict=True), 1)
+    ]
+    batch_rows.append(("mean", *numbers(worked.mean(0).abs()).split()))
+    batch_rows.append(("variance", *numbers(worked.var(0, correction=0)).split()))
+    padding_rows = [(f"row {n + 1}", *(numbers(x[n]) for x in padding)) for n in range(len(ROWS))]
     return Lesson(
         "Normalization: keeping numbers at one scale",
         (
@@ -106,34 +118,14 @@ def lesson(request: Request) -> Lesson:
             Table.of(
                 f"LayerNorm on tokens of {WIDTH} numbers",
                 "token | mean before | variance before | mean after | variance after",
-                (
-                    (
-                        n,
-                        f"{x.mean():.2f}",
-                        f"{x.var(correction=0):.2f}",
-                        f"{abs(y.mean()):.4f}",
-                        f"{y.var(correction=0):.4f}",
-                    )
-                    for n, (x, y) in enumerate(zip(before, after, strict=True), 1)
-                ),
+                layer_rows,
             ),
             "RMSNorm leaves the mean alone and divides by the root mean square, which is cheaper "
             f"and works as well. Mean squares after it: {numbers(squares, ', ')}.",
             "2. BatchNorm normalizes each feature over all rows of the batch. With gamma 1 and "
             "beta 0:",
             Table.of(
-                "BatchNorm on four rows of three features",
-                "| a | b | c | a' | b' | c'",
-                (
-                    *(
-                        (f"row {n}", *(f"{v:g}" for v in x), *(f"{v:.3f}" for v in y))
-                        for n, (x, y) in enumerate(
-                            zip(ROWS, padding.batch.tolist(), strict=True), 1
-                        )
-                    ),
-                    ("mean", *numbers(worked.mean(0).abs()).split()),
-                    ("variance", *numbers(worked.var(0, correction=0)).split()),
-                ),
+                "BatchNorm on four rows of three features", "| a | b | c | a' | b' | c'", batch_rows
             ),
             f"3. Padding. {PADDED} rows of zeros below these four change every mean and deviation "
             "of BatchNorm, and with them all real rows, although nothing was added to the text. "
@@ -141,7 +133,7 @@ def lesson(request: Request) -> Lesson:
             Table.of(
                 "The four real rows",
                 "| BatchNorm alone | with padding | LayerNorm alone | with padding",
-                ((f"row {n + 1}", *(numbers(x[n]) for x in padding)) for n in range(len(ROWS))),
+                padding_rows,
             ),
             "That is one reason why decoders use LayerNorm or RMSNorm. There are two more: through "
             "the mean, BatchNorm lets a token see later ones, and it needs running means when "

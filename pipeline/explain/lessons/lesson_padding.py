@@ -42,15 +42,12 @@ def rows() -> Rows:
     """The fine-tuning rows of `CHATS`, made as stage 6 makes them, padded on either side."""
     plain = sample_tokenizer()
     tokenizer = RegexTokenizer(plain.merges, plain.pattern or "", SPECIAL)
-    examples_ = [
-        example
-        for turns in CHATS
-        for example in examples(
-            turns, tokenizer, [t.speaker == PERSONA for t in turns], BLOCK, "multi"
-        )
-    ]
+    pairs = []
+    for turns in CHATS:
+        learned = [turn.speaker == PERSONA for turn in turns]
+        pairs += [(e.x, e.y) for e in examples(turns, tokenizer, learned, BLOCK, "multi")]
     right, left = (
-        torch.tensor([[padded(part, LENGTH, side) for part in (e.x, e.y)] for e in examples_])
+        torch.tensor([[padded(ids, LENGTH, side) for ids in pair] for pair in pairs])
         for side in ("right", "left")
     )
     return Rows(right, left, tokenizer)
@@ -98,17 +95,13 @@ def lesson(request: Request) -> Lesson:
     short_x, short_y = batch.right[-1].tolist()
     shown = sum(i != IGNORED for i in short_x) + 3  # with a little padding
     columns = (short_x, names(short_x, batch.tokenizer), short_y, names(short_y, batch.tokenizer))
+    lines = list(zip(range(shown), *columns, strict=False))
     return Lesson(
         "Padding: rows of unequal length in one batch",
         (
             "A batch is a rectangle; conversations are not. Shorter rows are padded with -1, "
             "which is no token: in x it stands for nothing, in y for nothing to predict.",
-            Table.of(
-                "The second conversation",
-                "index | x | token | y | next token",
-                list(zip(range(shown), *columns, strict=False)),
-                left=0,
-            ),
+            Table.of("The second conversation", "index | x | token | y | next token", lines, 0),
             "y is x shifted by one: for each token, the one that follows. It is -1 in padding, and "
             f"also where somebody else speaks: only {PERSONA}'s words and the end of the turn are "
             "targets. Names and other people's turns are context only.",

@@ -106,16 +106,7 @@ def _stack(axes: Axes, title: str, layers: dict[str, list[float]], form: str) ->
     """A stacked bar for each preset, with its total on top."""
     base = [0.0] * len(PRESETS)
     for (name, heights), colour, hatch in zip(layers.items(), COLOURS, HATCHES, strict=False):
-        axes.bar(
-            PRESETS,
-            heights,
-            bottom=base,
-            label=name,
-            color=colour,
-            hatch=hatch,
-            edgecolor="white",
-            width=0.65,
-        )
+        axes.bar(PRESETS, heights, 0.65, base, label=name, color=colour, hatch=hatch, edgecolor="w")
         base = [low + height for low, height in zip(base, heights, strict=True)]
     for x, top in enumerate(base):
         axes.text(x, top, format(top, form), ha="center", va="bottom")

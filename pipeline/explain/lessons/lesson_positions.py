@@ -62,6 +62,13 @@ def lesson(request: Request) -> Lesson:
     """Three ways, each in numbers and as a picture."""
     table, products, angle = waves(), scores(), angles()
     buckets = bucket_of_distances(BUCKETS, MAX_DISTANCE)
+    wave_rows = [(n, *(f"{v:.3f}" for v in table[n, :6].tolist())) for n in (0, 1, 2, 3, 100)]
+    score_rows = [(q, k, q - k, f"{products[q, k]:.3f}") for q, k in PAIRS]
+    angle_rows = [
+        (n, f"{math.degrees(angle[n]):.3f}", f"{2 * math.pi / angle[n]:,.0f}")
+        for n in (0, 1, 4, 8, 16, WIDTH // 2 - 1)
+    ]
+    bucket_rows = [(n, _distances(buckets, n)) for n in (0, 1, 15, 16, 20, 24, 28, 31)]
     return Lesson(
         "Positions: how a token knows where it is",
         (
@@ -74,7 +81,7 @@ def lesson(request: Request) -> Lesson:
             Table.of(
                 "The beginning of the table",
                 "position | sin | cos | sin, slower | cos | sin, slower | cos",
-                ((n, *(f"{v:.3f}" for v in table[n, :6].tolist())) for n in (0, 1, 2, 3, 100)),
+                wave_rows,
             ),
             "2. Rotated. RoPE rotates each pair of numbers of a query and of a key by an angle "
             "that grows with the position. When both are rotated, q·k depends only on the "
@@ -82,26 +89,19 @@ def lesson(request: Request) -> Lesson:
             Table.of(
                 "RoPE: the same query and key at different positions",
                 "query at | key at | distance | score q·k",
-                ((q, k, q - k, f"{products[q, k]:.3f}") for q, k in PAIRS),
+                score_rows,
                 left=0,
             ),
             Table.of(
                 f"How far pairs are rotated (head of {WIDTH})",
                 "pair | degrees per token | tokens per full turn",
-                (
-                    (n, f"{math.degrees(angle[n]):.3f}", f"{2 * math.pi / angle[n]:,.0f}")
-                    for n in (0, 1, 4, 8, 16, WIDTH // 2 - 1)
-                ),
+                angle_rows,
             ),
             "3. Added to the score. Relative: a learned number for each head and each bucket of "
             f"distances. The first {BUCKETS // 2} of {BUCKETS} buckets hold one distance each, "
             "the others longer and longer ranges, and the last one everything beyond "
             f"{int((buckets < BUCKETS - 1).nonzero().max())}.",
-            Table.of(
-                "Buckets of distances",
-                "bucket | distances",
-                ((n, _distances(buckets, n)) for n in (0, 1, 15, 16, 20, 24, 28, 31)),
-            ),
+            Table.of("Buckets of distances", "bucket | distances", bucket_rows),
         ),
         lambda figure: _draw(figure, table, products, buckets),
         (9.6, 6.4),
