@@ -28,8 +28,7 @@ from pipeline.evaluation.attribution import Attribution, bundles
 from pipeline.evaluation.diversity import diversity
 from pipeline.evaluation.habits import habits
 from pipeline.evaluation.likeness import Evidence
-from pipeline.evaluation.moments import Moment, moments
-from pipeline.evaluation.replies import Reply
+from pipeline.evaluation.moments import Moment, Reply, moments
 from pipeline.evaluation.voice import Voice
 from pipeline.serving.model_card import ModelCard
 from pipeline.serving.rules import ending_rules, max_tokens

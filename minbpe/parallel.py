@@ -77,7 +77,7 @@ def parallel_map(
     pending: deque[Future[Result]] = deque()
     try:
         for item in items:
-            if idle.empty() and len(started) < workers:
+            if len(started) < workers:
                 started.append(_Worker(function))
                 idle.put(started[-1])
             pending.append(threads.submit(run, item))

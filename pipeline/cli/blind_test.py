@@ -14,11 +14,12 @@ from rich.text import Text
 from pipeline.cli import options
 from pipeline.cli.opening import existing
 from pipeline.common.errors import DataError, WorkspaceError
-from pipeline.common.files import read_json, read_jsonl, write_jsonl
+from pipeline.common.files import read_jsonl, write_jsonl
 from pipeline.common.screen import Screen
-from pipeline.evaluation.blind import MODEL, OTHER, REAL, Round, pairs, result, shuffled
 from pipeline.evaluation.moments import Moment
-from pipeline.evaluation.reply_cache import FOLDER, Replies, moments_of, replies_of
+from pipeline.evaluation.reply_cache import FOLDER, ReplyCache, moments_of, replies_of
+from pipeline.evaluation.rounds import MODEL, OTHER, REAL, AnswerRow, Result, Round, pairs, shuffled
+from pipeline.serving.model_card import ModelCard
 from pipeline.workspace.find_model import find_model
 from pipeline.workspace.workspace import Workspace
 
@@ -27,7 +28,7 @@ KEYS = {"1": 0, "2": 1, "s": None}
 
 
 class BlindTest:
-    """Asks round after round. `read` and `console` are handed in so that tests can watch."""
+    """Asks round after round. Tests pass their own `read` and `console`."""
 
     def __init__(
         self,
@@ -41,18 +42,18 @@ class BlindTest:
         self.rounds, self.path = rounds, path
         self.persona, self.other = persona, other
         self.console, self.read = console, read
-        self.answers = list(read_jsonl(path)) if path.exists() else []
+        self.answers: list[AnswerRow] = list(read_jsonl(path)) if path.exists() else []
 
     def run(self) -> None:
-        """Ask what was not asked yet, then say how it went. Ctrl-C loses nothing."""
+        """Ask what was not asked yet, then show the result. Ctrl-C loses nothing."""
         asked = {row["round"] for row in self.answers}
         for one in self.rounds:
             if one.number not in asked and not self.ask(one):
                 break
-        self.tell(result(self.answers).sentences(self.persona, self.other))
+        self.tell(Result.of(self.answers).sentences(self.persona, self.other))
 
     def ask(self, one: Round) -> bool:
-        """Show a round and keep the answer; False when there shall be no more."""
+        """Show a round and keep the answer; False to stop."""
         self.show(one)
         which = "more like" if self.other is not None else "by"
         while True:
@@ -104,13 +105,13 @@ def hold(
     screen: Screen,
     read: Callable[[str], str] | None = None,
 ) -> None:
-    """Draw what is missing of the replies, then ask; `read` stands in for a terminal."""
+    """Draw the replies that are missing, then ask; `read` stands in for a terminal."""
     if read is None and not sys.stdin.isatty():
         raise DataError("A blind test asks a person: run it in a terminal.")
     model = find_model(workspace.path)
     rival = find_model(against) if against is not None else None
-    persona = _persona(model)
-    if rival is not None and _persona(rival) != persona:
+    persona = ModelCard.read(model).persona
+    if rival is not None and ModelCard.read(rival).persona != persona:
         raise WorkspaceError(f"{rival} imitates somebody else; compare two models of one person.")
     moments = moments_of(workspace)
     mine = replies_of(model, workspace)
@@ -119,7 +120,9 @@ def hold(
         raise WorkspaceError(f"{rival} is the same model; name another one with --against.")
     rounds = _rounds(shuffled(moments, mine.seed), mine, theirs, count, screen)
     if not rounds:
-        raise DataError("There is nothing to ask: every two replies are the same, or one is empty.")
+        raise DataError(
+            "There is nothing to ask: of every two replies one is empty, or both are the same."
+        )
     if len(rounds) < count:
         screen.note(f"the test part has {len(rounds)} moments to ask about, not {count}")
     name = mine.name if theirs is None else f"{mine.name}-against-{theirs.name}"
@@ -129,25 +132,22 @@ def hold(
 
 
 def _rounds(
-    moments: Sequence[Moment], mine: Replies, theirs: Replies | None, count: int, screen: Screen
+    moments: Sequence[Moment],
+    mine: ReplyCache,
+    theirs: ReplyCache | None,
+    count: int,
+    screen: Screen,
 ) -> list[Round]:
     """The first `count` rounds, with replies drawn where none is kept."""
 
-    def drawn() -> Iterator[tuple[Moment, Mapping[str, str]]]:
+    def answered() -> Iterator[tuple[Moment, Mapping[str, str]]]:
         for moment in moments:
             beside = {REAL: moment.real} if theirs is None else {OTHER: theirs.to(moment)}
             yield moment, {MODEL: mine.to(moment), **beside}
 
     rounds = []
     with screen.bar("answering", count, count=True) as bar:
-        for one in islice(pairs(drawn(), mine.seed), count):
+        for one in islice(pairs(answered(), mine.seed), count):
             rounds.append(one)
             bar.to(one.number)
     return rounds
-
-
-def _persona(folder: Path) -> str:
-    try:
-        return str(read_json(folder / "chat.json")["persona"])
-    except (ValueError, KeyError, TypeError):
-        raise WorkspaceError(f"{folder / 'chat.json'} is damaged.") from None

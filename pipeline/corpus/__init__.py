@@ -1,10 +1,10 @@
-"""Other people's text to learn a language from: any number of files, read as a stream.
+"""Other text to learn a language from: any number of files, read as a stream.
 
-`files` says which files there are and which part each belongs to, `readers` opens each kind, and
-`parts` hands out their documents in pieces of about a megabyte.
+`listing` finds the files and the split each belongs to, `readers` opens each kind of file, and
+`documents` gives their documents in pieces of about a megabyte.
 """
 
-from pipeline.corpus.files import Corpus
-from pipeline.corpus.parts import Piece, pieces, size
+from pipeline.corpus.documents import Piece, pieces, size
+from pipeline.corpus.listing import Corpus
 
 __all__ = ["Corpus", "Piece", "pieces", "size"]

@@ -1,7 +1,7 @@
-"""How each kind of file is read: plain text, rows of JSON, Parquet.
+"""How each kind of corpus file is read: plain text, JSON lines, Parquet.
 
-A reader gives texts and whether each ends its document. Positions are in a unit of the reader's
-own: bytes, or rows. Nothing of a file's content is in an error message.
+A reader yields texts, and whether each ends its document. Positions are in the reader's own unit:
+bytes, or rows. Error messages quote nothing of a file's content.
 """
 
 from __future__ import annotations
@@ -11,28 +11,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from minbpe import stream
 from minbpe.base import replace_surrogates
 from pipeline.common.errors import DataError, SettingsError
 from transformer.packages import install
 
+if TYPE_CHECKING:
+    from pyarrow import DataType
+    from pyarrow.parquet import ParquetFile
+
 PIECE = 1 << 20  # bytes read at a time
-ROWS = 1 << 14  # taken from a Parquet file at a time, at most
+MAX_ROWS = 1 << 14  # read from a Parquet file at a time
 NEEDED = "pyarrow==26.0.1"
 
-Text = tuple[str, bool]  # and whether a document ends with it
+Text = tuple[str, bool]  # a text, and whether it ends its document
 
 
 @dataclass(frozen=True)
 class Reader:
     """One kind of file.
 
-    `length(path)` in the reader's unit, `last(path)` where the last document begins that can not
-    be cut; `size(path, column)` in bytes of text, about; `read(path, column, begin, end)` the texts
-    that begin between two positions.
+    `length(path)` is in the reader's unit. `last(path)` is where the last document begins that
+    cannot be cut. `size(path, column)` is the approximate bytes of text. `read(path, column, begin,
+    end)` yields the texts that begin between two positions.
     """
 
     length: Callable[[Path], int]
@@ -48,10 +53,10 @@ def _bytes(path: Path, column: str = "") -> int:
 # --- plain text: a file is a document --------------------------------------------------------
 
 
-def _plain(path: Path, column: str, begin: int, end: int) -> Iterator[Text]:
-    """The text between two byte positions, each moved on to where a character begins."""
+def _read_plain(path: Path, column: str, begin: int, end: int) -> Iterator[Text]:
+    """The text between two byte positions, each moved forward to the start of a character."""
     with path.open("rb") as file:
-        begin, end = _at_character(file, begin), _at_character(file, end)
+        begin, end = _next_character(file, begin), _next_character(file, end)
         file.seek(begin)
         text = ""
         try:
@@ -65,58 +70,54 @@ def _plain(path: Path, column: str, begin: int, end: int) -> Iterator[Text]:
             yield text, True
 
 
-def _at_character(file: IO[bytes], position: int) -> int:
+def _next_character(file: IO[bytes], position: int) -> int:
+    """The first position from `position` on at which a UTF-8 character begins."""
     file.seek(position)
-    return position + sum(1 for _ in _continuation(file.read(3)))
+    continuation = takewhile(lambda byte: byte & 0xC0 == 0x80, file.read(3))
+    return position + sum(1 for _ in continuation)
 
 
-def _continuation(data: bytes) -> Iterator[int]:
-    """The leading bytes that continue a UTF-8 character."""
-    for byte in data:
-        if byte & 0xC0 != 0x80:
-            return
-        yield byte
+# --- JSON lines: a row is a document ---------------------------------------------------------
 
 
-# --- rows of JSON: a row is a document -------------------------------------------------------
-
-
-def _jsonl(path: Path, column: str, begin: int, end: int) -> Iterator[Text]:
+def _read_jsonl(path: Path, column: str, begin: int, end: int) -> Iterator[Text]:
     """The rows whose lines begin between two byte positions."""
     with path.open("rb") as file:
         if begin:
             file.seek(begin - 1)
             file.readline()
-        at, seen = file.tell(), False
-        while at < end and (line := file.readline()):
+        position, seen = file.tell(), False
+        while position < end and (line := file.readline()):
             if line.strip():
-                row = _row(path, at, line)
-                column = column or _chosen(path, [k for k in row if _may_be_text(row[k])], row)
+                row = _json_row(path, position, line)
+                texts = [key for key, value in row.items() if _may_be_text(value)]
+                column = column or _choose_column(path, texts, list(row))
                 seen = seen or column in row  # once seen, a row without it has no text
                 if not seen:
                     raise _no_column(path, column, list(row))
-                if text := _text(path, column, row.get(column), partial(_line, path, at)):
+                where = partial(_line_number, path, position)
+                if text := _row_text(path, column, row.get(column), where):
                     yield text, True
-            at += len(line)
+            position += len(line)
 
 
 def _last_line(path: Path) -> int:
-    """Where the last line begins that is not blank; the end of the file when there is none."""
-    end = at = path.stat().st_size
+    """Where the last line that is not blank begins; the end of the file if there is none."""
+    end = position = path.stat().st_size
     tail = b""
     with path.open("rb") as file:
-        while at > 0 and b"\n" not in tail.rstrip():
-            file.seek(begin := max(0, at - PIECE))
-            tail = file.read(at - begin) + tail
-            at = begin
-    return at + tail.rstrip().rfind(b"\n") + 1 if tail.strip() else end
+        while position > 0 and b"\n" not in tail.rstrip():
+            file.seek(begin := max(0, position - PIECE))
+            tail = file.read(position - begin) + tail
+            position = begin
+    return position + tail.rstrip().rfind(b"\n") + 1 if tail.strip() else end
 
 
-def _may_be_text(value: Any) -> bool:
+def _may_be_text(value: object) -> bool:
     return value is None or isinstance(value, str)
 
 
-def _row(path: Path, at: int, line: bytes) -> dict[str, Any]:
+def _json_row(path: Path, position: int, line: bytes) -> dict[str, object]:
     try:
         row = json.loads(line.decode("utf-8-sig"))
         if isinstance(row, dict):
@@ -126,11 +127,12 @@ def _row(path: Path, at: int, line: bytes) -> dict[str, Any]:
         reason = "is not UTF-8"
     except (ValueError, RecursionError):
         reason = "is not JSON"
-    raise DataError(f"{path}, {_line(path, at)} {reason}; mend that line or take it out.") from None
+    line_number = _line_number(path, position)
+    raise DataError(f"{path}, {line_number} {reason}; mend that line or take it out.") from None
 
 
-def _line(path: Path, position: int) -> str:
-    """The name of the line that begins at a byte position."""
+def _line_number(path: Path, position: int) -> str:
+    """`line 3`: the line that begins at a byte position."""
     number = 1
     with path.open("rb") as file:
         while position > 0 and (block := file.read(min(PIECE, position))):
@@ -142,7 +144,7 @@ def _line(path: Path, position: int) -> str:
 # --- Parquet: a row is a document ------------------------------------------------------------
 
 
-def _opened(path: Path) -> Any:
+def _open_parquet(path: Path) -> ParquetFile:
     try:
         from pyarrow import parquet
     except ImportError:
@@ -150,84 +152,84 @@ def _opened(path: Path) -> Any:
             f"{path} is a Parquet file, which needs a package that is not here; "
             f"run `{install(NEEDED)}`, then the same command again."
         ) from None
-    with _undamaged(path):
+    with _damage_as_data_error(path):
         # Otherwise a column chunk, often the whole column, is in memory at once.
         return parquet.ParquetFile(path, pre_buffer=False, buffer_size=PIECE)
 
 
 @contextmanager
-def _undamaged(path: Path) -> Iterator[None]:
-    """Around reading: says in a line that the file is damaged, and nothing of what is in it."""
+def _damage_as_data_error(path: Path) -> Iterator[None]:
+    """Around reading: a damaged file becomes a DataError that quotes nothing of its content."""
     from pyarrow import ArrowException
 
     try:
         yield
     except (ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the system's: no right to read it, a disk that is gone
+            raise  # from the system: no permission to read, a disk that is gone
         raise DataError(f"{path} is damaged or no Parquet file; fetch it again.") from None
 
 
 def _parquet_rows(path: Path) -> int:
-    with _opened(path) as file:
+    with _open_parquet(path) as file:
         return int(file.metadata.num_rows)
 
 
 def _parquet_size(path: Path, column: str) -> int:
-    with _opened(path) as file:
+    with _open_parquet(path) as file:
         name = _parquet_column(path, file, column)
-        groups = range(file.metadata.num_row_groups)
-        return sum(_bytes_of(file.metadata.row_group(number), name) for number in groups)
+        return sum(_group_bytes(file, g, name) for g in range(file.metadata.num_row_groups))
 
 
-def _bytes_of(group: Any, column: str) -> int:
-    """The bytes of a column in a row group, about."""
-    columns = map(group.column, range(group.num_columns))
+def _group_bytes(file: ParquetFile, group: int, column: str) -> int:
+    """The approximate bytes of a column in a row group."""
+    rows = file.metadata.row_group(group)
+    columns = map(rows.column, range(rows.num_columns))
     return sum(c.total_uncompressed_size for c in columns if c.path_in_schema == column)
 
 
-def _parquet_column(path: Path, file: Any, column: str) -> str:
+def _parquet_column(path: Path, file: ParquetFile, column: str) -> str:
     schema = file.schema_arrow
     if column and column not in schema.names:
         raise _no_column(path, column, schema.names)
     texts = [field.name for field in schema if _holds_text(field.type)]
-    return column or _chosen(path, texts, schema.names)
+    return column or _choose_column(path, texts, schema.names)
 
 
-def _holds_text(kind: Any) -> bool:
+def _holds_text(kind: DataType) -> bool:
     kind = getattr(kind, "value_type", kind) if str(kind).startswith("dictionary") else kind
     return str(kind) in ("string", "large_string", "string_view")
 
 
-def _parquet(path: Path, column: str, begin: int, end: int) -> Iterator[Text]:
+def _read_parquet(path: Path, column: str, begin: int, end: int) -> Iterator[Text]:
     """The rows between two row numbers."""
-    with _opened(path) as file, _undamaged(path):
+    with _open_parquet(path) as file, _damage_as_data_error(path):
         name = _parquet_column(path, file, column)
-        at = 0
+        first = 0  # row of the group
         for group in range(file.metadata.num_row_groups):
             count = file.metadata.row_group(group).num_rows
-            if at < end and at + count > begin:
-                for number, value in enumerate(_values(file, group, name), at):
-                    wanted = value if begin <= number < end else None
-                    if text := _text(path, name, wanted, partial("row {}".format, number + 1)):
+            if first < end and first + count > begin:
+                for number, value in enumerate(_values(file, group, name), first):
+                    in_range = value if begin <= number < end else None
+                    where = partial("row {}".format, number + 1)
+                    if text := _row_text(path, name, in_range, where):
                         yield text, True
-            at += count
+            first += count
 
 
-def _values(file: Any, group: int, column: str) -> Iterator[Any]:
-    """The values of a row group, about a megabyte of them at a time."""
-    rows = file.metadata.row_group(group)
-    each = _bytes_of(rows, column) // max(1, rows.num_rows)
-    at_once = min(ROWS, max(1, PIECE // max(1, each)))
-    for batch in file.iter_batches(at_once, row_groups=[group], columns=[column]):
+def _values(file: ParquetFile, group: int, column: str) -> Iterator[object]:
+    """The values of a row group, about a megabyte at a time."""
+    row_bytes = _group_bytes(file, group, column) // max(1, file.metadata.row_group(group).num_rows)
+    batch_rows = min(MAX_ROWS, max(1, PIECE // max(1, row_bytes)))
+    for batch in file.iter_batches(batch_rows, row_groups=[group], columns=[column]):
         yield from batch.column(0).to_pylist()
 
 
 # --- columns ---------------------------------------------------------------------------------
 
 
-def _chosen(path: Path, texts: Sequence[str], columns: Sequence[str] | Mapping[str, Any]) -> str:
-    """The column to read where none was named."""
+def _choose_column(path: Path, texts: Sequence[str], columns: Sequence[str]) -> str:
+    """The column to read when none was named; `texts` are the columns that may hold text."""
     if "text" in columns:
         return "text"
     if len(texts) == 1:
@@ -245,23 +247,24 @@ def _no_column(path: Path, column: str, columns: Sequence[str]) -> SettingsError
     )
 
 
-def _text(path: Path, column: str, value: Any, where: Callable[[], str]) -> str:
-    """The text of a row; a row without one is empty."""
-    if not _may_be_text(value):
+def _row_text(path: Path, column: str, value: object, where: Callable[[], str]) -> str:
+    """The text of a row; "" if it has none. `where` names the row in an error message."""
+    if value is not None and not isinstance(value, str):
         raise SettingsError(
             f"{path}, {where()}: column {column} holds no text; name another with --corpus-column."
         )
-    text: str = value or ""
-    return replace_surrogates(text)
+    return replace_surrogates(value or "")
 
 
 READERS: Mapping[str, Reader] = {
-    ".txt": Reader(_bytes, _bytes, _bytes, _plain),
-    ".jsonl": Reader(_bytes, _last_line, _bytes, _jsonl),
-    ".parquet": Reader(_parquet_rows, lambda p: _parquet_rows(p) - 1, _parquet_size, _parquet),
+    ".txt": Reader(_bytes, _bytes, _bytes, _read_plain),
+    ".jsonl": Reader(_bytes, _last_line, _bytes, _read_jsonl),
+    ".parquet": Reader(
+        _parquet_rows, lambda path: _parquet_rows(path) - 1, _parquet_size, _read_parquet
+    ),
 }
 
 
 def reader_of(path: Path) -> Reader:
-    """How to read a file; what has no known ending is taken for plain text."""
+    """The reader for a file; one with an unknown suffix is read as plain text."""
     return READERS.get(path.suffix.lower(), READERS[".txt"])

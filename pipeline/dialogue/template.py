@@ -1,11 +1,11 @@
-"""The one place that renders a conversation: token ids and loss mask together.
+"""The one place that renders a conversation, as token ids and loss mask together.
 
     <|startoftext|> speaker <|separator|> text <|endoftext|>
 
-one such unit a turn; a pretrained base with chat markers of its own keeps those, with the speaker
-in the place of the role. The pretraining text, the fine-tuning set and the live chat all call these
-functions, so training and use cannot drift apart. Only this file mints special ids: names and
-texts are encoded as ordinary text, whatever they look like.
+is one turn; a pretrained base with chat markers of its own keeps those, with the speaker in place
+of the role. The pretraining text, the fine-tuning set and the live chat all call these functions,
+so training and use cannot drift apart. Only this file creates special ids: names and texts are
+encoded as ordinary text, whatever they look like.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Markers:
-    """What stands around a turn: special tokens by name, and pieces of ordinary text."""
+    """What surrounds a turn: names of special tokens, and whitespace encoded as ordinary text."""
 
     start: str
     between: tuple[str, ...]  # after the speaker, before the text
     end: str
     after: tuple[str, ...] = ()
 
-    def fit(self, tokenizer: Encoder) -> bool:
-        """Whether the tokenizer has all the special tokens among them."""
+    def are_in(self, tokenizer: Encoder) -> bool:
+        """Whether the tokenizer has all these special tokens."""
         pieces = (self.start, *self.between, self.end, *self.after)
         return all(piece in tokenizer.special for piece in pieces if not piece.isspace())
 
 
-# By the name that chat.json keeps. A tokenizer has the first that fit it.
+# By the name that chat.json stores. The first whose special tokens a tokenizer has is used.
 TEMPLATES = {
     "turns-1": Markers(START, (SEPARATOR,), END),
     "chatml": Markers("<|im_start|>", ("\n",), "<|im_end|>", ("\n",)),
@@ -53,18 +53,17 @@ TEMPLATES = {
 
 
 def template_of(tokenizer: Encoder) -> str | None:
-    """The name of the template that a tokenizer has the special tokens for, if any."""
-    return next((name for name, found in TEMPLATES.items() if found.fit(tokenizer)), None)
+    """The name of the template whose special tokens a tokenizer has, if any."""
+    return next((name for name, markers in TEMPLATES.items() if markers.are_in(tokenizer)), None)
 
 
-def markers(tokenizer: Encoder) -> Markers:
-    """What stands around a turn in a tokenizer's own way of writing."""
-    return next(found for found in TEMPLATES.values() if found.fit(tokenizer))
+def _markers_of(tokenizer: Encoder) -> Markers:
+    return next(markers for markers in TEMPLATES.values() if markers.are_in(tokenizer))
 
 
 def end_id(tokenizer: Encoder) -> int:
     """The id that ends a turn: where a reply stops."""
-    return tokenizer.special[markers(tokenizer).end]
+    return tokenizer.special[_markers_of(tokenizer).end]
 
 
 def document_end(tokenizer: Encoder) -> int:
@@ -73,18 +72,18 @@ def document_end(tokenizer: Encoder) -> int:
 
 
 def opening(speaker: str, tokenizer: Encoder) -> list[int]:
-    """The ids after which a speaker's text follows: what a reply is generated from."""
-    found = markers(tokenizer)
-    head = [tokenizer.special[found.start], *tokenizer.encode(speaker)]
-    return head + _ids(found.between, tokenizer)
+    """The ids before a speaker's text: what a reply is generated from."""
+    markers = _markers_of(tokenizer)
+    start = [tokenizer.special[markers.start], *tokenizer.encode(speaker)]
+    return start + _marker_ids(markers.between, tokenizer)
 
 
 def closing(tokenizer: Encoder) -> list[int]:
-    """The ids that follow a speaker's text."""
-    return [end_id(tokenizer), *_ids(markers(tokenizer).after, tokenizer)]
+    """The ids after a speaker's text."""
+    return [end_id(tokenizer), *_marker_ids(_markers_of(tokenizer).after, tokenizer)]
 
 
-def _ids(pieces: Iterable[str], tokenizer: Encoder) -> list[int]:
+def _marker_ids(pieces: Iterable[str], tokenizer: Encoder) -> list[int]:
     special = tokenizer.special
     return [
         i
@@ -95,30 +94,29 @@ def _ids(pieces: Iterable[str], tokenizer: Encoder) -> list[int]:
 
 @dataclass(frozen=True)
 class Rendered:
-    """One turn: its ids, and for each whether it is to be learned."""
+    """One turn as ids, and for each id whether it is learned."""
 
     ids: list[int]
     mask: list[bool]
 
 
 def render_turn(turn: Turn, tokenizer: Encoder, learned: bool) -> Rendered:
-    """One turn. When `learned`, its text and its end are targets; its speaker never is."""
+    """Render one turn. If `learned`, its text and end are targets; its speaker never is."""
     head = opening(turn.speaker, tokenizer)
     body = tokenizer.encode(turn.text)
     tail = closing(tokenizer)
-    rest = len(tail) - 1
-    mask = [False] * len(head) + [learned] * (len(body) + 1) + [False] * rest
+    mask = [False] * len(head) + [learned] * (len(body) + 1) + [False] * (len(tail) - 1)
     return Rendered(head + body + tail, mask)
 
 
 def render(
     turns: Iterable[Turn], tokenizer: Encoder, learned: Callable[[Turn], bool] = lambda turn: True
 ) -> tuple[list[int], list[bool]]:
-    """A conversation as ids and loss mask, both of the same length."""
+    """A conversation as ids and loss mask, of the same length."""
     ids: list[int] = []
     mask: list[bool] = []
     for turn in turns:
-        unit = render_turn(turn, tokenizer, learned(turn))
-        ids += unit.ids
-        mask += unit.mask
+        rendered = render_turn(turn, tokenizer, learned(turn))
+        ids += rendered.ids
+        mask += rendered.mask
     return ids, mask

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline import corpus as plain
+from pipeline.common.splits import SPLITS, Split
 from pipeline.corpus import Corpus, Piece
-from pipeline.corpus.files import Part, files
+from pipeline.corpus.listing import list_files
 from pipeline.dialogue.turns import Turn, turns
 from pipeline.exports.message import Message
 from pipeline.workspace.workspace import Workspace
-
-PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 
 def conversations(workspace: Workspace, part: str) -> Iterator[list[Turn]]:
@@ -30,7 +29,7 @@ def by_conversation(messages: Iterable[Message], part: str) -> Iterator[list[Tur
         yield turns(group)
 
 
-def corpus(workspace: Workspace, part: Part) -> Iterator[Piece]:
+def corpus(workspace: Workspace, part: Split) -> Iterator[Piece]:
     """The pieces of the corpus in one part."""
     if found := _corpus(workspace):
         yield from plain.pieces(found, part)
@@ -44,14 +43,16 @@ def _corpus(workspace: Workspace) -> Corpus | None:
 def split(workspace: Workspace) -> str:
     """The files of each part of a corpus, in words; "" where their names tell no split."""
     found = _corpus(workspace)
-    parts = Counter(file.part or "train" for file in files(found.paths)) if found else Counter()
-    return ", ".join(f"{parts[p]:,} {p}" for p in PARTS) if len(parts) > 1 else ""
+    parts = (
+        Counter(file.split or "train" for file in list_files(found.paths)) if found else Counter()
+    )
+    return ", ".join(f"{parts[p]:,} {p}" for p in SPLITS) if len(parts) > 1 else ""
 
 
 def size(workspace: Workspace) -> int:
     """The bytes of text in all parts: what was typed in the chat, and the corpus."""
     found = _corpus(workspace)
-    chat = (c for part in PARTS for c in conversations(workspace, part))
+    chat = (c for part in SPLITS for c in conversations(workspace, part))
     typed = sum(turn.bytes for conversation in chat for turn in conversation)
     return typed + (plain.size(found) if found else 0)
 

@@ -1,4 +1,4 @@
-"""Turns: what one person says until somebody else speaks, however many messages it took."""
+"""Turns: what one person says until somebody else speaks, in one message or several."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pipeline.exports.message import Message
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of a conversation: a speaker, and the messages of the burst."""
+    """One turn of a conversation: a speaker and the messages of the burst."""
 
     speaker: str
     messages: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        """The messages, with a newline at their borders."""
+        """The messages joined by newlines."""
         return "\n".join(self.messages)
 
     @property
     def bytes(self) -> int:
-        """UTF-8 bytes of what was typed, borders not counted."""
+        """UTF-8 bytes of what was typed, without the newlines between messages."""
         return sum(len(message.encode()) for message in self.messages)
 
 
 def bursts(messages: Iterable[Message]) -> Iterator[tuple[str, list[Message]]]:
-    """Maximal runs of messages of one sender within one conversation, with the sender.
+    """Each maximal run of messages of one sender within one conversation, with the sender.
 
-    Messages that nobody sent are passed over and do not end a run.
+    Messages without a sender are left out and do not end a run.
     """
     sent = ((message.sender, message) for message in messages if message.sender is not None)
     for (speaker, _), run in groupby(sent, key=lambda pair: (pair[0], pair[1].conversation)):
@@ -38,7 +38,7 @@ def bursts(messages: Iterable[Message]) -> Iterator[tuple[str, list[Message]]]:
 
 
 def turns(messages: Iterable[Message]) -> list[Turn]:
-    """The turns of `messages`."""
+    """The messages joined into turns."""
     return [
         Turn(speaker, tuple(message.text for message in burst))
         for speaker, burst in bursts(messages)

@@ -1,9 +1,9 @@
 """A language model behind `/v1/chat/completions`: Ollama, llama.cpp, vLLM, LM Studio, a hosted one.
 
-The one place in the program that opens a connection, and only to the address that the user names.
-A server on this machine or its network is spoken to directly, never through a proxy, and no
-redirection is followed: what is sent goes nowhere else. An answer's body is in no error line,
-since it may quote the chat.
+The one place in the program that sends anything, and only to the address that the user names. A
+server on this machine or its network is contacted directly, never through a proxy, and no redirect
+is followed: what is sent goes nowhere else. An answer's body is in no error line, since it may
+quote the chat.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
@@ -25,7 +24,7 @@ from pipeline.common.errors import ServerError, SettingsError
 
 KEY = "JUDGE_API_KEY"  # of the environment, for servers that ask for one
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before each further try
-LONGEST = 1024  # tokens of an answer
+MAX_TOKENS = 1024  # of an answer
 BUSY = (408, 429, 500, 502, 503, 504)
 HINTS = {
     401: f"put its key into the environment variable {KEY}",
@@ -52,24 +51,25 @@ class ChatServer:
     def answer(self, messages: Messages) -> str:
         """The likeliest answer; "" for one without text. ServerError when there is none to get."""
         body = {"model": self.model, "messages": list(messages)}
-        reply = self._patiently(
-            "chat/completions", {**body, "temperature": 0, "max_tokens": LONGEST}
-        )
-        try:
-            content = reply["choices"][0]["message"]["content"]
-        except (LookupError, TypeError):
-            content = None
-        return content if isinstance(content, str) else ""
+        limits = {"temperature": 0, "max_tokens": MAX_TOKENS}
+        match self._patiently("chat/completions", {**body, **limits}):
+            case {"choices": [{"message": {"content": str(content)}}, *_]}:
+                return content
+        return ""
 
     def models(self) -> list[str]:
         """The models that the server says it has; none when it does not say."""
         try:
-            return [str(row["id"]) for row in self._once("models")["data"]]
-        except (OSError, HTTPException, ValueError, LookupError, TypeError):
+            reply = self._once("models")
+        except (OSError, HTTPException, ValueError):
             return []
+        match reply:
+            case {"data": list(rows)}:
+                return [str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row]
+        return []
 
-    def _patiently(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The server's answer, asked for again while it is busy or talks nonsense."""
+    def _patiently(self, path: str, body: Mapping[str, object]) -> object:
+        """The server's answer, asked for again while it is busy or sends something unreadable."""
         for pause in (*self.pauses, None):
             try:
                 return self._once(path, body)
@@ -79,7 +79,7 @@ class ChatServer:
             time.sleep(pause)
         raise AssertionError("the last try returns or raises")
 
-    def _once(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def _once(self, path: str, body: Mapping[str, object] | None = None) -> object:
         headers = {"Content-Type": "application/json"}
         if key := os.environ.get(KEY):
             headers["Authorization"] = f"Bearer {key}"
@@ -87,7 +87,8 @@ class ChatServer:
         request = Request(f"{self.base}/{path}", data, headers)
         try:
             with self._opener.open(request, timeout=self.timeout) as response:
-                return json.load(response)
+                reply: object = json.load(response)
+                return reply
         except HTTPError as error:
             error.close()
             raise
@@ -111,12 +112,12 @@ class ChatServer:
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        """Elsewhere is not where the user said."""
+    def redirect_request(self, *_: object) -> None:
+        """Nothing is sent to an address that the user did not name."""
 
 
 def _passes(error: Exception) -> bool:
-    """Whether to ask again after this."""
+    """Whether the error may pass, so that it makes sense to ask again."""
     if isinstance(error, HTTPError):
         return error.code in BUSY
     return isinstance(error, ConnectionError | HTTPException | ValueError)
@@ -125,14 +126,14 @@ def _passes(error: Exception) -> bool:
 def is_local(host: str) -> bool:
     """Whether a host is this machine or in its private network; False for an unknown name."""
     try:
-        found = {ipaddress.ip_address(row[4][0]) for row in socket.getaddrinfo(host, None)}
+        addresses = {ipaddress.ip_address(row[4][0]) for row in socket.getaddrinfo(host, None)}
     except (OSError, ValueError):
         return False
-    return all((getattr(ip, "ipv4_mapped", None) or ip).is_private for ip in found)
+    return all((getattr(ip, "ipv4_mapped", None) or ip).is_private for ip in addresses)
 
 
 def _base(url: str) -> str:
-    """The address up to and with `/v1`; what people paste may end before or after that."""
+    """The address up to and including `/v1`; what people paste may end before or after that."""
     base = url.strip().rstrip("/").removesuffix("/chat/completions")
     try:
         parts = urlsplit(base)

@@ -1,9 +1,9 @@
-"""Whether replies repeat themselves: distinct words and runs of words, equal replies, loops.
+"""Whether replies repeat themselves: distinct words and n-grams, equal replies, loops.
 
 Distinct-n is the share of different n-grams among all (Li et al., "A diversity-promoting objective
 function for neural conversation models", 2016, section 5). It falls with the amount of text, so
-that two sets are only compared on equally many words; and several replies to one prompt are alike
-for a good reason, so one of them is taken.
+two sets are compared on equally many words only; and several replies to one prompt are alike for a
+good reason, so one of them is used.
 """
 
 from __future__ import annotations
@@ -11,21 +11,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.common.words import words
-from pipeline.evaluation.replies import Reply, share
-from pipeline.evaluation.scores import score
+from pipeline.evaluation.intervals import Floats, Score, Scores, score, share_score
+from pipeline.evaluation.moments import Reply
 
 ORDERS = 10  # random orders that are averaged
 GROUPS = 20  # of prompts, each left out once for the interval
-LOOP, TIMES = 3, 3  # so many words at least, so many times in a row
+LOOP_WORDS, LOOP_TIMES = 3, 3  # a loop: at least this many words, this many times in a row
 
-Figures = NDArray[np.float64]
-_NAMES = ("distinct_1", "distinct_2", "distinct_3", "same_replies")
+METRICS = ("distinct_1", "distinct_2", "distinct_3", "same_replies")
 
 
 @dataclass(frozen=True)
@@ -36,59 +33,59 @@ class _Size:
     words: int
 
 
-def diversity(real: Sequence[Reply], made: Sequence[Reply], seed: int) -> dict[str, dict[str, Any]]:
+def diversity(real: Sequence[Reply], generated: Sequence[Reply], seed: int) -> Scores:
     """`distinct_1` to `distinct_3`, `same_replies` and `loops`, with the real ones as ceiling.
 
-    Words count, in scripts without spaces characters. Intervals are the grouped jackknife's over
-    prompts (drawing prompts again would double words, and so lower the figures).
+    Words are counted, in scripts without spaces characters. Intervals are the grouped jackknife's
+    over prompts (resampling prompts would duplicate words, and so lower the figures).
     """
-    sets = _Told.of(real), _Told.of(made)
-    size = _Size(min(len(told.prompts) for told in sets), min(told.least for told in sets))
-    scores = {"loops": _loops(real, made, seed)}
+    theirs, ours = _ReplySet(real), _ReplySet(generated)
+    size = _Size(min(len(s.prompts) for s in (theirs, ours)), min(theirs.words, ours.words))
+    scores = {"loops": _loop_score(real, generated, seed)}
     if size.replies < 2 or not size.words:
-        return scores | {name: score(None, note="too few words to compare") for name in _NAMES}
-    ceilings, values = (told.figures(size, seed) for told in sets)
-    reach = 1.96 * sets[1].errors(size, seed)
+        return scores | {name: score(None, note="too few words to compare") for name in METRICS}
+    ceilings, values = theirs.figures(size, seed), ours.figures(size, seed)
+    reach = 1.96 * ours.errors(size, seed)
     lows, highs = np.maximum(0, values - reach), np.minimum(1, values + reach)
     note = f"on {size.words:,} words; same_replies on {size.replies:,} replies"
-    for n, name in enumerate(_NAMES):
+    for n, name in enumerate(METRICS):
         value, low, high, limit = map(float, (values[n], lows[n], highs[n], ceilings[n]))
-        scores[name] = score(value, low=low, high=high, ceiling=limit, n=len(made), note=note)
+        scores[name] = score(value, low=low, high=high, ceiling=limit, n=len(generated), note=note)
     return scores
 
 
-def _loops(real: Sequence[Reply], made: Sequence[Reply], seed: int) -> dict[str, Any]:
-    theirs, ours = ([loops(words(r.text)) for r in replies] for replies in (real, made))
-    return share(made, ours, ceiling=float(np.mean(theirs)) if theirs else None, seed=seed)
+def _loop_score(real: Sequence[Reply], generated: Sequence[Reply], seed: int) -> Score:
+    theirs, ours = ([loops(words(r.text)) for r in replies] for replies in (real, generated))
+    return share_score(
+        generated, ours, ceiling=float(np.mean(theirs)) if theirs else None, seed=seed
+    )
 
 
-class _Told:
+class _ReplySet:
     """The replies to each prompt, as their folded text and their words."""
 
-    def __init__(self, prompts: list[list[tuple[str, list[str]]]]) -> None:
-        self.prompts = prompts
-
-    @classmethod
-    def of(cls, replies: Sequence[Reply]) -> _Told:
-        found: dict[int, list[tuple[str, list[str]]]] = {}
+    def __init__(self, replies: Sequence[Reply]) -> None:
+        by_prompt: dict[int, list[tuple[str, list[str]]]] = {}
         for reply in replies:
             folded = " ".join(reply.text.casefold().split())
-            found.setdefault(reply.prompt, []).append((folded, words(reply.text)))
-        return cls(list(found.values()))
+            by_prompt.setdefault(reply.prompt, []).append((folded, words(reply.text)))
+        self.prompts = list(by_prompt.values())
+        # The fewest words of a reply to each prompt: what there is whichever reply is picked.
+        self.fewest = [min(len(said) for _, said in replies) for replies in self.prompts]
 
     @property
-    def least(self) -> int:
-        """Words that there are whichever reply to each prompt is taken."""
-        return sum(min(len(said) for _, said in replies) for replies in self.prompts)
+    def words(self) -> int:
+        """Words that there are whichever reply to each prompt is picked."""
+        return sum(self.fewest)
 
-    def figures(self, size: _Size, seed: int, without: slice | None = None) -> Figures:
-        """One reply a prompt in random orders, the mean of the figures of each.
+    def figures(self, size: _Size, seed: int, without: slice | None = None) -> Floats:
+        """The `METRICS` of one reply to each prompt in random orders, averaged.
 
-        Those `without` are left out of orders that are otherwise the same.
+        The prompts in `without` are left out of orders that are otherwise the same.
         """
         rng = np.random.default_rng(seed)
         left_out = set(range(len(self.prompts))[without]) if without else set()
-        found = []
+        figures = []
         for _ in range(ORDERS):
             order, picks = rng.permutation(len(self.prompts)), rng.random(len(self.prompts))
             chosen = [
@@ -96,41 +93,33 @@ class _Told:
                 for n in order
                 if n not in left_out
             ]
-            found.append(_once(chosen, size))
-        return np.asarray(np.mean(found, axis=0))
+            texts = [text for text, _ in chosen[: size.replies]]
+            said = _first_words([tokens for _, tokens in chosen], size.words)
+            figures.append([*(distinct(said, n) for n in (1, 2, 3)), same(texts)])
+        return np.asarray(np.mean(figures, axis=0))
 
-    def errors(self, size: _Size, seed: int) -> Figures:
+    def errors(self, size: _Size, seed: int) -> Floats:
         """Standard errors of the figures: Davison and Hinkley, 1997, section 2.7.3, by groups."""
         count = min(GROUPS, len(self.prompts))
         groups = [slice(n, None, count) for n in range(count)]
-        words_left = min(self._without(group).least for group in groups)
+        words_left = min(self.words - sum(self.fewest[group]) for group in groups)
         smaller = _Size(size.replies - -(-size.replies // count), min(size.words, words_left))
-        found = [self.figures(smaller, seed, group) for group in groups]
-        return np.asarray(np.sqrt((count - 1) * np.var(found, axis=0)))
-
-    def _without(self, group: slice) -> _Told:
-        left_out = set(range(len(self.prompts))[group])
-        return _Told([replies for n, replies in enumerate(self.prompts) if n not in left_out])
+        figures = [self.figures(smaller, seed, group) for group in groups]
+        return np.asarray(np.sqrt((count - 1) * np.var(figures, axis=0)))
 
 
-def _once(chosen: list[tuple[str, list[str]]], size: _Size) -> list[float]:
-    texts = [text for text, _ in chosen[: size.replies]]
-    said = _first([tokens for _, tokens in chosen], size.words)
-    return [*(distinct(said, n) for n in (1, 2, 3)), same(texts)]
-
-
-def _first(replies: list[list[str]], count: int) -> list[list[str]]:
-    """The first so many words, still reply by reply."""
-    found = []
+def _first_words(replies: list[list[str]], count: int) -> list[list[str]]:
+    """The first `count` words, still reply by reply."""
+    first = []
     for tokens in replies:
-        found.append(tokens[:count])
-        count -= len(found[-1])
-    return found
+        first.append(tokens[:count])
+        count -= len(first[-1])
+    return first
 
 
 def distinct(replies: Sequence[Sequence[str]], n: int) -> float:
     """Different n-grams among all; none spans two replies."""
-    grams = [tuple(r[at : at + n]) for r in replies for at in range(len(r) - n + 1)]
+    grams = [tuple(r[i : i + n]) for r in replies for i in range(len(r) - n + 1)]
     return len(set(grams)) / max(1, len(grams))
 
 
@@ -142,14 +131,16 @@ def same(texts: Sequence[str]) -> float:
 
 def loops(tokens: Sequence[str]) -> bool:
     """Whether a run of three words or more stands three times in a row."""
-    return any(_repeats(tokens, period) for period in range(LOOP, len(tokens) // TIMES + 1))
+    return any(
+        _repeats(tokens, period) for period in range(LOOP_WORDS, len(tokens) // LOOP_TIMES + 1)
+    )
 
 
 def _repeats(tokens: Sequence[str], period: int) -> bool:
-    """Whether so many words stand three times in a row: 2 x period words equal to those after."""
+    """Whether `period` words stand three times in a row: 2 x period words equal those after."""
     run = 0
     for one, other in zip(tokens, tokens[period:], strict=False):
         run = run + 1 if one == other else 0
-        if run == (TIMES - 1) * period:
+        if run == (LOOP_TIMES - 1) * period:
             return True
     return False

@@ -1,8 +1,8 @@
-"""What a model answers at moments of the test conversations: drawn once, and kept.
+"""What a model answers at moments of the test conversations, drawn once and kept in a file.
 
-A reply follows from the model, the moment and the seed alone, so it does not matter which were
-drawn before. The name of the file that keeps the replies follows from the same three: another
-model, or another split of the chat, has another file, and nothing kept is ever out of date.
+A reply depends on the model, the moment and the seed alone, not on which were drawn before. The
+name of the file depends on the same: another model, or another split of the chat, has another
+file, so nothing kept is ever out of date.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.common.errors import DataError
 from pipeline.common.files import read_jsonl, sha256, write_jsonl
 from pipeline.dialogue.people import persona_of
 from pipeline.evaluation.moments import Moment, moments
+from pipeline.serving.model_card import CHAT
+from pipeline.serving.session import Session
 from pipeline.workspace.stages import DIALOGUE_TEXTS, MODEL
 from pipeline.workspace.workspace import Workspace, default_path, make_private
-
-if TYPE_CHECKING:
-    from pipeline.serving.session import Session
+from transformer.io import load
 
 FOLDER = "8_evaluation"
 
@@ -28,42 +27,42 @@ FOLDER = "8_evaluation"
 def moments_of(workspace: Workspace, count: int = 0) -> list[Moment]:
     """The moments of a workspace's test part; DataError when there is none."""
     path = workspace.path / DIALOGUE_TEXTS[2]
-    found = moments(read_jsonl(path), persona_of(workspace), count) if path.exists() else []
-    if not found:
+    asked = moments(read_jsonl(path), persona_of(workspace), count) if path.exists() else []
+    if not asked:
         raise DataError(
             f"{workspace.path} has no test conversation in which the person answers; "
             f"`python -m pipeline status --workspace {workspace.path}` says what is missing."
         )
-    return found
+    return asked
 
 
-class Replies:
-    """The replies of one model. `opened` gives its session, and is called only for a new one."""
+class ReplyCache:
+    """The replies of one model. `open_session` is called only when a reply is not kept yet."""
 
-    def __init__(self, path: Path, opened: Callable[[], Session], seed: int) -> None:
+    def __init__(self, path: Path, open_session: Callable[[], Session], seed: int) -> None:
         self.path, self.seed = path, seed
-        self._opened = opened
+        self._open_session = open_session
         self._session: Session | None = None
         rows = read_jsonl(path) if path.exists() else ()
         self._kept: dict[str, str] = {row["to"]: row["text"] for row in rows}
 
     @property
     def name(self) -> str:
-        """Tells this model and test part from all others."""
+        """Unique to this model and test part."""
         return self.path.stem
 
     def to(self, moment: Moment) -> str:
-        """The reply at a moment, written down before it is returned."""
+        """The reply at a moment, written to the file before it is returned."""
         key = _key(moment)
         if key not in self._kept:
-            self._session = self._session or self._opened()
+            self._session = self._session or self._open_session()
             self._kept[key] = answer(self._session, moment, self.seed)
             write_jsonl(self.path, ({"to": k, "text": v} for k, v in self._kept.items()))
         return self._kept[key]
 
 
 def answer(session: Session, moment: Moment, seed: int) -> str:
-    """What the session's persona says at a moment, with luck that depends on nothing else."""
+    """What the session's persona says at a moment, from a seed that depends on nothing else."""
     session.reset()
     session.generator.manual_seed(int(_key(moment), 16) ^ seed)
     for turn in moment.before:
@@ -77,16 +76,13 @@ def _key(moment: Moment) -> str:
     return hashlib.sha256(repr((said, moment.real)).encode("utf-8", "replace")).hexdigest()[:12]
 
 
-def replies_of(folder: Path, workspace: Workspace, weights: Path | None = None) -> Replies:
+def replies_of(folder: Path, workspace: Workspace, weights: Path | None = None) -> ReplyCache:
     """The replies of a model folder at the moments of a workspace's test part.
 
-    `weights`: another folder whose decoder answers in the model's place.
+    `weights`: another folder, whose decoder answers in place of the model's.
     """
 
-    def opened() -> Session:
-        from pipeline.serving.session import Session  # these load torch
-        from transformer.io import load
-
+    def open_session() -> Session:
         session = Session(folder)
         if weights is not None:
             session.decoder = load(weights)
@@ -96,15 +92,15 @@ def replies_of(folder: Path, workspace: Workspace, weights: Path | None = None) 
     place.mkdir(parents=True, exist_ok=True)
     make_private(place.parent)
     name = _name(folder, weights or folder, workspace)
-    return Replies(place / f"{name}.jsonl", opened, workspace.settings.train.seed)
+    return ReplyCache(place / f"{name}.jsonl", open_session, workspace.settings.train.seed)
 
 
 def _name(folder: Path, weights: Path, workspace: Workspace) -> str:
-    """What the model is called, and a hash of all that its replies follow from."""
+    """What the model is called, and a hash of all that its replies depend on."""
     decoder = (weights / name for name in ("config.json", "model.safetensors"))
-    drawn = (folder / name for name in ("tokenizer.json", "chat.json"))
+    drawn = (folder / name for name in ("tokenizer.json", CHAT))
     parts = [sha256(path) for path in (*decoder, *drawn, workspace.path / DIALOGUE_TEXTS[2])]
-    facts = f"{parts} {workspace.settings.train.seed}"
+    digest = hashlib.sha256(f"{parts} {workspace.settings.train.seed}".encode()).hexdigest()
     place = weights.absolute()
     called = default_path(place.parent.name if place.name == MODEL else place.name).name
-    return f"{called}-{hashlib.sha256(facts.encode()).hexdigest()[:8]}"
+    return f"{called}-{digest[:8]}"

@@ -1,4 +1,4 @@
-"""A voice: a model, and the speaker it is to be. What it answers, and how likely it finds answers.
+"""A voice: a model as one speaker. What it answers, and how likely it finds given answers.
 
 Everything is done for many moments at once: that is what makes a thousand replies affordable.
 """
@@ -10,15 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional as F
 
 from minbpe.base import Tokenizer
 from pipeline.dialogue.template import closing, end_id, opening, render_turn
 from pipeline.dialogue.turns import Turn
-from pipeline.evaluation.moments import Moment
-from pipeline.evaluation.replies import Reply
+from pipeline.evaluation.intervals import Floats
+from pipeline.evaluation.moments import Moment, Reply
 from pipeline.serving.rules import MAX_DRAWS, Rule, end_reply, forbidden_ids, sampling
 from pipeline.serving.session import fit_turn
 from pipeline.workspace.settings import Chat
@@ -27,12 +25,12 @@ from transformer.cache import Cache
 from transformer.decoder import Decoder
 
 CONTEXT = 256  # tokens of the conversation at most
-ALIKE = 1.5  # times the shortest of the texts that are read together, the longest may be
+MAX_LENGTH_RATIO = 1.5  # between the longest and the shortest of texts that are read together
 
 
 @dataclass(frozen=True)
 class Voice:
-    """`decoder` as `speaker`. With `instead_of`, the two have changed names in what was said."""
+    """`decoder` as `speaker`; with `instead_of`, these two have exchanged names in the chat."""
 
     decoder: Decoder
     tokenizer: Tokenizer
@@ -61,17 +59,17 @@ class Voice:
         return replace(turn, speaker=exchanged.get(turn.speaker, turn.speaker))
 
     def replies(self, moments: Sequence[Moment], each: int, seed: int) -> list[Reply]:
-        """`each` replies to every moment, drawn as the chat draws them: an empty one anew."""
-        made = self._drawn(moments, each, seed)
-        asked = {moment.number: moment for moment in moments}
-        for more in range(1, MAX_DRAWS):
-            empty = [n for n, reply in enumerate(made) if not reply.text]
-            again = self._drawn([asked[made[n].prompt] for n in empty], 1, seed + more)
+        """`each` replies to every moment, drawn as in the chat: an empty one is drawn again."""
+        replies = self._draw(moments, each, seed)
+        by_number = {moment.number: moment for moment in moments}
+        for attempt in range(1, MAX_DRAWS):
+            empty = [n for n, reply in enumerate(replies) if not reply.text]
+            again = self._draw([by_number[replies[n].prompt] for n in empty], 1, seed + attempt)
             for n, reply in zip(empty, again, strict=True):
-                made[n] = reply
-        return made
+                replies[n] = reply
+        return replies
 
-    def _drawn(self, moments: Sequence[Moment], each: int, seed: int) -> list[Reply]:
+    def _draw(self, moments: Sequence[Moment], each: int, seed: int) -> list[Reply]:
         device = self.decoder.tokens.weight.device
         contexts = [self.context(moment) for moment in moments]
         ids = generate_batch(
@@ -83,29 +81,29 @@ class Voice:
             forbidden_ids=forbidden_ids(self.tokenizer, self.decoder),
             generator=torch.Generator(device).manual_seed(seed),
         )
-        asked = [moment.number for moment in moments for _ in range(each)]
+        numbers = [moment.number for moment in moments for _ in range(each)]
         return [
             Reply(end_reply(self.tokenizer.decode(said), self.endings), number)
-            for said, number in zip(ids, asked, strict=True)
+            for said, number in zip(ids, numbers, strict=True)
         ]
 
     @torch.no_grad()
-    def chances(self, context: Sequence[int], texts: Sequence[str]) -> NDArray[np.float64]:
+    def chances(self, context: Sequence[int], texts: Sequence[str]) -> Floats:
         """The log-probability of each of some texts as the whole turn after a context."""
         decoder, device = self.decoder, self.decoder.tokens.weight.device
         ends = closing(self.tokenizer)[:1]
-        room = decoder.config.block - len(context) + 1  # of a longer text its beginning
+        room = decoder.config.block - len(context) + 1  # a longer text is cut at its end
         turns = [[*self.tokenizer.encode(text), *ends][:room] for text in texts]
         cache = decoder.new_cache()
         if len(context) > 1:
             decoder.hidden(torch.tensor([context[:-1]], device=device), cache)
-        found = np.zeros(len(turns))
-        for alike in _alike([len(turn) for turn in turns]):
-            found[alike] = self._after(context[-1], [turns[n] for n in alike], cache)
-        return found
+        chances = np.zeros(len(turns))
+        for group in _of_similar_length([len(turn) for turn in turns]):
+            chances[group] = self._after(context[-1], [turns[n] for n in group], cache)
+        return chances
 
-    def _after(self, last: int, turns: Sequence[list[int]], cache: Cache) -> NDArray[np.float64]:
-        """Summed log-probabilities of turns of like length, each after what the cache holds."""
+    def _after(self, last: int, turns: Sequence[list[int]], cache: Cache) -> Floats:
+        """Summed log-probabilities of turns of similar length, each after what the cache holds."""
         device = self.decoder.tokens.weight.device
         longest = max(map(len, turns))
         x, y = (
@@ -113,20 +111,19 @@ class Voice:
             for rows in ([[last, *turn[:-1]] for turn in turns], turns)
         )
         every = cache.picked(torch.zeros(len(turns), dtype=torch.long, device=device))
-        hidden = self.decoder.hidden(x, every)
-        return np.array([self._summed(*row) for row in zip(hidden, y, strict=True)])
+        sums = []
+        for hidden, targets in zip(self.decoder.hidden(x, every), y, strict=True):
+            known = targets >= 0
+            logits = self.decoder.head(hidden[known]).float()  # of one text at a time: it is wide
+            sums.append(-float(F.cross_entropy(logits, targets[known], reduction="sum")))
+        return np.array(sums)
 
-    def _summed(self, hidden: Tensor, y: Tensor) -> float:
-        """Of one text at a time, since logits are wide."""
-        logits = self.decoder.head(hidden[y >= 0]).float()
-        return -float(F.cross_entropy(logits, y[y >= 0], reduction="sum"))
 
-
-def _alike(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """The numbers of texts, shortest first, in groups of like length."""
+def _of_similar_length(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """The indices of texts, shortest first, in groups of similar length."""
     group: list[int] = []
     for n in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if group and lengths[n] > ALIKE * lengths[group[0]]:
+        if group and lengths[n] > MAX_LENGTH_RATIO * lengths[group[0]]:
             yield group
             group = []
         group.append(n)

@@ -78,8 +78,8 @@ def _group_same_chats(chats: list[list[Message]]) -> list[list[list[Message]]]:
         if group[one] != group[other] and _are_same(keys[one], keys[other]):
             group = [group[one] if number == group[other] else number for number in group]
     return [
-        [chat for chat, number in zip(chats, group, strict=True) if number == wanted]
-        for wanted in dict.fromkeys(group)
+        [chat for chat, number in zip(chats, group, strict=True) if number == label]
+        for label in dict.fromkeys(group)
     ]
 
 

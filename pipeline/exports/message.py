@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NotRequired, TypedDict, get_args
 
+from pipeline.common.splits import Split
+
 Kind = Literal[
     "text",
     "media",
@@ -20,7 +22,6 @@ Kind = Literal[
     "waiting",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-Split = Literal["train", "val", "test"]
 
 
 class MessageRow(TypedDict):

@@ -1,17 +1,16 @@
-"""The scores of stage 8: what each is called, which way is good, and what a group of them asks."""
+"""The scores of stage 8: their labels, which direction is good, and what a group of them asks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-Score = Mapping[str, Any]
+from pipeline.evaluation.intervals import Score
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One score. Good is a high one, a low one, or one near the person's own."""
+    """One score. Good is a high value, a low one, or one near the person's own."""
 
     name: str
     label: str
@@ -25,16 +24,16 @@ class Metric:
 
     def value(self, score: Score) -> str:
         """As `2.79 [2.71–2.86]`; a dash where it was not measured."""
-        if score["value"] is None or score["low"] is None:
-            return self.show(score["value"]) or "–"
-        low, high = self.show(score["low"]).removesuffix(" %"), self.show(score["high"])
-        to = " to " if score["low"] < 0 else "–"
-        return f"{self.show(score['value'])} [{low}{to}{high}]"
+        value, low, high = score["value"], score["low"], score["high"]
+        if value is None or low is None:
+            return self.show(value) or "–"
+        to = " to " if low < 0 else "–"
+        return f"{self.show(value)} [{self.show(low).removesuffix(' %')}{to}{self.show(high)}]"
 
 
 @dataclass(frozen=True)
 class Group:
-    """Metrics that answer one question; `meaning` is a sentence for somebody who never saw them."""
+    """Metrics that answer one question; `meaning` explains them to somebody new to them."""
 
     title: str
     meaning: str
@@ -45,7 +44,7 @@ GROUPS = (
     Group(
         "Who wrote it?",
         "A classifier that knows everyone in the chat guesses from spelling and wording whether "
-        "the person wrote the made replies; higher is better, and the ceiling is the person.",
+        "the person wrote the generated replies; higher is better, and the ceiling is the person.",
         (
             Metric("attribution", "log-odds of the person", "high"),
             Metric("attribution_by_decoder", "the same by our decoder", "high"),
@@ -76,8 +75,8 @@ GROUPS = (
         "lower is better, and the ceiling is what chance leaves.",
         (
             Metric("length_distance", "length of a reply"),
-            Metric("burst_distance", "messages a reply"),
-            Metric("emoji_distance", "emoji a message"),
+            Metric("burst_distance", "messages in a reply"),
+            Metric("emoji_distance", "emoji in a message"),
             Metric("punctuation_distance", "how messages end"),
             Metric("capitals_distance", "capital letters"),
             Metric("openings_distance", "first words"),
@@ -86,7 +85,7 @@ GROUPS = (
     ),
     Group(
         "Diversity",
-        "How much the replies repeat themselves; good is what the person does (the ceiling), "
+        "How much the replies repeat themselves; good is as much as the person does (the ceiling), "
         "neither less nor more.",
         (
             Metric("distinct_1", "different words", "near", percent=True),

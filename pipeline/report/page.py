@@ -1,4 +1,4 @@
-"""`report.html`: all of stage 8 on one page that needs nothing beside itself."""
+"""`report.html`: all of stage 8 on one self-contained page."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from html import escape
 from pathlib import Path
 
 from pipeline.common.files import atomic
-from pipeline.evaluation.copies import leaks
-from pipeline.evaluation.samples import SHOWN, Exchange
-from pipeline.report.habits import PLOTS, Table, draw_habit
-from pipeline.report.likeness import Scores, groups, progress, verdict
-from pipeline.report.metrics import Group, Metric, Score
+from pipeline.evaluation.copies import leak_warning
+from pipeline.evaluation.habits import HabitTable
+from pipeline.evaluation.intervals import Score, Scores, progress
+from pipeline.report.metrics import Metric
+from pipeline.report.pictures import HABIT_PLOTS, draw_habit
+from pipeline.report.samples import SHOWN, Exchange
+from pipeline.report.verdicts import groups, progress_of, verdict
 
 PRIVATE = (
     "This page quotes the chat. It is as private as the chat itself: do not pass it on without "
@@ -27,14 +29,14 @@ _HEAD = """<!doctype html>
 {style}</style></head><body>
 """
 _MARGIN = 10  # % of a bar's width before the floor and after the ceiling
-_KEY = '<p class="key faint"><b class="real"></b>real<b class="made"></b>made</p>'
+_KEY = '<p class="key faint"><b class="real"></b>real<b class="generated"></b>generated</p>'
 _PAIRS = {
     "openings": "The most frequent first words of a message",
     "punctuation": "How messages end",
     "capitals": "Capital letters: all, the first, none",
     "emoji": "Emoji in a message",
 }
-_MOST_PAIRS = 15
+_MAX_PAIRS = 15
 
 
 def write_page(
@@ -42,7 +44,7 @@ def write_page(
     persona: str,
     facts: Mapping[str, object],
     scores: Scores,
-    tables: Mapping[str, Table],
+    tables: Mapping[str, HabitTable],
     exchanges: Sequence[Exchange],
 ) -> None:
     """Scores with bars, plots of the habits, and sample exchanges; `facts` are shown as given."""
@@ -53,25 +55,22 @@ def write_page(
         file.write(f"<h1>{escape(title)}</h1>\n<p class='private'>{PRIVATE}</p>\n")
         file.writelines(_facts(facts, scores))
         for group in groups(scores):
-            file.writelines(_group(group, scores))
+            meaning = escape(group.meaning)
+            file.write(f"<h2>{escape(group.title)}</h2>\n<p class='faint'>{meaning}</p>\n")
+            for metric in group.metrics:
+                file.writelines(_metric(metric, scores[metric.name]))
         file.writelines(_habits(tables))
         file.writelines(_exchanges(exchanges))
         file.write("</body></html>\n")
 
 
 def _facts(facts: Mapping[str, object], scores: Scores) -> Iterator[str]:
-    if warning := leaks(scores):
+    if warning := leak_warning(scores):
         yield f"<p class='private'>{escape(warning)}</p>\n"
     yield "<dl>"
     for name, value in facts.items():
         yield f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>"
     yield "</dl>\n"
-
-
-def _group(group: Group, scores: Scores) -> Iterator[str]:
-    yield f"<h2>{escape(group.title)}</h2>\n<p class='faint'>{escape(group.meaning)}</p>\n"
-    for metric in group.metrics:
-        yield from _metric(metric, scores[metric.name])
 
 
 def _metric(metric: Metric, score: Score) -> Iterator[str]:
@@ -85,46 +84,46 @@ def _metric(metric: Metric, score: Score) -> Iterator[str]:
 
 
 def _references(metric: Metric, score: Score) -> str:
-    found = [
-        f"{end} {metric.show(score[end])}"
-        for end in ("floor", "ceiling")
-        if metric.show(score[end])
-    ]
-    return f"<div class='note'>{', '.join(found)}</div>" if found else ""
+    ends = {"floor": score["floor"], "ceiling": score["ceiling"]}
+    shown = [f"{end} {metric.show(number)}" for end, number in ends.items() if number is not None]
+    return f"<div class='note'>{', '.join(shown)}</div>" if shown else ""
 
 
 def _bar(metric: Metric, score: Score) -> str:
     """From floor to ceiling, with the value and its interval between; "" without these."""
-    if progress(metric, score) is None:
+    value, floor, ceiling = score["value"], score["floor"], score["ceiling"]
+    if value is None or floor is None or ceiling is None or progress_of(metric, score) is None:
         return ""
-    low, high = (_place(score, "value" if score[end] is None else end) for end in ("low", "high"))
-    ends = "".join(f"<span>{end} {metric.show(score[end])}</span>" for end in ("floor", "ceiling"))
+
+    def place(number: float) -> float:
+        """Where a number stands on the bar, in % of its width; what lies outside is at an end."""
+        inner = progress(number, floor, ceiling) * (100 - 2 * _MARGIN)
+        return min(100.0, max(0.0, _MARGIN + inner))
+
+    low, high = (
+        place(value if number is None else number) for number in (score["low"], score["high"])
+    )
+    ends = f"<span>floor {metric.show(floor)}</span><span>ceiling {metric.show(ceiling)}</span>"
     return (
         f"<div class='track'><i class='mark' style='left:{_MARGIN}%'></i>"
         f"<i class='mark' style='left:{100 - _MARGIN}%'></i>"
         f"<i class='reach' style='left:{min(low, high):.1f}%;width:{abs(high - low):.1f}%'></i>"
-        f"<i class='dot' style='left:{_place(score, 'value'):.1f}%'></i></div>"
+        f"<i class='dot' style='left:{place(value):.1f}%'></i></div>"
         f"<div class='ends'>{ends}</div>"
     )
 
 
-def _place(score: Score, name: str) -> float:
-    """Where a number stands on the bar, in % of its width; what is beyond an end is put there."""
-    share = (score[name] - score["floor"]) / (score["ceiling"] - score["floor"])
-    return float(min(100.0, max(0.0, _MARGIN + share * (100 - 2 * _MARGIN))))
-
-
-def _habits(tables: Mapping[str, Table]) -> Iterator[str]:
+def _habits(tables: Mapping[str, HabitTable]) -> Iterator[str]:
     if not tables:
         return
     yield f"<h2>The habits themselves</h2>{_KEY}\n"
     yield "<div class='plots'>"
-    for name in PLOTS:
+    for name in HABIT_PLOTS:
         if name in tables:
             light, dark = (draw_habit(name, tables[name], ink) for ink in ("#1d2126", "#e6e7e9"))
             yield (
                 f"<picture><source media='(prefers-color-scheme: dark)' srcset='{dark}'>"
-                f"<img src='{light}' alt='{name}, real against made'></picture>"
+                f"<img src='{light}' alt='{name}, real against generated'></picture>"
             )
     yield "</div>\n"
     for name, title in _PAIRS.items():
@@ -132,12 +131,12 @@ def _habits(tables: Mapping[str, Table]) -> Iterator[str]:
             yield f"<h3>{title}</h3>\n<div class='pairs'>{''.join(_pairs(tables[name]))}</div>\n"
 
 
-def _pairs(table: Table) -> Iterator[str]:
-    rows = list(zip(table["values"], table["real"], table["made"], strict=True))[:_MOST_PAIRS]
+def _pairs(table: HabitTable) -> Iterator[str]:
+    rows = list(zip(table["values"], table["real"], table["generated"], strict=True))[:_MAX_PAIRS]
     largest = max((share for _, *shares in rows for share in shares), default=0) or 1
     for value, *shares in rows:
         yield f"<span dir='auto'>{escape(str(value))}</span><span>"
-        for name, share in zip(("real", "made"), shares, strict=True):
+        for name, share in zip(("real", "generated"), shares, strict=True):
             width = 75 * share / largest
             yield f"<div><b class='{name}' style='width:{width:.1f}%'></b>{100 * share:.1f} %</div>"
         yield "</span>"
@@ -152,6 +151,6 @@ def _exchanges(exchanges: Sequence[Exchange]) -> Iterator[str]:
             speaker, text = escape(turn.speaker), escape(turn.text)
             yield f"<p class='said' dir='auto'><b>{speaker}</b>: {text}</p>"
         yield "<div class='answer'>"
-        for name, text in (("real", exchange.real), ("made", exchange.made)):
+        for name, text in (("real", exchange.real), ("generated", exchange.generated)):
             yield f"<div class='a-{name}' dir='auto'><small>{name}</small>{escape(text)}</div>"
         yield "</div></div>\n"

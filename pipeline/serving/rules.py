@@ -17,7 +17,7 @@ from typing import Protocol
 
 from minbpe.base import Tokenizer
 from pipeline.common.errors import SettingsError
-from pipeline.common.speakers import bare
+from pipeline.common.speakers import fold_characters
 from pipeline.dialogue.template import end_id
 from pipeline.serving.model_card import ModelCard
 from pipeline.workspace.settings import Chat
@@ -215,7 +215,7 @@ def _folded(char: str) -> str:
     A symbol, such as an emoji, is a word by itself.
     """
     folded = ""
-    for c in bare(char).casefold():
+    for c in fold_characters(char).casefold():
         category = unicodedata.category(c)[0]
         folded += f" {c} " if category == "S" else c if category in "LNM" else " "
     return folded

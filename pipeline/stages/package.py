@@ -12,7 +12,8 @@ from pathlib import Path
 import minbpe
 from minbpe.base import Tokenizer
 from pipeline.common.files import atomic
-from pipeline.dialogue import source, training_text
+from pipeline.dialogue import training_text
+from pipeline.dialogue.dialogue_file import read_dialogues
 from pipeline.dialogue.people import partners, persona_of
 from pipeline.dialogue.template import template_of
 from pipeline.dialogue.turns import Turn
@@ -69,7 +70,7 @@ def _model_card(workspace: Workspace, tokenizer: Tokenizer, context: int) -> Mod
     persona = persona_of(workspace)
     ready = workspace.settings.dialogues.source
     conversations = (
-        source.read(Path(ready), persona)["train"]
+        read_dialogues(Path(ready), persona)["train"]
         if ready
         else list(training_text.conversations(workspace, "train"))
     )

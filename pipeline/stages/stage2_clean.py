@@ -18,11 +18,10 @@ from pipeline.cleaning.ruleset import build_rules
 from pipeline.common.errors import DataError
 from pipeline.common.files import write_json, write_jsonl
 from pipeline.common.speakers import find_speaker
-from pipeline.corpus.files import Part
-from pipeline.dialogue.conversations import find, split
+from pipeline.common.splits import SPLITS, Split
+from pipeline.dialogue.conversations import assign_splits, find_conversations
 from pipeline.dialogue.people import People
-from pipeline.dialogue.silence import fitting
-from pipeline.dialogue.training_text import PARTS
+from pipeline.dialogue.silence import detect_silence
 from pipeline.dialogue.turns import turns
 from pipeline.exports.message import Message
 from pipeline.stages.runner import Task
@@ -35,7 +34,7 @@ REMOVED = "2_clean/removed.jsonl"
 RULES_REPORT = "2_clean/rules.json"  # each rule that did something, with three examples at most
 FEW_TURNS = 20
 MIN_TURNS = 10
-HELD_OUT: dict[Part, str] = {"val": "to choose the best model by", "test": "to evaluate it with"}
+HELD_OUT: dict[Split, str] = {"val": "to choose the best model by", "test": "to evaluate it with"}
 
 
 def run(task: Task) -> Counts:
@@ -54,9 +53,10 @@ def run(task: Task) -> Counts:
         kept, pinned = (rename_speakers(part, names) for part in (kept, pinned))
     silence = settings.clean.silence
     if silence == "auto":
-        silence = fitting(kept)
-    placed = split(find(kept, timedelta(minutes=silence), pinned), persona)
-    turn_counts = {part: _turns_of(persona, placed, part) for part in PARTS}
+        silence = detect_silence(kept)
+    numbered = find_conversations(kept, timedelta(minutes=silence), pinned)
+    placed = assign_splits(numbered, persona)
+    turn_counts = {split: _turns_of(persona, placed, split) for split in SPLITS}
     _check(task, turn_counts)
     write_jsonl(task.path(CLEAN), (m.to_dict() for m in placed))
     People.of(placed, persona).write(task.path(PEOPLE))
@@ -90,7 +90,7 @@ def _turns_of(persona: str, messages: list[Message], part: str) -> int:
     return sum(turn.speaker == persona for turn in turns(in_part))
 
 
-def _check(task: Task, counts: Mapping[Part, int]) -> None:
+def _check(task: Task, counts: Mapping[Split, int]) -> None:
     """Refuse what nothing can be learned from; warn about what can hardly be measured."""
     if counts["train"] < MIN_TURNS:
         raise DataError(

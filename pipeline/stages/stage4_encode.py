@@ -11,7 +11,7 @@ import minbpe
 from minbpe.encoder import id_type, with_tiktoken
 from minbpe.parallel import parallel_map
 from pipeline.common.errors import DataError
-from pipeline.corpus.files import Part
+from pipeline.common.splits import SPLITS, Split
 from pipeline.dialogue import shards, training_text
 from pipeline.stages.runner import Task
 from pipeline.training.memmap import Resumable, resumable
@@ -27,12 +27,12 @@ def run(task: Task) -> Counts:
     """
     tokenizer = minbpe.load(task.path(TOKENIZER))
     dtype = id_type(tokenizer)
-    encode = partial(shards.encode, with_tiktoken(tokenizer), dtype)
+    encode = partial(shards.encode_shard, with_tiktoken(tokenizer), dtype)
     counts: Counts = {}
     with ExitStack() as stack:
         writers = {
             part: stack.enter_context(resumable(task.path(name), dtype, task.key))
-            for part, name in zip(training_text.PARTS, ENCODED, strict=True)
+            for part, name in zip(SPLITS, ENCODED, strict=True)
         }
         _tell(task, sum(writer.shards for writer in writers.values()))
         size = training_text.size(task.workspace)
@@ -61,9 +61,9 @@ def run(task: Task) -> Counts:
     return counts
 
 
-def _left(task: Task, part: Part, writer: Resumable) -> Iterator[shards.Shard]:
+def _left(task: Task, part: Split, writer: Resumable) -> Iterator[shards.Shard]:
     """The shards of a part that are not written yet."""
-    chat = shards.of_chat(training_text.conversations(task.workspace, part))
+    chat = shards.chat_shards(training_text.conversations(task.workspace, part))
     return islice(chain(chat, training_text.corpus(task.workspace, part)), writer.shards, None)
 
 

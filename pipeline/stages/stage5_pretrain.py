@@ -17,7 +17,7 @@ from torch import nn
 import minbpe
 from minbpe.base import Tokenizer
 from pipeline.dialogue.template import document_end, opening
-from pipeline.report.curves import draw_curves
+from pipeline.report.pictures import draw_curves
 from pipeline.stages.runner import Task
 from pipeline.training import auto, base_model, checkpoint
 from pipeline.training.hardware.device import Machine, candidates, peak_flops, prepare

@@ -10,10 +10,12 @@ import minbpe
 from pipeline.cleaning.personal import is_only_placeholders
 from pipeline.common.errors import DataError
 from pipeline.common.files import read_json, write_jsonl
-from pipeline.dialogue import source, training_text, windows
+from pipeline.common.splits import SPLITS
+from pipeline.dialogue import training_text, windows
+from pipeline.dialogue.dialogue_file import read_dialogues
 from pipeline.dialogue.people import persona_of
+from pipeline.dialogue.repeats import limit_repeats
 from pipeline.dialogue.template import Encoder
-from pipeline.dialogue.thinning import thinned
 from pipeline.dialogue.turns import Turn
 from pipeline.dialogue.windows import Example, padded
 from pipeline.stages.runner import Task
@@ -48,8 +50,8 @@ class Builder:
         wanted = [[self._is_learned(turn) for turn in turns] for turns in conversations]
         repeats = self.settings.max_repeats
         if trains and repeats:
-            wanted = thinned(conversations, wanted, None if repeats == "auto" else repeats)
-        before = windows.BEFORE if trains else windows.MEASURED
+            wanted = limit_repeats(conversations, wanted, None if repeats == "auto" else repeats)
+        before = windows.TRAIN_CONTEXT if trains else windows.EVAL_CONTEXT
         kind = self.settings.windows
         return [
             example
@@ -86,10 +88,10 @@ def run(task: Task) -> Counts:
 
 
 def _parts(task: Task, persona: str) -> dict[str, Iterable[list[Turn]]]:
-    """The conversations of each part: the chat's, or ready-made ones."""
+    """The conversations of each split: the chat's, or ready-made ones."""
     if path := task.settings.dialogues.source:
-        return dict(source.read(Path(path), persona))
-    return {p: training_text.conversations(task.workspace, p) for p in training_text.PARTS}
+        return dict(read_dialogues(Path(path), persona))
+    return {split: training_text.conversations(task.workspace, split) for split in SPLITS}
 
 
 def _write(path: Path, examples: list[Example], builder: Builder) -> None:

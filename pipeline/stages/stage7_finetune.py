@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.report.curves import draw_curves
+from pipeline.report.pictures import draw_curves
 from pipeline.stages.finetuning import Trainer
 from pipeline.stages.package import package
 from pipeline.stages.runner import Task

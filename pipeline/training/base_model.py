@@ -48,13 +48,12 @@ def installed() -> bool:
 def tokenizer(base: str) -> Tokenizer:
     """The base's own, with our special tokens where it has no chat markers of its own."""
     import minbpe
-    from transformer.files import WeightsError
 
     path = find(base)
     try:
         found = minbpe.load(path) if path.is_dir() else gguf_tokenizer(path)
         return found if template_of(found) else _with_markers(found)
-    except (TokenizerError, WeightsError) as error:
+    except TokenizerError as error:
         raise DataError(str(error)) from None
 
 
@@ -62,16 +61,20 @@ def gguf_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer in a GGUF file.
 
     Raises:
-        WeightsError: the file cannot be read, is no GGUF file, or is damaged.
-        TokenizerError: it has no tokenizer, or one of a kind that minbpe does not know.
+        TokenizerError: the file cannot be read, is damaged or no GGUF file; or it has no tokenizer,
+            or one of a kind that minbpe does not know.
     """
     from minbpe.io import from_gguf
-    from transformer.pretrained.gguf_header import read_metadata
+    from transformer.pretrained.gguf_header import NotGgufError, read_metadata
 
     try:
         return from_gguf(read_metadata(path))
-    except TokenizerError as error:
+    except OSError as error:
+        raise TokenizerError(f"{path}: cannot be read: {error.strerror}") from None
+    except (NotGgufError, TokenizerError) as error:
         raise TokenizerError(f"{path}: {error}") from None
+    except ValueError:
+        raise TokenizerError(f"{path}: damaged: get the file again") from None
 
 
 def _with_markers(found: Tokenizer) -> Tokenizer:

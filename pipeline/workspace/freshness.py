@@ -197,9 +197,9 @@ def _parts(workspace: Workspace, stage: Stage) -> str:
     paths = workspace.paths("source.corpus")
     if not paths or "source.corpus" not in stage.sources:
         return ""
-    from pipeline.corpus.files import files
+    from pipeline.corpus.listing import list_files
 
-    parts = " ".join(str(file.part) for file in files(paths))
+    parts = " ".join(str(file.split) for file in list_files(paths))
     return hashlib.sha256(parts.encode()).hexdigest()[:12]
 
 

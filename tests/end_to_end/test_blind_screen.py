@@ -13,7 +13,7 @@ from pipeline.__main__ import main
 from pipeline.cli.blind_test import hold
 from pipeline.common.errors import DataError, WorkspaceError
 from pipeline.common.screen import Screen
-from pipeline.evaluation.reply_cache import Replies
+from pipeline.evaluation.reply_cache import ReplyCache
 
 ROWS = [
     row("Ben: are you up?", "Ana: of course [not]", "Ben: ok\nsleep well", "Ana: you too"),
@@ -35,7 +35,7 @@ def said(monkeypatch):
         asked.append(self.name)
         return {"you too": "YOU  too", "YES\nalways": ""}.get(moment.real, "lol maybe")
 
-    monkeypatch.setattr(Replies, "to", to)
+    monkeypatch.setattr(ReplyCache, "to", to)
     return asked
 
 

@@ -23,7 +23,6 @@ from minbpe import RegexTokenizer, TokenizerError, io
 from minbpe.base import Tokenizer
 from minbpe.io.tokenizer_json import dump_json
 from pipeline.training.base_model import gguf_tokenizer
-from transformer.files import WeightsError
 
 BITS = [
     *(b"0", b"-1", b"1e9", b"99999999999", b"null", b"true", b'""', b'"a"', b"[]", b"{}", b"[0]"),
@@ -99,7 +98,7 @@ def attempt(data: bytes, path: Path, read: Callable[[Path], Tokenizer]) -> None:
     path.write_bytes(data)
     try:
         tokenizer = read(path)
-    except (TokenizerError, WeightsError) as error:
+    except TokenizerError as error:
         line = str(error)
     else:
         line = ""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from minbpe import RegexTokenizer
 from pipeline.dialogue.template import SPECIAL, render_turn
 from pipeline.dialogue.turns import Turn
-from pipeline.dialogue.windows import BEFORE, WINDOWS, examples, padded
+from pipeline.dialogue.windows import TRAIN_CONTEXT, WINDOWS, examples, padded
 
 TOKENIZER = RegexTokenizer((), special=SPECIAL)
 BLOCK = 40
@@ -78,7 +78,7 @@ def test_a_window_begins_shortly_before_what_it_teaches_and_ends_with_it(turns):
         assert e.learned[-1]
         before = e.turns[: e.learned.index(True)]
         size = sum(len(render_turn(turn, TOKENIZER, False).ids) for turn in before)
-        assert size <= BEFORE * (BLOCK + 1)
+        assert size <= TRAIN_CONTEXT * (BLOCK + 1)
 
 
 def test_what_is_far_from_all_that_is_learned_is_in_no_window():

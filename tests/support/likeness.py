@@ -1,4 +1,4 @@
-"""A workspace that only those who judge likeness need: a babbling model and a test part."""
+"""An untrained model folder, and a workspace with one and a test part."""
 
 from __future__ import annotations
 
@@ -15,30 +15,33 @@ from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.io import save
 
+BLOCK = 96
 TEXT = "good morning ben how are you today lol maybe\n" * 5
 
 
-def babbler(folder: Path, seed: int = 3, persona: str = "Ana") -> Path:
-    """A model folder that was never trained."""
+def babbler(
+    folder: Path, seed: int = 3, persona: str = "Ana", layers: int = 1, **partners: int
+) -> Path:
+    """A model folder that was never trained; its replies are random text."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = RegexTokenizer.train(TEXT, 290, special=SPECIAL)
     torch.manual_seed(seed)
     config = ModelConfig(
-        vocab_size=tokenizer.size, block=96, width=32, layers=1, heads=2, dropout=0.0
+        vocab_size=tokenizer.size, block=BLOCK, width=32, layers=layers, heads=2, dropout=0.0
     )
     decoder = Decoder(config)
     for parameter in decoder.parameters():
-        parameter.data *= 3  # so that the babble differs from draw to draw
+        parameter.data *= 3  # so that the text differs from draw to draw
     save(decoder, folder)
     minbpe.save(tokenizer, folder / "tokenizer.json")
-    facts = {
+    card = {
         "version": 1,
         "template": "turns-1",
         "persona": persona,
-        "partners": {"Ben": 9},
+        "partners": partners or {"Ben": 9},
         "sampling": {"max_tokens": 12, "temperature": 1.0},
     }
-    (folder / "chat.json").write_text(json.dumps(facts), encoding="utf-8")
+    (folder / "chat.json").write_text(json.dumps(card), encoding="utf-8")
     return folder
 
 

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from pipeline.common.errors import DataError
+from pipeline.evaluation import intervals
 from pipeline.evaluation.attribution import (
-    LEAST,
+    BUNDLE_CHARACTERS,
+    AdditiveOdds,
     Attribution,
-    Independent,
+    attribution_score,
     balanced,
+    bundle_bounds,
     bundles,
-    cuts,
-    measure,
 )
-from pipeline.evaluation.replies import Reply
+from pipeline.evaluation.moments import Reply
 
 WORDS = [
     "soup",
@@ -50,6 +51,11 @@ def replies(texts: list[str], kind: str = "") -> list[Reply]:
     return [Reply(text, n, kind) for n, text in enumerate(texts)]
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(intervals, "RESAMPLES", 400)
+
+
 @pytest.fixture(scope="module")
 def model() -> Attribution:
     return Attribution.fit({s: said(s, 150, 0) for s in HABITS}, "Ana", seed=1)
@@ -57,8 +63,8 @@ def model() -> Attribution:
 
 def test_the_persona_is_at_the_ceiling_and_another_at_the_floor(model):
     ceiling, floor = replies(said("Ana", 150, 1)), replies(said("Ben", 150, 1))
-    own = measure(model.evidence, replies(said("Ana", 150, 2)), floor, ceiling, seed=1)
-    other = measure(model.evidence, replies(said("Ben", 150, 2)), floor, ceiling, seed=1)
+    own = attribution_score(model.odds, replies(said("Ana", 150, 2)), floor, ceiling, seed=1)
+    other = attribution_score(model.odds, replies(said("Ben", 150, 2)), floor, ceiling, seed=1)
     assert own["low"] < own["value"] < own["high"]
     assert own["value"] == pytest.approx(own["ceiling"], abs=0.1 * (own["ceiling"] - own["floor"]))
     assert other["value"] == pytest.approx(own["floor"], abs=0.1 * (own["ceiling"] - own["floor"]))
@@ -70,7 +76,7 @@ def test_a_mixture_is_between(model):
     ceiling, floor = replies(said("Ana", 150, 1)), replies(said("Ben", 150, 1))
     mixed = [text for pair in zip(said("Ana", 80, 3), said("Ben", 80, 3), strict=True)
              for text in pair]  # fmt: skip
-    found = measure(model.evidence, replies(mixed), floor, ceiling, seed=1)
+    found = attribution_score(model.odds, replies(mixed), floor, ceiling, seed=1)
     share = (found["value"] - found["floor"]) / (found["ceiling"] - found["floor"])
     assert 0.25 < share < 0.75
 
@@ -81,7 +87,7 @@ def test_a_mixture_is_between(model):
 )
 def test_nothing_is_claimed_where_nothing_can_be_told(model, floor, why):
     ceiling = replies(said("Ana", 150, 1))
-    found = measure(model.evidence, ceiling, replies(floor), ceiling, seed=1)
+    found = attribution_score(model.odds, ceiling, replies(floor), ceiling, seed=1)
     assert found["value"] is None
     assert found["note"].startswith("not measurable here: ")
     assert why in found["note"]
@@ -93,7 +99,7 @@ def test_log_odds_of_a_bundle_are_those_of_its_summed_counts(model):
     rows = model.vectorizer.transform([f"\n{text}\n" for text in texts])
     whole = np.asarray(rows.sum(axis=0)).ravel()
     expected = whole @ model.direction / np.linalg.norm(whole) + model.offset
-    assert model.evidence(texts).of(np.arange(12)) == pytest.approx(expected)
+    assert model.odds(texts).of(np.arange(12)) == pytest.approx(expected)
     assert model.log_odds([texts])[0] == pytest.approx(expected)
 
 
@@ -104,12 +110,13 @@ def test_bundles_are_long_enough_and_mix_no_kinds():
     assert len(found) > 4
     for bundle in found:
         assert len({reply.kind for reply in bundle}) == 1
-        assert sum(len(r.text) for r in bundle) >= LEAST > sum(len(r.text) for r in bundle[:-1])
+        lengths = [len(reply.text) for reply in bundle]
+        assert sum(lengths) >= BUNDLE_CHARACTERS > sum(lengths[:-1])
 
 
 def test_the_rest_that_is_too_short_is_left_out():
-    assert cuts(np.array([300, 300, 700, 1, 599, 599])) == [0, 2, 3, 5]
-    assert cuts(np.array([], dtype=np.int64)) == [0]
+    assert bundle_bounds(np.array([300, 300, 700, 1, 599, 599])) == [0, 2, 3, 5]
+    assert bundle_bounds(np.array([], dtype=np.int64)) == [0]
 
 
 def test_speakers_are_balanced_and_those_with_little_left_out():
@@ -128,11 +135,11 @@ def test_a_judge_of_single_replies_is_asked_the_same_way():
     """Its log-odds add up in a bundle, and count only where they tell floor and ceiling apart."""
 
     def judge(texts):
-        return Independent([1.0 if "a" in text else -1.0 for text in texts])
+        return AdditiveOdds([1.0 if "a" in text else -1.0 for text in texts])
 
     own, others = replies(["a" * 60] * 100), replies(["b" * 60] * 100)
-    found = measure(judge, own[:50] + others[50:], others, own, seed=1)
+    found = attribution_score(judge, own[:50] + others[50:], others, own, seed=1)
     assert found["floor"] == -10
     assert found["ceiling"] == 10
     assert abs(found["value"]) < 2
-    assert measure(judge, own, own, others, seed=1)["value"] is None
+    assert attribution_score(judge, own, own, others, seed=1)["value"] is None

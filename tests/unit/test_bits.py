@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.scores import ratio_interval, score
+from pipeline.evaluation.intervals import ratio_interval, score
 from pipeline.training.validation import measure, row_batches, row_losses, windows
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -10,7 +11,7 @@ from itertools import groupby
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dialogue.conversations import find, split
+from pipeline.dialogue.conversations import assign_splits, find_conversations
 from pipeline.dialogue.turns import bursts
 from pipeline.exports.merge import message_key
 from pipeline.exports.message import Message
@@ -36,20 +37,27 @@ def days(count: int, *senders: str, first: int = 0) -> list[Message]:
     ]
 
 
+def divided(
+    chat: list[Message], persona: str | None, pinned: Sequence[Message] = ()
+) -> list[Message]:
+    return assign_splits(find_conversations(chat, 4 * HOUR, pinned), persona)
+
+
 def by_split(messages: list[Message], persona: str) -> Counter[str | None]:
     return Counter(burst[0].split for who, burst in bursts(messages) if who == persona)
 
 
 def test_a_silence_begins_a_conversation() -> None:
-    assert numbers(find([at(0), at(4), at(8.01), at(9)], 4 * HOUR)) == [0, 0, 1, 1]
+    assert numbers(find_conversations([at(0), at(4), at(8.01), at(9)], 4 * HOUR)) == [0, 0, 1, 1]
 
 
 def test_so_does_a_step_back_and_another_chat() -> None:
-    assert numbers(find([at(9), at(8), at(1), at(1, chat=1)], 4 * HOUR)) == [0, 0, 1, 2]
+    chat = [at(9), at(8), at(1), at(1, chat=1)]
+    assert numbers(find_conversations(chat, 4 * HOUR)) == [0, 0, 1, 2]
 
 
 def test_the_newest_tenth_of_the_persona_is_test_and_the_next_is_validation() -> None:
-    messages = split(find(days(40, "Ann", "Bob"), 4 * HOUR), "Ann")
+    messages = divided(days(40, "Ann", "Bob"), "Ann")
 
     parts = [part for part, _ in groupby(message.split for message in messages)]
     assert parts == ["train", "val", "test"]
@@ -59,14 +67,14 @@ def test_the_newest_tenth_of_the_persona_is_test_and_the_next_is_validation() ->
 def test_it_is_turns_of_the_persona_that_are_counted() -> None:
     # Ann speaks once a day, but on the last day for the tenth of all her turns.
     chat = days(27, "Ann") + days(1, "Ann", "Bob", "Ann", "Bob", "Ann", first=27)
-    messages = split(find(chat, 4 * HOUR), "Ann")
+    messages = divided(chat, "Ann")
 
     assert by_split(messages, "Ann") == {"train": 24, "val": 3, "test": 3}
 
 
 def test_conversations_without_the_persona_are_split_apart_from_the_others() -> None:
     chat = days(20, "Ann", "Bob") + days(40, "Bob", "Cleo", first=20)
-    messages = split(find(chat, 4 * HOUR), "Ann")
+    messages = divided(chat, "Ann")
 
     others = Counter(m.split for m in messages if m.sender == "Cleo")
     assert others == {"train": 36, "val": 2, "test": 2}
@@ -74,24 +82,24 @@ def test_conversations_without_the_persona_are_split_apart_from_the_others() -> 
 
 
 def test_without_a_persona_messages_are_counted() -> None:
-    messages = split(find(days(20, "Ann", "Bob"), 4 * HOUR), None)
+    messages = divided(days(20, "Ann", "Bob"), None)
 
     assert Counter(m.split for m in messages) == {"train": 32, "val": 4, "test": 4}
 
 
 def test_a_single_conversation_is_all_train() -> None:
-    assert {m.split for m in split(find(days(1, "Ann", "Bob"), 4 * HOUR), "Ann")} == {"train"}
+    assert {m.split for m in divided(days(1, "Ann", "Bob"), "Ann")} == {"train"}
 
 
 def test_three_equal_conversations_are_shared_out() -> None:
-    messages = split(find(days(3, "Ann"), 4 * HOUR), "Ann")
+    messages = divided(days(3, "Ann"), "Ann")
 
     assert [message.split for message in messages] == ["train", "val", "test"]
 
 
 def test_a_conversation_too_large_to_hold_out_stays_in_train() -> None:
     giant = days(1, *["Ann", "Bob"] * 50, first=9)
-    messages = split(find(days(9, "Ann", "Bob") + giant, 4 * HOUR), "Ann")
+    messages = divided(days(9, "Ann", "Bob") + giant, "Ann")
 
     assert messages[-1].split == "train"
     assert by_split(messages, "Ann")["test"] == 6
@@ -99,12 +107,12 @@ def test_a_conversation_too_large_to_hold_out_stays_in_train() -> None:
 
 def test_a_newer_export_leaves_the_old_test_alone() -> None:
     chat = days(40, "Ann", "Bob")
-    old = split(find(chat, 4 * HOUR), "Ann")
+    old = divided(chat, "Ann")
     goes_on = at(24 * 39 + 0.5, "Ann", "and another thing")
     newer = [*chat, goes_on, *days(20, "Ann", "Bob", first=40)]
 
-    found = find(newer, 4 * HOUR, pinned=old)
-    messages = split(found, "Ann")
+    found = find_conversations(newer, 4 * HOUR, pinned=old)
+    messages = assign_splits(found, "Ann")
 
     assert messages[: len(old)] == old
     new = messages[len(old) :]
@@ -116,10 +124,10 @@ def test_a_newer_export_leaves_the_old_test_alone() -> None:
 
 def test_pinned_messages_are_matched_one_for_one() -> None:
     again = at(0, text="ha")
-    old = split(find([again], HOUR), None)
+    old = assign_splits(find_conversations([again], HOUR), None)
 
-    assert len(find([again, again], HOUR, pinned=old)) == 2
-    assert numbers(find([again, again], HOUR, pinned=old)) == [0, 1]
+    assert len(find_conversations([again, again], HOUR, pinned=old)) == 2
+    assert numbers(find_conversations([again, again], HOUR, pinned=old)) == [0, 1]
 
 
 MESSAGES = st.lists(
@@ -130,7 +138,7 @@ MESSAGES = st.lists(
 
 @given(MESSAGES)
 def test_conversations_are_held_out_whole_and_train_is_never_empty(chat: list[Message]) -> None:
-    messages = split(find(chat, 4 * HOUR), "Ann")
+    messages = divided(chat, "Ann")
 
     assert list(map(message_key, messages)) == list(map(message_key, chat))
     assert all(
@@ -145,8 +153,8 @@ def test_conversations_are_held_out_whole_and_train_is_never_empty(chat: list[Me
 def test_pinning_keeps_the_old_and_loses_nothing_new(
     chat: list[Message], more: list[Message]
 ) -> None:
-    old = split(find(chat, 4 * HOUR), "Ann")
-    messages = split(find([*chat, *more], 4 * HOUR, pinned=old), "Ann")
+    old = divided(chat, "Ann")
+    messages = divided([*chat, *more], "Ann", old)
 
     assert messages[: len(old)] == old
     assert Counter(map(message_key, messages)) == Counter(map(message_key, [*chat, *more]))
@@ -155,18 +163,18 @@ def test_pinning_keeps_the_old_and_loses_nothing_new(
 
 def test_what_the_test_holds_is_not_trained_on_under_another_name_or_wording() -> None:
     chat = days(12, "Ann")
-    old = split(find(chat, 4 * HOUR), "Ann")
+    old = divided(chat, "Ann")
     changed = [
         replace(m, text=f"{m.text}!") if n % 2 else replace(m, sender="Ann B")
         for n, m in enumerate(chat)
     ]
-    again = split(find([*changed, at(2000, "Ann")], 4 * HOUR, pinned=old), "Ann")
+    again = divided([*changed, at(2000, "Ann")], "Ann", old)
     assert again[: len(old)] == old
     assert [m.time for m in again[len(old) :]] == [START + 2000 * HOUR]
 
 
 def test_splitting_again_changes_nothing() -> None:
-    once = split(find(days(12, "Ann"), 4 * HOUR), "Ann")
+    once = divided(days(12, "Ann"), "Ann")
 
-    assert split(once, "Ann") == once
-    assert split([replace(m, split=None) for m in once], "Ann") == once
+    assert assign_splits(once, "Ann") == once
+    assert assign_splits([replace(m, split=None) for m in once], "Ann") == once

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from pipeline.common.words import words
-from pipeline.evaluation.copies import Seen, copies, leaks, personal
-from pipeline.evaluation.replies import Reply
+from pipeline.evaluation.copies import SeenRuns, copies, leak_warning, personal
+from pipeline.evaluation.moments import Reply
 
 TEXT = "On Tuesday we walked along the river until it got dark"
 JAPANESE = "今日はとても天気がよかったので川沿いをずっと歩いて帰りました"
 
 
 @pytest.fixture(scope="module")
-def seen() -> Seen:
-    return Seen.of([TEXT, "ok", JAPANESE])
+def seen() -> SeenRuns:
+    return SeenRuns.of([TEXT, "ok", JAPANESE])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_personal_data_is_counted_once_and_placeholders_are_not():
 def test_a_leak_is_a_sentence_that_quotes_nothing():
     made = [Reply(TEXT, n) for n in range(9)] + [Reply("ask ana@example.org", 9)]
     real = [Reply("fine by me", n) for n in range(10)]
-    said = leaks(copies(real, made, {}, [TEXT, "mail Ana@example.org"], seed=1))
+    said = leak_warning(copies(real, made, {}, [TEXT, "mail Ana@example.org"], seed=1))
     assert "90.0 % of the replies" in said
     assert "email 1" in said
     assert "Tuesday" not in said
@@ -78,9 +78,9 @@ def test_a_leak_is_a_sentence_that_quotes_nothing():
 
 def test_no_leak_where_the_person_repeats_as_much():
     both = [Reply(TEXT, 0), Reply("fine by me", 1)]
-    assert leaks(copies(both, both, {}, [TEXT], seed=1)) == ""
-    assert leaks({}) == ""
-    assert leaks(copies([], [], {}, [], seed=1)) == ""
+    assert leak_warning(copies(both, both, {}, [TEXT], seed=1)) == ""
+    assert leak_warning({}) == ""
+    assert leak_warning(copies([], [], {}, [], seed=1)) == ""
 
 
 def test_what_the_model_makes_up_is_no_leak():

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from minbpe import RegexTokenizer
 from minbpe.regex import PATTERNS
 from pipeline.common.errors import DataError, SettingsError
+from pipeline.common.splits import SPLITS
 from pipeline.corpus import Corpus, pieces, readers, size
-from pipeline.corpus.files import files
-
-PARTS = ("train", "val", "test")
+from pipeline.corpus.listing import list_files
 
 
 def documents(paths, part, column=""):
@@ -125,7 +124,7 @@ def test_every_row_comes_once_and_whole(tmp_path_factory, ending, texts, amount)
     path = WRITERS[ending](tmp_path_factory.mktemp("rows") / f"rows{ending}", texts)
     with pytest.MonkeyPatch.context() as patch:
         small_pieces(patch, amount)
-        assert [t for part in PARTS for t in documents([path], part)] == [t for t in texts if t]
+        assert [t for part in SPLITS for t in documents([path], part)] == [t for t in texts if t]
 
 
 @pytest.mark.parametrize("ending", WRITERS)
@@ -166,7 +165,7 @@ def test_however_long_the_last_row_is_it_is_held_out(tmp_path, ending):
     path = WRITERS[ending](tmp_path / f"rows{ending}", texts)
     if ending == ".jsonl":
         path.write_bytes(path.read_bytes() + b"\n \n")
-    assert [documents([path], part) for part in PARTS] == [["short"], ["word " * 5000], []]
+    assert [documents([path], part) for part in SPLITS] == [["short"], ["word " * 5000], []]
 
 
 def test_a_row_without_the_column_has_no_text(tmp_path):
@@ -185,7 +184,7 @@ def test_halves_of_characters_and_categories_are_text_too(tmp_path):
     column = pyarrow.array(["a", "b", None, "c"]).dictionary_encode()
     nested = pyarrow.array([{"x": 1, "y": "no"}] * 4)
     parquet.write_table(pyarrow.table({"n": nested, "body": column}), tmp_path / "a.parquet")
-    found = [t for part in PARTS for t in documents([tmp_path / "a.parquet"], part)]
+    found = [t for part in SPLITS for t in documents([tmp_path / "a.parquet"], part)]
     assert found == ["a", "b", "c"]
 
 
@@ -214,7 +213,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
 def test_a_given_split_is_honoured(tmp_path):
     for name in ("train", "validation", "test"):
         (tmp_path / f"{name}.txt").write_text(f"{name} text\n" * 50, encoding="utf-8")
-    for part, name in zip(PARTS, ("train", "validation", "test"), strict=True):
+    for part, name in zip(SPLITS, ("train", "validation", "test"), strict=True):
         assert whole([tmp_path], part) == f"{name} text\n" * 50
 
 
@@ -245,10 +244,10 @@ def test_a_split_with_nothing_to_train_on_is_none(tmp_path):
 
 def test_bad_corpora_are_refused_in_words(tmp_path):
     with pytest.raises(DataError, match="There is no"):
-        files([tmp_path / "missing.txt"])
+        list_files([tmp_path / "missing.txt"])
     (tmp_path / "empty.txt").touch()
     with pytest.raises(DataError, match="holds no text"):
-        files([tmp_path])
+        list_files([tmp_path])
     (tmp_path / "latin.txt").write_bytes("déjà vu ".encode("latin-1") * 50)
     with pytest.raises(DataError, match="not UTF-8"):
         whole([tmp_path], "train")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.common.screen import Screen
-from pipeline.corpus.files import files, parts_of
+from pipeline.corpus.listing import list_files, stated_splits
 from pipeline.stages import runner
 from pipeline.workspace import freshness
 from pipeline.workspace.stages import by_name
@@ -15,7 +15,7 @@ from pipeline.workspace.workspace import Workspace
 
 
 def told(*ways):
-    return dict(zip(ways, parts_of([Path(way) for way in ways]), strict=True))
+    return dict(zip(ways, stated_splits([Path(way) for way in ways]), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_the_parts_of_a_data_set_may_be_given_one_by_one_and_a_file_twice(tmp_pa
     for name in ("train", "test"):
         put(tmp_path / name, a="aaaa")
     given = [tmp_path / "train", tmp_path / "test", tmp_path / "train" / "a.txt"]
-    assert [file.part for file in files(given)] == ["train", "test"]
+    assert [file.split for file in list_files(given)] == ["train", "test"]
 
 
 @pytest.mark.skipif("os.name == 'nt'", reason="links need rights there")
@@ -74,7 +74,7 @@ def test_a_link_is_what_its_own_name_says(tmp_path):
     (tmp_path / "blob").write_text("aaaa", encoding="utf-8")
     put(tmp_path / "set", train="a")
     (tmp_path / "set" / "test.jsonl").symlink_to(tmp_path / "blob")
-    found = {file.path.name: file.part for file in files([tmp_path / "set"])}
+    found = {file.path.name: file.split for file in list_files([tmp_path / "set"])}
     assert found == {"train.txt": "train", "test.jsonl": "test"}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.common.words import words
 from pipeline.evaluation.diversity import distinct, diversity, loops, same
-from pipeline.evaluation.replies import Reply
+from pipeline.evaluation.moments import Reply
 
 
 def said(count: int, vocabulary: int, seed: int, per_prompt: int = 1) -> list[Reply]:

@@ -51,8 +51,8 @@ def encode(workspace, console, key="k"):
 
 def small_shards(monkeypatch, size=2000):
     """Many shards of little text, encoded in this process."""
-    for module in (readers, shards):
-        monkeypatch.setattr(module, "PIECE", size)
+    monkeypatch.setattr(readers, "PIECE", size)
+    monkeypatch.setattr(shards, "CHAT_BYTES", size)
     monkeypatch.setattr(stage4_encode, "parallel_map", map)
 
 
@@ -173,7 +173,7 @@ from pipeline.workspace.stages import STAGES
 from pipeline.workspace.workspace import Workspace
 
 def main():
-    readers.PIECE = shards.PIECE = 2000
+    readers.PIECE = shards.CHAT_BYTES = 2000
     at, how = int(sys.argv[2]), int(sys.argv[3])
     real, count = Resumable.commit, []
 

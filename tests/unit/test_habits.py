@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.evaluation.habits import HABITS, distance, habits
-from pipeline.evaluation.replies import Reply
+from pipeline.evaluation.moments import Reply
 
 CASUAL = ["ok", "see you there\nhaha", "no 😂", "wait what", "come home now\nthe soup is cold"] * 8
 FORMAL = ["Good evening. I shall be there.", "THE SOUP IS READY!", "Is it? Привет, друзья!"] * 13
@@ -47,7 +47,7 @@ def test_the_same_replies_have_no_distance_and_others_have():
         assert score["value"] == score["low"] == 0, name
         assert other[name]["value"] == score["floor"] > score["ceiling"], name
         assert other[name]["low"] <= other[name]["value"] <= other[name]["high"], name
-    assert tables["burst"] == {"values": [1, 2], "real": [0.6, 0.4], "made": [0.6, 0.4]}
+    assert tables["burst"] == {"values": [1, 2], "real": [0.6, 0.4], "generated": [0.6, 0.4]}
 
 
 def test_the_ceiling_is_what_chance_leaves_at_this_size():
@@ -63,7 +63,7 @@ def test_only_the_usual_openings_are_told_apart():
     scores, tables = habits(real, made, [], usual, seed=1)
     assert scores["openings_distance"]["value"] == 0
     assert len(tables["openings"]["values"]) == 51
-    assert tables["openings"]["made"][-1] == 1
+    assert tables["openings"]["generated"][-1] == 1
 
 
 def test_what_is_not_there_is_not_measured():

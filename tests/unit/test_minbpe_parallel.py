@@ -27,7 +27,7 @@ def test_results_come_in_the_order_of_the_items(workers):
     assert not multiprocessing.active_children()
 
 
-def test_a_slow_item_holds_nothing_up_and_loses_nothing():
+def test_a_slow_item_loses_nothing():
     naps = [0.5, *[0.0] * 30]
     assert list(parallel_map(time.sleep, naps, 2)) == [None] * 31
 
@@ -74,13 +74,31 @@ def test_a_process_that_dies_is_an_error_in_words():
     assert not multiprocessing.active_children()
 
 
-def test_items_are_taken_only_as_they_are_needed():
-    taken = []
-    items = (taken.append(n) or TEXTS[n % 30] for n in range(1000))
+def die_at_nine(text):
+    return os._exit(1) if text.startswith("9") else len(text)
+
+
+def test_a_process_that_dies_amid_items_larger_than_a_pipe_is_an_error_too():
+    items = (str(n % 10) * 2_000_000 for n in range(100))
+    with pytest.raises(TokenizerError, match="ended early"):
+        list(parallel_map(die_at_nine, items, 2))
+    assert not multiprocessing.active_children()
+
+
+def test_results_may_be_abandoned_amid_items_larger_than_a_pipe():
+    results = parallel_map(len, ("1" * 2_000_000 for _ in range(100)), 2)
+    assert next(results) == 2_000_000
+    results.close()
+    assert not multiprocessing.active_children()
+
+
+def test_items_are_read_only_as_they_are_needed():
+    read = []
+    items = (read.append(n) or TEXTS[n % 30] for n in range(1000))
     results = parallel_map(count, items, 2)
     for _ in range(5):
         next(results)
-    assert len(taken) < 40
+    assert len(read) < 40
     results.close()
     assert not multiprocessing.active_children()
 

@@ -9,10 +9,9 @@ import torch
 from minbpe import RegexTokenizer
 from pipeline.dialogue.template import SPECIAL, opening, render
 from pipeline.dialogue.turns import Turn
-from pipeline.evaluation.moments import Moment, moments
-from pipeline.evaluation.replies import Reply
-from pipeline.evaluation.samples import exchanges
+from pipeline.evaluation.moments import Moment, Reply, moments
 from pipeline.evaluation.voice import Voice
+from pipeline.report.samples import exchanges
 from pipeline.workspace.settings import Chat
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
@@ -86,7 +85,7 @@ def test_samples_take_the_first_reply_to_moments_that_were_answered():
     asked = [Moment(n, BEFORE, f"real {n}") for n in range(1, 11)]
     made = [Reply(f"{word} {n}", n) for n in (2, 4, 6, 8) for word in ("first", "second")]
     found = exchanges(asked, made, 2)
-    assert [(e.real, e.made) for e in found] == [("real 2", "first 2"), ("real 6", "first 6")]
+    assert [(e.real, e.generated) for e in found] == [("real 2", "first 2"), ("real 6", "first 6")]
     assert len(exchanges(asked, made, 20)) == 4
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from likeness import BLOCK, TEXT, babbler
 
 import minbpe
 from minbpe import RegexTokenizer
 from pipeline.common.errors import DataError, SettingsError, WorkspaceError
-from pipeline.dialogue.template import END, SPECIAL, closing, opening, render
+from pipeline.dialogue.template import END, closing, opening, render
 from pipeline.dialogue.turns import Turn
 from pipeline.serving import group
 from pipeline.serving.group import group_replies, next_speaker
@@ -21,38 +22,14 @@ from pipeline.serving.model_card import write_warning
 from pipeline.serving.rules import AvoidedWords
 from pipeline.serving.session import Session
 from pipeline.workspace.settings import Chat
-from transformer.config import ModelConfig
-from transformer.decoder import Decoder
 from transformer.generate import generate
-from transformer.io import save
 from transformer.sampling import Sampling
-
-BLOCK = 96
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A model that was never trained: it babbles, but through the same road."""
-    text = "good morning ben how are you today lol maybe\n" * 5
-    tokenizer = RegexTokenizer.train(text, 290, special=SPECIAL)
-    torch.manual_seed(3)
-    config = ModelConfig(
-        vocab_size=tokenizer.size, block=BLOCK, width=32, layers=2, heads=2, dropout=0.0
-    )
-    decoder = Decoder(config)
-    for parameter in decoder.parameters():
-        parameter.data *= 3  # so that the babble differs from draw to draw
-    save(decoder, tmp_path)
-    minbpe.save(tokenizer, tmp_path / "tokenizer.json")
-    facts = {
-        "version": 1,
-        "template": "turns-1",
-        "persona": "Ana",
-        "partners": {"Ben": 9, "Cléo": 2},
-        "sampling": {"max_tokens": 12, "temperature": 1.0},
-    }
-    (tmp_path / "chat.json").write_text(json.dumps(facts), encoding="utf-8")
-    return tmp_path
+    """A model that was never trained: it babbles, but in the same way as any other."""
+    return babbler(tmp_path, layers=2, Ben=9, Cléo=2)
 
 
 def change(folder: Path, sampling=(), **facts) -> None:
@@ -247,9 +224,19 @@ def test_a_damaged_model_is_refused_in_one_line(folder, name):
 
 @pytest.mark.parametrize("avoided", [("o",), ("e", "a b"), tuple("abcdefghijklmnopqrstuvwxyz")])
 def test_an_avoided_word_never_comes(folder, avoided):
-    free = [say(Session(folder, seed=seed), "hi") for seed in range(30)]
-    change(folder, sampling={"avoid": avoided})
-    bound = [say(Session(folder, seed=seed), "hi") for seed in range(30)]
+    session = Session(folder)
+
+    def replies() -> list[str]:
+        said = []
+        for seed in range(30):
+            session.reset()
+            session.generator.manual_seed(seed)
+            said.append(say(session, "hi"))
+        return said
+
+    free = replies()
+    session.set("avoid", avoided)
+    bound = replies()
     avoid = AvoidedWords(avoided)
     assert any(avoid.find(reply, complete=True) is not None for reply in free)
     assert all(avoid.find(reply, complete=True) is None for reply in bound)
@@ -374,9 +361,8 @@ def test_a_group_does_not_go_on_for_ever(folder, monkeypatch):
 @pytest.fixture
 def chatml(folder) -> Path:
     """The same model in a base's markers, of which two follow a text."""
-    text = "good morning ben how are you today lol maybe\n" * 5
     markers = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|a|>", "<|b|>")
-    tokenizer = RegexTokenizer.train(text, 290, special=markers)
+    tokenizer = RegexTokenizer.train(TEXT, 290, special=markers)
     minbpe.save(tokenizer, folder / "tokenizer.json")
     change(folder, template="chatml")
     return folder

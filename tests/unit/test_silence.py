@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from pipeline.dialogue.silence import USUAL, fitting, valley
+from pipeline.dialogue.silence import DEFAULT_SILENCE, detect_silence, valley
 from pipeline.exports.message import Message
 
 
@@ -30,12 +30,12 @@ def test_a_slower_chat_gets_a_longer_silence():
 
 
 def test_a_chat_with_few_long_gaps_gets_the_usual_one():
-    assert valley([1.0] * 500 + [600.0] * 5) == USUAL
-    assert valley([]) == USUAL
+    assert valley([1.0] * 500 + [600.0] * 5) == DEFAULT_SILENCE
+    assert valley([]) == DEFAULT_SILENCE
 
 
 def test_gaps_between_two_chats_are_not_counted():
     start = datetime(2024, 1, 1)
     one = [Message(start + timedelta(minutes=n), "Ana", "hi", "text", 0) for n in range(50)]
     two = [Message(start - timedelta(days=n), "Ben", "hi", "text", n + 1) for n in range(50)]
-    assert fitting([*one, *two]) == USUAL
+    assert detect_silence([*one, *two]) == DEFAULT_SILENCE

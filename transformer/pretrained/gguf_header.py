@@ -15,8 +15,6 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from transformer.files import WeightsError, damaged
-
 _SCALARS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True))
 _TEXT, _ARRAY = 8, 9
 
@@ -63,19 +61,16 @@ def read_header(
 def read_metadata(path: Path) -> dict[str, object]:
     """All fields of a file by name, lists included; its tensors are not looked at.
 
-    Raises `WeightsError` if the file cannot be read, is no GGUF file, or is damaged.
+    Raises OSError for a file that cannot be read, `NotGgufError` for another format or version, and
+    ValueError for a damaged one.
     """
-    try:
-        with path.open("rb") as file:
-            data = _Bytes(file, path.stat().st_size)
+    with path.open("rb") as file:
+        data = _Bytes(file, path.stat().st_size)
+        try:
             _, count = _counts(data)
             return {data.text(): data.value(with_lists=True) for _ in range(count)}
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from None
-    except NotGgufError as error:
-        raise WeightsError(f"{path} {error}: give a .gguf or a model's folder") from None
-    except (EOFError, KeyError, ValueError):
-        raise WeightsError(damaged(path)) from None
+        except (EOFError, KeyError) as error:
+            raise ValueError(str(error)) from error
 
 
 def _counts(data: _Bytes) -> tuple[int, int]:

@@ -44,11 +44,11 @@ class OrderDecision(NamedTuple):
     guessed: bool
 
 
-def decide_order(dates: Sequence[str], wanted: DateOrder = "auto") -> OrderDecision:
+def decide_order(dates: Sequence[str], setting: DateOrder = "auto") -> OrderDecision:
     """Decide the order of the numbers in `dates`, given as written and in file order.
 
     The first of these that applies decides: the name of a month; a first number of four digits;
-    first numbers that must be years of two digits, as Korean phones write them; `wanted`; a number
+    first numbers that must be years of two digits, as Korean phones write them; `setting`; a number
     above 12, in the position that has more of them; the order in which the dates go back in time
     less often; the separators, which make only a guess when they are slashes.
     """
@@ -57,10 +57,10 @@ def decide_order(dates: Sequence[str], wanted: DateOrder = "auto") -> OrderDecis
     numbers = [_numbers(text) for text in dates]
     if sum(len(first) == 4 for first, *_ in numbers) * 2 > len(numbers):
         return OrderDecision("year-first", guessed=False)
-    if wanted == "auto" and _begins_with_short_years(numbers):
+    if setting == "auto" and _begins_with_short_years(numbers):
         return OrderDecision("year-first", guessed=False)
-    if wanted != "auto":
-        return OrderDecision(wanted, guessed=False)
+    if setting != "auto":
+        return OrderDecision(setting, guessed=False)
     day_first = sum(int(first) > 12 for first, _, _ in numbers)
     month_first = sum(int(second) > 12 for _, second, _ in numbers)
     if day_first != month_first:

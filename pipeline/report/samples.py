@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pipeline.common.files import atomic
 from pipeline.dialogue.turns import Turn
-from pipeline.evaluation.moments import Moment
-from pipeline.evaluation.replies import Reply
+from pipeline.evaluation.moments import Moment, Reply
 
 SHOWN = 3  # turns of context above each reply
 
@@ -20,15 +19,15 @@ class Exchange:
 
     before: Sequence[Turn]
     real: str
-    made: str
+    generated: str
 
 
-def exchanges(asked: Sequence[Moment], made: Sequence[Reply], count: int) -> list[Exchange]:
+def exchanges(moments: Sequence[Moment], replies: Sequence[Reply], count: int) -> list[Exchange]:
     """Up to `count` moments that were answered, evenly spread, each with the first reply to it."""
     first: dict[int, str] = {}
-    for reply in made:
+    for reply in replies:
         first.setdefault(reply.prompt, reply.text)
-    answered = [moment for moment in asked if moment.number in first]
+    answered = [moment for moment in moments if moment.number in first]
     size = min(count, len(answered))
     chosen = [answered[n * len(answered) // size] for n in range(size)]
     return [Exchange(m.before, m.real, first[m.number]) for m in chosen]
@@ -44,7 +43,7 @@ def write_samples(path: Path, persona: str, exchanges: Sequence[Exchange]) -> No
             for turn in exchange.before[-SHOWN:]:
                 file.write(f"- {turn.speaker}: {_inline(turn.text)}\n")
             file.write("\n| real | generated |\n|---|---|\n")
-            file.write(f"| {_inline(exchange.real)} | {_inline(exchange.made)} |\n")
+            file.write(f"| {_inline(exchange.real)} | {_inline(exchange.generated)} |\n")
 
 
 def _inline(text: str) -> str:

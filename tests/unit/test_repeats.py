@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dialogue.thinning import FEWEST, essence, thinned
+from pipeline.dialogue.repeats import ALWAYS_LEARNED, limit_repeats, near_duplicate_key
 from pipeline.dialogue.turns import Turn
 
 
@@ -20,26 +20,26 @@ from pipeline.dialogue.turns import Turn
         ["no", "Nooo", "no."],
     ],
 )
-def test_ways_of_writing_the_same_have_one_essence(same):
-    assert len(set(map(essence, same))) == 1
+def test_ways_of_writing_the_same_have_one_key(same):
+    assert len(set(map(near_duplicate_key, same))) == 1
 
 
 def test_different_things_stay_different():
     said = ["ok", "no", "😂", "❤", "?", "hmm", "on my way", "of course", "да", "نعم"]
-    assert len(set(map(essence, said))) == len(said)
+    assert len(set(map(near_duplicate_key, said))) == len(said)
 
 
 def test_a_long_line_that_is_said_every_night_is_thinned_too():
     turns = [Turn("Ana", ("Good night, my love, sleep well!",)) for _ in range(300)]
-    (found,) = thinned([turns], [[True] * 300], None)
-    assert sum(found) == FEWEST
+    (found,) = limit_repeats([turns], [[True] * 300], None)
+    assert sum(found) == ALWAYS_LEARNED
 
 
 def test_only_what_is_said_too_often_is_taken_out_evenly():
     turns = [
         Turn("Ana", ("ok" if n % 2 else f"this is message number {n} of many",)) for n in range(200)
     ]
-    (found,) = thinned([turns], [[True] * 200], 10)
+    (found,) = limit_repeats([turns], [[True] * 200], 10)
     kept = [n for n, learned in enumerate(found) if learned and n % 2]
     assert len(kept) == 10
     assert kept[0] < 20
@@ -56,8 +56,8 @@ def test_only_what_is_said_too_often_is_taken_out_evenly():
 def test_nothing_becomes_learned_and_few_repeats_stay_as_they_are(said):
     turns = [[Turn("Ana", (text,)) for text, _ in conversation] for conversation in said]
     wanted = [[w for _, w in conversation] for conversation in said]
-    found = thinned(turns, wanted, None)
+    found = limit_repeats(turns, wanted, None)
     for before, after in zip(wanted, found, strict=True):
         assert all(b or not a for b, a in zip(before, after, strict=True))
-    if sum(map(sum, wanted)) <= FEWEST:
+    if sum(map(sum, wanted)) <= ALWAYS_LEARNED:
         assert found == wanted

@@ -9,10 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judge_server import facts
 
-from pipeline.cli.evaluate_judge import Judging, in_words
+from pipeline.cli.evaluate_judge import one_line
 from pipeline.common.files import read_jsonl
 from pipeline.dialogue.turns import Turn
-from pipeline.evaluation.judge import READERS, Judge, agreed, pair_questions, parse, score_question
+from pipeline.evaluation.judging import (
+    READERS,
+    Judge,
+    Judging,
+    agreed,
+    pair_questions,
+    parse,
+    score_question,
+)
 from pipeline.evaluation.moments import Moment
 
 MOMENTS = [Moment(n, [Turn("Ben", (f"hi {n}",))], f"real {n}") for n in range(1, 5)]
@@ -44,8 +52,8 @@ def fair(shown, turns=2):
 def judged(tmp_path, answers, examples=("hey",), reply=lambda m: "made", floor=None):
     wise = Wise(answers)
     judging = Judging(Judge(wise, tmp_path / "judged.jsonl"), examples)
-    assert list(judging.each(MOMENTS, reply, floor)) == [1, 2, 3, 4]
-    return judging.figures(seed=1), wise
+    assert list(judging.run(MOMENTS, reply, floor)) == [1, 2, 3, 4]
+    return judging.scores(seed=1), wise
 
 
 @pytest.mark.parametrize(
@@ -112,7 +120,7 @@ def test_floor_and_ceiling_are_judged_the_same_way(tmp_path):
     wins = figures["judged_wins"]
     assert (wins["value"], wins["ceiling"]) == (0, 0.5)
     assert "0 won, 0 tied, 4 lost" in wins["note"]
-    assert in_words(wins).startswith("0 (0 to 0, ceiling 0.5; only 4 moments: rough; 0 won")
+    assert one_line(wins).startswith("0 (0 to 0, ceiling 0.5; only 4 moments: rough; 0 won")
 
 
 @pytest.mark.parametrize("place", ["A", "B"])
@@ -134,7 +142,7 @@ def test_garbage_is_asked_about_once_more_counted_and_never_fatal(tmp_path):
     assert "8 of 8 answers could not be read" in figures["judged_likeness"]["note"]
     assert "4 of 4" in figures["judged_wins"]["note"]
     assert [len(m) for m in wise.asked] == [2, 4] * 16
-    assert in_words(figures["judged_wins"]).startswith("none (")
+    assert one_line(figures["judged_wins"]).startswith("none (")
 
 
 def test_one_repair_is_enough(tmp_path):

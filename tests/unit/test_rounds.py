@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.blind import MODEL, REAL, SKIPPED, Result, pairs, result, shuffled, wilson
 from pipeline.evaluation.moments import Moment, moments
+from pipeline.evaluation.rounds import MODEL, REAL, SKIPPED, Result, pairs, shuffled, wilson
 
 MOMENTS = [Moment(n, [], f"real {n}") for n in range(1, 201)]
 
@@ -62,8 +62,8 @@ def test_wilson_holds_the_share_and_is_symmetric(case):
 
 def test_the_result_in_words():
     rows = [{"choice": c} for c in [MODEL] * 5 + [REAL] * 5 + [SKIPPED]]
-    assert result(rows) == Result(chosen=5, answered=10, skipped=1)
-    assert result(rows).sentences("Ana") == (
+    assert Result.of(rows) == Result(chosen=5, answered=10, skipped=1)
+    assert Result.of(rows).sentences("Ana") == (
         "The model was taken for Ana in 5 of 10: 50%, 95 % interval 24% to 76% "
         "(50 % = cannot be told apart). 1 skipped. Guessing could have given the same."
     )

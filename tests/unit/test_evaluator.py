@@ -1,4 +1,4 @@
-"""The proof as a whole, on a decoder that knows nothing: all figures come, and within the time."""
+"""The evaluation as a whole, on an untrained decoder: all scores are there, and in time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from minbpe import RegexTokenizer
 from pipeline.common.screen import Screen
 from pipeline.dialogue.template import SPECIAL
 from pipeline.dialogue.turns import Turn
-from pipeline.evaluation.likeness import Clock, Evidence, Proof
+from pipeline.evaluation import intervals, likeness
+from pipeline.evaluation.likeness import Clock, Evaluator, Evidence
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.voice import Voice
 from pipeline.workspace.settings import Chat
@@ -32,7 +33,9 @@ def said(number: int) -> list[Turn]:
 
 
 @pytest.fixture
-def proof(console):
+def evaluator(console, monkeypatch):
+    monkeypatch.setattr(intervals, "RESAMPLES", 400)
+    monkeypatch.setattr(likeness, "AUTHORSHIP_SECONDS", 0.5)
     config = ModelConfig(vocab_size=TOKENIZER.size, block=128, width=16, layers=1, heads=2)
     decoders = [Decoder(config, torch.Generator().manual_seed(n)).eval() for n in (1, 2)]
     own, floor = (Voice(d, TOKENIZER, Chat(), "Ana", max_tokens=12) for d in decoders)
@@ -45,33 +48,34 @@ def proof(console):
     train = [said(n) for n in range(100, 160)]
     evidence = Evidence("Ana", moments, test, train)
 
-    def made(seconds: float) -> Proof:
+    def made(seconds: float) -> Evaluator:
         screen, clock = Screen(console), Clock(seconds)
         name = "the untuned base"
-        return Proof(own, floor, name, decoders[1], evidence, 1, screen, clock, 1 << 40)
+        return Evaluator(own, floor, name, decoders[1], evidence, 1, screen, clock, 1 << 40)
 
     return made
 
 
-def test_with_time_everything_is_read_and_as_much_is_answered_as_asked(proof):
-    found = proof(60.0)
-    found.run(80)
-    assert len(found.made) == len(found.beneath) >= 80
-    bits = found.scores["bits_per_byte"]
+def test_with_time_everything_is_read_and_as_much_is_answered_as_asked(evaluator):
+    measured = evaluator(60.0)
+    measured.run(80)
+    assert len(measured.replies) == len(measured.floor_replies) >= 80
+    bits = measured.scores["bits_per_byte"]
     assert bits["n"] == 60
     assert bits["low"] < bits["value"] < bits["high"]
     assert bits["floor"] > 5
-    assert found.scores["wrong_persona_gap"]["n"] == 20  # every third conversation
-    assert found.scores["ranked_first"]["n"] == 60
-    assert {"length_distance", "distinct_2", "copied_text", "attribution"} <= found.scores.keys()
+    assert measured.scores["wrong_persona_gap"]["n"] == 20  # every third conversation
+    assert measured.scores["ranked_first"]["n"] == 60
+    assert {"length_distance", "distinct_2", "copied_text"} <= measured.scores.keys()
+    assert {"attribution", "attribution_by_decoder"} <= measured.scores.keys()
 
 
-def test_without_time_there_is_a_little_of_everything(proof):
-    found = proof(0.5)
+def test_without_time_there_is_a_little_of_everything(evaluator):
+    measured = evaluator(0.5)
     began = time.monotonic()
-    found.run(100_000)
+    measured.run(100_000)
     assert time.monotonic() - began < 30  # far more would take hours
-    assert 0 < len(found.made) < 100_000
-    assert found.scores["bits_per_byte"]["value"] is not None
-    assert 2 <= found.scores["ranked_first"]["n"] < 60
-    assert "length_distance" in found.scores
+    assert 0 < len(measured.replies) < 100_000
+    assert measured.scores["bits_per_byte"]["value"] is not None
+    assert 2 <= measured.scores["ranked_first"]["n"] < 60
+    assert "length_distance" in measured.scores

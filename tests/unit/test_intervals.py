@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.evaluation.replies import Reply, by_kind, redrawn, weights
-from pipeline.evaluation.scores import RESAMPLES
+from pipeline.evaluation.intervals import RESAMPLES, by_kind, resample_counts, resampled
+from pipeline.evaluation.moments import Reply
 
 REPLIES = [Reply(f"{n}", prompt, kind) for n, (prompt, kind) in enumerate(
     [(0, "a"), (1, "b"), (0, "a"), (2, "a"), (1, "b"), (1, "a")]
@@ -17,7 +17,7 @@ def test_kinds_are_kept_apart_in_order():
 
 
 def test_whole_prompts_are_drawn_of_each_kind():
-    draws = list(redrawn(REPLIES, seed=1))
+    draws = list(resampled(REPLIES, seed=1))
     assert len(draws) == RESAMPLES
     for first, second in draws[:50]:
         assert set(first.tolist()) <= {0, 2, 3, 5}
@@ -26,9 +26,9 @@ def test_whole_prompts_are_drawn_of_each_kind():
 
 
 def test_weights_count_the_draws_and_follow_the_seed():
-    counted = weights(REPLIES, seed=1)
+    counted = resample_counts(REPLIES, seed=1)
     assert counted.shape == (RESAMPLES, len(REPLIES))
     assert (counted[:, 0] == counted[:, 2]).all()
     assert abs(counted[:, 3].mean() - 1) < 0.1
-    assert (counted == weights(REPLIES, seed=1)).all()
-    assert (counted != weights(REPLIES, seed=2)).any()
+    assert (counted == resample_counts(REPLIES, seed=1)).all()
+    assert (counted != resample_counts(REPLIES, seed=2)).any()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from pipeline.evaluation.scores import way
-from pipeline.report.metrics import GROUPS, Group, Metric, Score
-
-Scores = Mapping[str, Score]
+from pipeline.evaluation.intervals import Score, Scores, progress
+from pipeline.report.metrics import GROUPS, Group, Metric
 
 LIKE = "like the person"
 BEYOND = "beyond the person: nearer to what was learned than new replies are"
-CLOSE = "cannot be told: floor and ceiling are too close"
+CLOSE = "undecided: floor and ceiling are too close"
 
 
 def groups(scores: Scores) -> Iterator[Group]:
-    """Those of which there are scores, with only these; what no group knows comes last."""
+    """The groups with the metrics that have scores; unknown metrics come last."""
     known = {metric.name for group in GROUPS for metric in group.metrics}
     rest = tuple(Metric(name, name.replace("_", " ")) for name in scores if name not in known)
     for group in (*GROUPS, Group("Other", "Further scores.", rest)):
@@ -24,47 +22,38 @@ def groups(scores: Scores) -> Iterator[Group]:
             yield Group(group.title, group.meaning, metrics)
 
 
-def progress(metric: Metric, score: Score) -> float | None:
-    """How far from floor (0) to ceiling (1).
+def progress_of(metric: Metric, score: Score) -> float | None:
+    """How far a score is from floor (0) to ceiling (1).
 
     None where one of them is missing, the floor is as good as the ceiling, or they are closer to
     each other than the interval is wide.
     """
     value, floor, ceiling = score["value"], score["floor"], score["ceiling"]
-    if None in (value, floor, ceiling) or not _beats(metric, ceiling, floor):
+    if value is None or floor is None or ceiling is None or not _beats(metric, ceiling, floor):
         return None
-    worst, best = _ends(metric, score)
-    return way(value, floor, ceiling) if abs(best - worst) < abs(ceiling - floor) else None
+    worst, best = _ends(metric, score, value)
+    return progress(value, floor, ceiling) if abs(best - worst) < abs(ceiling - floor) else None
 
 
 def verdict(metric: Metric, score: Score) -> str:
     """In words, "" where there is nothing to compare with."""
-    if score["value"] is None:
+    value, floor, ceiling = score["value"], score["floor"], score["ceiling"]
+    if value is None:
         return "not measured"
-    if metric.good == "near":
-        return _beside(metric, score)
-    return _between(metric, score)
-
-
-def _beside(metric: Metric, score: Score) -> str:
-    """Where neither more nor less is good."""
-    if score["ceiling"] is None:
-        return ""
-    worst, best = sorted(_ends(metric, score))
-    if worst <= score["ceiling"] <= best:
-        return LIKE
-    return "less than the person" if best < score["ceiling"] else "more than the person"
-
-
-def _between(metric: Metric, score: Score) -> str:
-    floor, ceiling = score["floor"], score["ceiling"]
-    worst, best = _ends(metric, score)
+    worst, best = _ends(metric, score, value)
+    if metric.good == "near":  # neither more nor less is good
+        if ceiling is None:
+            return ""
+        least, most = sorted((worst, best))
+        if least <= ceiling <= most:
+            return LIKE
+        return "less than the person" if most < ceiling else "more than the person"
     if floor is not None and _beats(metric, floor, best):
         return "worse than the floor"
-    if floor is not None and ceiling is not None and progress(metric, score) is None:
+    if floor is not None and ceiling is not None and progress_of(metric, score) is None:
         return CLOSE if _beats(metric, ceiling, best) else f"{LIKE}, and so is the floor"
     if floor is not None and not _beats(metric, worst, floor):
-        return "not told from the floor"
+        return "not distinguishable from the floor"
     if ceiling is not None and not _beats(metric, ceiling, best):
         return BEYOND if metric.good == "high" and _beats(metric, worst, ceiling) else LIKE
     if floor is not None:
@@ -72,10 +61,11 @@ def _between(metric: Metric, score: Score) -> str:
     return "" if ceiling is None else "worse than the ceiling"
 
 
-def _ends(metric: Metric, score: Score) -> tuple[float, float]:
-    """The worse and the better end of the interval."""
-    ends = [score["value"] if score[end] is None else score[end] for end in ("low", "high")]
-    return (ends[0], ends[1]) if metric.good == "high" else (ends[1], ends[0])
+def _ends(metric: Metric, score: Score, value: float) -> tuple[float, float]:
+    """The worse and the better end of the interval; the value itself where there is none."""
+    low, high = score["low"], score["high"]
+    ends = value if low is None else low, value if high is None else high
+    return ends if metric.good == "high" else ends[::-1]
 
 
 def _beats(metric: Metric, one: float, other: float) -> bool:
@@ -84,29 +74,30 @@ def _beats(metric: Metric, one: float, other: float) -> bool:
 
 KEY = (
     "Floor: what comes without the person's voice. Ceiling: the person's own real replies. "
-    "Way: how far a value has got from the one to the other."
+    "Progress: how far a value is from the one to the other."
 )
-COLUMNS = ("metric", "value [low–high]", "floor", "ceiling", "way", "verdict")
+COLUMNS = ("metric", "value [low–high]", "floor", "ceiling", "progress", "verdict")
 
 
 def table(scores: Scores) -> str:
     """All scores, group by group: Markdown that is as readable in a terminal."""
-    told = [
+    sections = [
         f"## {group.title}\n\n{group.meaning}\n\n" + _grid([COLUMNS, *_rows(group, scores)])
         for group in groups(scores)
     ]
-    return "\n\n".join([KEY, *told] if told else [])
+    return "\n\n".join([KEY, *sections] if sections else [])
 
 
 def _rows(group: Group, scores: Scores) -> Iterator[tuple[str, ...]]:
     for metric in group.metrics:
         score = scores[metric.name]
-        references = (metric.show(score[name]) or "–" for name in ("floor", "ceiling"))
-        said, share = verdict(metric, score), progress(metric, score)
-        if score["value"] is None and score["note"]:
-            said = score["note"]
+        floor, ceiling = (metric.show(n) or "–" for n in (score["floor"], score["ceiling"]))
+        share = progress_of(metric, score)
         got = "–" if share is None else f"{100 * share:.0f} %"
-        yield metric.label, metric.value(score), *references, got, said
+        words = verdict(metric, score)
+        if score["value"] is None and score["note"]:
+            words = score["note"]
+        yield metric.label, metric.value(score), floor, ceiling, got, words
 
 
 def _grid(rows: Sequence[tuple[str, ...]]) -> str:

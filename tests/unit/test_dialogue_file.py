@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pipeline.common.errors import DataError
-from pipeline.dialogue.source import read
+from pipeline.dialogue.dialogue_file import read_dialogues
 from pipeline.dialogue.turns import Turn
 
 TALK = [
@@ -24,7 +24,7 @@ def put(tmp_path, value):
 
 
 def test_roles_become_speakers_and_the_last_tenths_are_held_out(tmp_path):
-    parts = read(put(tmp_path, [TALK] * 20), "Maya")
+    parts = read_dialogues(put(tmp_path, [TALK] * 20), "Maya")
     assert {name: len(found) for name, found in parts.items()} == {
         "train": 16, "val": 2, "test": 2,
     }  # fmt: skip
@@ -35,7 +35,7 @@ def test_roles_become_speakers_and_the_last_tenths_are_held_out(tmp_path):
 
 def test_records_become_exchanges(tmp_path):
     record = {"instruction": "Translate", "input": "salam", "output": "hello"}
-    parts = read(put(tmp_path, [record]), "assistant")
+    parts = read_dialogues(put(tmp_path, [record]), "assistant")
     assert parts["train"] == [[Turn("user", ("Translate\nsalam",)), Turn("assistant", ("hello",))]]
 
 
@@ -44,12 +44,12 @@ def test_records_become_exchanges(tmp_path):
 )
 def test_anything_else_is_refused_in_words(tmp_path, value):
     with pytest.raises(DataError, match="dialogues"):
-        read(put(tmp_path, value), "Maya")
+        read_dialogues(put(tmp_path, value), "Maya")
 
 
 def test_a_file_that_is_missing_or_no_json_is_refused(tmp_path):
     with pytest.raises(DataError, match="There is no"):
-        read(tmp_path / "none.json", "Maya")
+        read_dialogues(tmp_path / "none.json", "Maya")
     (tmp_path / "bad.json").write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match="not JSON"):
-        read(tmp_path / "bad.json", "Maya")
+        read_dialogues(tmp_path / "bad.json", "Maya")
