@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.cli import options
+from pipeline.cli import shared_options
 from pipeline.cli.opening import existing
 from pipeline.common.errors import DataError, WorkspaceError
 from pipeline.common.files import read_jsonl, write_jsonl
@@ -85,10 +85,10 @@ class BlindTest:
 
 
 @click.command()
-@options.workspace
+@shared_options.workspace
 @click.option(
     "--against",
-    type=options.PATH,
+    type=shared_options.PATH,
     metavar="MODEL",
     help="Compare with another model of this person instead of the real replies.",
 )

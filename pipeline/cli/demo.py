@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from pipeline.cli import options
+from pipeline.cli import shared_options
 from pipeline.common.screen import Screen
 from pipeline.stages import runner
 from pipeline.training import base_model
@@ -29,7 +29,7 @@ PROMPTS = ("Good morning. Did you sleep?", "How is Gerald?", "Shall we have soup
 
 
 @click.command()
-@options.minutes
+@shared_options.minutes
 def demo(minutes: float | None) -> None:
     """Run every stage on the sample chats; show some replies, and in a terminal go on talking."""
     screen = Screen()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pipeline.cli import run
-from pipeline.cli.options import Given, chosen_stages, sources
+from pipeline.cli.shared_options import Given, chosen_stages, sources
 from pipeline.common.errors import one_line
 from pipeline.common.screen import Screen
 

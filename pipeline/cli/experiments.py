@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.shared_options import PATH
 from pipeline.common.screen import Screen
 from pipeline.experiments import verb
 

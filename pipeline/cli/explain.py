@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli import options
+from pipeline.cli import shared_options
 from pipeline.common.screen import Screen
 from pipeline.explain import show
 from pipeline.explain.lesson import Request
@@ -15,8 +15,8 @@ from pipeline.explain.lesson import Request
 @click.command()
 @click.argument("topic", required=False)
 @click.argument("texts", nargs=-1, metavar="[TEXT]…")
-@options.workspace
-@click.option("--out", type=options.PATH, metavar="FILE", help="Where the picture goes.")
+@shared_options.workspace
+@click.option("--out", type=shared_options.PATH, metavar="FILE", help="Where the picture goes.")
 def explain(
     topic: str | None, texts: tuple[str, ...], workspace: Path | None, out: Path | None
 ) -> None:

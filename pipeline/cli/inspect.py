@@ -10,7 +10,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli import options
+from pipeline.cli import shared_options
 from pipeline.cli.inspect_findings import (
     Findings,
     Speaker,
@@ -30,12 +30,12 @@ FEW = 3  # named in a verdict
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=options.PATH)
+@click.argument("paths", nargs=-1, required=True, type=shared_options.PATH)
 @click.option("--json", "as_json", is_flag=True, help="For another program.")
-@options.changes
+@shared_options.changes
 def inspect(paths: tuple[Path, ...], as_json: bool, changes: tuple[str, ...]) -> None:
     """Who speaks in an export, what would be skipped, and whether it is enough to learn from."""
-    settings = settings_file.changed(Settings(), options.parse_changes(changes), "--set")
+    settings = settings_file.changed(Settings(), shared_options.parse_changes(changes), "--set")
     findings = find(paths, settings.parse.date_order, settings.parse.aliases)
     if as_json:
         click.echo(json.dumps(to_dict(findings), ensure_ascii=False, indent=2))

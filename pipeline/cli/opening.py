@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import Given
+from pipeline.cli.shared_options import Given
 from pipeline.common.errors import DataError, ExportError
 from pipeline.common.screen import Screen
 from pipeline.common.speakers import find_speaker

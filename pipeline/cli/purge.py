@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli import options
+from pipeline.cli import shared_options
 from pipeline.workspace.workspace import Workspace, find_workspace
 
 
 @click.command()
-@options.workspace
+@shared_options.workspace
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(workspace: Path | None, yes: bool) -> None:
     """Delete a workspace: messages, models, everything."""

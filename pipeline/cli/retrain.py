@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.opening import existing, opened
-from pipeline.cli.options import Given, refuse_path, sources
+from pipeline.cli.shared_options import Given, refuse_path, sources
 from pipeline.common.errors import WorkspaceError
 from pipeline.common.screen import Screen
 from pipeline.stages import runner

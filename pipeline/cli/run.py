@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from pipeline.cli.opening import opened
-from pipeline.cli.options import Given, chosen_stages, sources
+from pipeline.cli.shared_options import Given, chosen_stages, sources
 from pipeline.common.screen import Screen
 from pipeline.stages import runner
 from pipeline.workspace.stages import MODEL, REPORT, STAGES, Stage, by_name

@@ -9,7 +9,7 @@ import click
 
 import minbpe
 from minbpe.base import Tokenizer
-from pipeline.cli import options
+from pipeline.cli import shared_options
 from pipeline.common.errors import WorkspaceError, one_line
 from pipeline.common.files import write_json
 from pipeline.dialogue.template import END, SPECIAL
@@ -23,9 +23,9 @@ PADDING = SPECIAL[-1]
 
 
 @click.command()
-@click.argument("folder", type=options.PATH)
-@click.argument("model", required=False, type=options.PATH)
-@options.workspace
+@click.argument("folder", type=shared_options.PATH)
+@click.argument("model", required=False, type=shared_options.PATH)
+@shared_options.workspace
 def save_hf(folder: Path, model: Path | None, workspace: Path | None) -> None:
     """Write the model, or the one named, as a folder that transformers opens."""
     if model is not None and workspace is not None:

@@ -8,7 +8,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli import options
+from pipeline.cli import shared_options
 from pipeline.common.screen import Screen
 from pipeline.workspace.freshness import Reasons
 from pipeline.workspace.stages import STAGES, by_name
@@ -18,7 +18,7 @@ SHOWN = 3  # counts of a stage
 
 
 @click.command()
-@options.workspace
+@shared_options.workspace
 def status(workspace: Path | None) -> None:
     """What is done, what is out of date, and why."""
     opened = Workspace(find_workspace(workspace))
@@ -44,7 +44,7 @@ def status(workspace: Path | None) -> None:
 
 @click.command()
 @click.argument("stage")
-@options.workspace
+@shared_options.workspace
 def why(stage: str, workspace: Path | None) -> None:
     """Why a stage would run again, in a sentence."""
     opened, asked = Workspace(find_workspace(workspace)), by_name(stage)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from pipeline.cli.opening import existing, opened
-from pipeline.cli.options import Given, chosen_stages, sources
 from pipeline.cli.run import run_stages
+from pipeline.cli.shared_options import Given, chosen_stages, sources
 from pipeline.common.errors import one_line
 from pipeline.common.screen import Screen
 from pipeline.stages import runner

@@ -61,7 +61,7 @@ def count(workspace: Workspace, screen: Screen) -> Counts:
     counts = Counts()
     splitter = regex.compile(PATTERNS[workspace.settings.tokenizer.pattern])
     with screen.bar("counting bytes", None) as bar:
-        for text in training_text.learned(workspace):
+        for text in training_text.for_vocabulary(workspace):
             size = len(text.encode())
             counts.total_bytes += size
             if counts.total_bytes <= MAX_BYTES:
@@ -118,7 +118,7 @@ def measure(
 def _first_texts(workspace: Workspace) -> Iterator[str]:
     """The training text up to MAX_BYTES."""
     left = MAX_BYTES
-    for text in training_text.learned(workspace):
+    for text in training_text.for_vocabulary(workspace):
         left -= len(text.encode())
         if left < 0:
             return

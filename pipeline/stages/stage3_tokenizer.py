@@ -43,7 +43,7 @@ def _train(task: Task) -> minbpe.RegexTokenizer:
     from pipeline.training import auto
 
     with task.screen.bar("reading bytes", None) as bar:
-        texts = _watched(training_text.learned(task.workspace), bar)
+        texts = _watched(training_text.for_vocabulary(task.workspace), bar)
         size = sum(len(text.encode()) for text in texts)
     if size < MIN_BYTES:
         raise DataError(
@@ -54,7 +54,7 @@ def _train(task: Task) -> minbpe.RegexTokenizer:
     vocab_size = auto.vocab_size(size) if settings.vocab_size == "auto" else settings.vocab_size
     with task.screen.bar("counting bytes", size, count=True) as bar:
         return minbpe.RegexTokenizer.train(
-            _watched(training_text.learned(task.workspace), bar),
+            _watched(training_text.for_vocabulary(task.workspace), bar),
             vocab_size,
             settings.pattern,
             SPECIAL,

@@ -31,18 +31,18 @@ def run(task: Task) -> Counts:
     counts: Counts = {}
     with ExitStack() as stack:
         writers = {
-            part: stack.enter_context(resumable(task.path(name), dtype, task.key))
-            for part, name in zip(SPLITS, ENCODED, strict=True)
+            split: stack.enter_context(resumable(task.path(name), dtype, task.key))
+            for split, name in zip(SPLITS, ENCODED, strict=True)
         }
-        _tell(task, sum(writer.shards for writer in writers.values()))
+        _tell_state(task, sum(writer.shards for writer in writers.values()))
         size = training_text.size(task.workspace)
         bar = stack.enter_context(task.screen.bar("encoding bytes", size))
         done = 0
-        for part, writer in writers.items():
+        for split, writer in writers.items():
             for name in ("bytes", "chat_tokens", "chat_bytes"):
                 writer.info.setdefault(name, 0)
             bar.to(done + writer.info["bytes"])
-            for encoded in parallel_map(encode, _left(task, part, writer)):
+            for encoded in parallel_map(encode, _left(task, split, writer)):
                 writer.append(encoded.ids)
                 writer.info["bytes"] += encoded.bytes
                 if encoded.chat:  # it comes first
@@ -51,8 +51,8 @@ def run(task: Task) -> Counts:
                 writer.commit()
                 bar.to(done + writer.info["bytes"])
             done += writer.info["bytes"]
-            counts[f"{part}_tokens"] = writer.count
-            counts[f"{part}_bytes"] = writer.info["bytes"]
+            counts[f"{split}_tokens"] = writer.count
+            counts[f"{split}_bytes"] = writer.info["bytes"]
     if not counts["train_tokens"] and not task.workspace.uses_base_weights(by_name("pretrain")):
         raise DataError(
             "There is no text to train on; give --export or --corpus (rows: two or more, as the "
@@ -61,14 +61,14 @@ def run(task: Task) -> Counts:
     return counts
 
 
-def _left(task: Task, part: Split, writer: Resumable) -> Iterator[shards.Shard]:
-    """The shards of a part that are not written yet."""
-    chat = shards.chat_shards(training_text.conversations(task.workspace, part))
-    return islice(chain(chat, training_text.corpus(task.workspace, part)), writer.shards, None)
+def _left(task: Task, split: Split, writer: Resumable) -> Iterator[shards.Shard]:
+    """The shards of a split that are not written yet."""
+    chat = shards.chat_shards(training_text.conversations(task.workspace, split))
+    return islice(chain(chat, training_text.pieces(task.workspace, split)), writer.shards, None)
 
 
-def _tell(task: Task, done: int) -> None:
-    if split := training_text.split(task.workspace):
-        task.screen.note(f"files of the corpus, by their names: {split}")
+def _tell_state(task: Task, done: int) -> None:
+    if splits := training_text.describe_splits(task.workspace):
+        task.screen.note(f"files of the corpus, by their names: {splits}")
     if done:
         task.screen.note(f"going on after {done:,} shards of an earlier run")

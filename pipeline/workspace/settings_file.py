@@ -243,6 +243,16 @@ def reference() -> str:
             default = _item(getattr(getattr(defaults, section), f.name)).as_string()
             allowed = _allowed(hints[f.name]).replace("|", "\\|")
             lines.append(f"| `{f.name}` | `{default}` | {allowed} | {f.metadata['help']} |")
+    lines += [
+        "",
+        "## Renamed",
+        "",
+        "Old names are still understood.",
+        "",
+        "| was | is |",
+        "|---|---|",
+    ]
+    lines += [f"| `{old}` | `{new}` |" for old, new in RENAMED.items()]
     return "\n".join(lines) + "\n"
 
 

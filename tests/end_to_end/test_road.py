@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import sys
+from collections import Counter
 from datetime import date
 from pathlib import Path
 
@@ -22,18 +23,24 @@ from pipeline.training.progress import FitSettings
 from pipeline.workspace.workspace import Workspace
 from transformer.io import load_config
 
+OPENED: Counter[tuple[str, str]] = Counter()  # names and modes of files opened while `run` ran
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """A folder in which `run` went through once; tests work on copies of it."""
     home = tmp_path_factory.mktemp("home")
     (home / "chat.txt").write_text(chat_lines(60), encoding="utf-8")
-    before = Path.cwd()
-    os.chdir(home)
-    try:
+    really_open = Path.open
+
+    def counted(path: Path, mode: str = "r", *rest, **options):
+        OPENED[f"{path.parent.name}/{path.name}", mode] += 1
+        return really_open(path, mode, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setattr(Path, "open", counted)
         assert main(["run", "--export", "chat.txt", "--persona", "ben", *SMALL]) == 0
-    finally:
-        os.chdir(before)
     return home
 
 
@@ -77,6 +84,10 @@ def test_everything_the_design_names_is_there(home):
         "README.md",
     }
     assert not list(space.rglob("*.part"))
+
+
+def test_a_run_parses_the_chat_once_a_stage_at_most(finished):
+    assert 1 <= OPENED["2_clean/messages.jsonl", "r"] <= 6
 
 
 def test_nothing_personal_is_in_the_records(home):

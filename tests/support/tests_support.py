@@ -24,6 +24,7 @@ SMALL = [
         "pretrain.learning_rate=0.01",
         "budget.epochs=1",
         "evaluate.prompts=3",
+        "evaluate.replies=40",
         "chat.max_tokens=12",
     )
     for word in ("--set", setting)

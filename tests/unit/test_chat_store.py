@@ -10,7 +10,7 @@ from tests_support import chat_lines
 
 from pipeline.__main__ import main
 from pipeline.cli.opening import opened
-from pipeline.cli.options import Given
+from pipeline.cli.shared_options import Given
 from pipeline.common.errors import DataError
 from pipeline.common.screen import Screen
 from pipeline.dialogue import training_text

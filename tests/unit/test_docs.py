@@ -13,7 +13,7 @@ import pytest
 from pipeline.__main__ import cli
 from pipeline.cleaning.message_rules import RULES
 from pipeline.cli.demo import SAMPLES
-from pipeline.cli.options import parse_changes
+from pipeline.cli.shared_options import parse_changes
 from pipeline.serving.terminal import HELP
 from pipeline.workspace import settings_file
 from pipeline.workspace.settings import Settings

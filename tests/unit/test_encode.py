@@ -65,7 +65,7 @@ def test_the_ids_are_those_of_the_whole_text(workspace, console, monkeypatch):
         expected += render(conversation, tokenizer)[0]
     size = sum(turn.bytes for c in training_text.conversations(workspace, "train") for turn in c)
     documents = [""]
-    for piece in training_text.corpus(workspace, "train"):
+    for piece in training_text.pieces(workspace, "train"):
         documents[-1] += piece.texts[0]
         documents += piece.texts[1:]
         documents += [""] if piece.ends_document else []

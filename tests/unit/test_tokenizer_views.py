@@ -49,7 +49,7 @@ def rows_of(space, sizes, sentence=SENTENCE):
 
 def test_the_figures_are_those_of_training_each_size_by_itself(made):
     counts, rows = rows_of(made, [256, 300, 400])
-    text = list(training_text.learned(Workspace(made)))
+    text = list(training_text.for_vocabulary(Workspace(made)))
     for row in rows[1:4]:
         tokenizer = RegexTokenizer.train(text, row.size)
         assert row.tokens == sum(len(tokenizer.encode(t)) for t in text)
