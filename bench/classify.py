@@ -23,7 +23,7 @@ from pipeline.classify.learn import probabilities
 from pipeline.classify.train import train
 from pipeline.screen import Screen
 from transformer import pretrained
-from transformer.files import WeightsError
+from transformer.io import WeightsError
 
 SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "spam.csv"
 

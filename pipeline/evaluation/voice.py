@@ -116,7 +116,7 @@ class Voice:
             torch.tensor([row + [-1] * (longest - len(row)) for row in rows], device=device)
             for rows in ([[last, *turn[:-1]] for turn in turns], turns)
         )
-        every = cache.picked(torch.zeros(len(turns), dtype=torch.long, device=device))
+        every = cache.select_rows(torch.zeros(len(turns), dtype=torch.long, device=device))
         hidden = self.decoder.hidden(x, every)
         return np.array([self._summed(*row) for row in zip(hidden, y, strict=True)])
 

@@ -10,8 +10,8 @@ from functools import cache
 from typing import Any
 
 from pipeline.experiments.families import BASELINE, Variant
-from transformer.blank import blank
 from transformer.config import ModelConfig
+from transformer.decoder import meta_decoder
 
 STEP = 8  # in which the inner width goes, for fast products
 
@@ -35,4 +35,4 @@ def _hidden(config: ModelConfig, wanted: int) -> int:
 @cache
 def parameters(config: ModelConfig) -> int:
     """Numbers that learn."""
-    return sum(weight.numel() for weight in blank(config).parameters())
+    return sum(weight.numel() for weight in meta_decoder(config).parameters())

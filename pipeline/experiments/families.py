@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transformer.presets import row
+from transformer.presets import settings_of
 
 BASELINE: Mapping[str, Any] = {
     "block": 128,
@@ -108,7 +108,7 @@ def _dropouts(group: str, share: float) -> tuple[Variant, ...]:
 def _evolution(phase: int) -> Variant:
     """A step of the second course's model, at the laboratory's size: heads of 16 numbers as there,
     and latents of the same share of the width."""
-    theirs = row(f"evolution-{phase}")
+    theirs = settings_of(f"evolution-{phase}")
     ours = {name: BASELINE[name] for name in ("block", "width", "layers")}
     scaled = {"heads": 8, "kv_heads": 8, "kv_latent": 32, "query_latent": 64}
     named = {k: v for k, v in theirs.items() if k != "vocab_size"}

@@ -8,9 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pipeline.evaluation.bits import measure_text
-from transformer.blank import blank
 from transformer.config import ConfigError
-from transformer.decoder import Decoder
+from transformer.decoder import Decoder, meta_decoder
 
 
 def longer(decoder: Decoder, times: int) -> Decoder:
@@ -21,7 +20,7 @@ def longer(decoder: Decoder, times: int) -> Decoder:
             f"learned positions are one trained vector each for {block} positions: there is none "
             f"for position {block + 1}"
         )
-    made = blank(replace(decoder.config, block=times * block))
+    made = meta_decoder(replace(decoder.config, block=times * block))
     made.load_state_dict(decoder.state_dict(), assign=True)
     return made.to(decoder.tokens.weight.device).train(decoder.training)
 

@@ -13,9 +13,8 @@ from pipeline.explain import Asked
 from pipeline.explain.lesson import Lesson, Table
 from pipeline.explain.tiny import encoded, sample_tokenizer, shown
 from pipeline.explain.watch import shapes
-from transformer.block import PreNorm
+from transformer.block import FeedForward, PreNorm
 from transformer.decoder import Decoder
-from transformer.feedforward import FeedForward
 from transformer.presets import preset
 
 PRESET = "gpt2-lecture"
@@ -95,7 +94,7 @@ def explain(asked: Asked) -> Lesson:
         (
             "Radford et al. 2019, Language Models are Unsupervised Multitask Learners, section "
             "2.3; Vaswani et al. 2017, arXiv 1706.03762.",
-            "Code: transformer/decoder.py, block.py, attention.py, feedforward.py.",
+            "Code: transformer/decoder.py, block.py, attention.py.",
         ),
     )
 

@@ -88,7 +88,7 @@ def explain(asked: Asked) -> Lesson:
         (
             "Drawing from the top p: Holtzman et al. 2019, arXiv 1904.09751; min-p: Nguyen et al. "
             "2024, arXiv 2407.01082.",
-            "Code: transformer/generate.py, sampling.py.",
+            "Code: transformer/generate.py.",
         ),
     )
 

@@ -114,7 +114,7 @@ def explain(asked: Asked) -> Lesson:
         (9.6, 4.4),
         (
             "Ignored targets: torch.nn.functional.cross_entropy, ignore_index.",
-            "Code: pipeline/dialogue/windows.py, transformer/padding.py; docs/stage6-dialogues.md.",
+            "Code: pipeline/dialogue/windows.py, attention_plan.py; docs/stage6-dialogues.md.",
         ),
     )
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pipeline.explain import Asked
 from pipeline.explain.lesson import Lesson, Table
-from transformer.blank import blank
+from transformer.decoder import meta_decoder
 from transformer.describe import BYTES, memory, parameters, weights
 from transformer.presets import preset
 
@@ -34,7 +34,7 @@ class Size(NamedTuple):
 
 def counted(name: str) -> Size:
     """The preset `name`, by part."""
-    decoder = blank(preset(name))
+    decoder = meta_decoder(preset(name))
     config = decoder.config
     uses = memory(decoder, config.block)
     return Size(parameters(weights(decoder)), uses, config.vocab_size * config.width)

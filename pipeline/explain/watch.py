@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import DataError
+from transformer.attention_plan import AttentionPlan
 from transformer.block import PreNorm
 from transformer.decoder import Decoder
-from transformer.view import View
 
 
 @torch.no_grad()
@@ -49,8 +49,8 @@ def maps(decoder: Decoder, ids: Tensor) -> list[Tensor]:
 @contextmanager
 def _watched(decoder: Decoder, layers: list[Tensor]) -> Iterator[None]:
     def look(block: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        x, view, *rest = given
-        return x, _recording(view, layers), *rest
+        x, plan, *rest = given
+        return x, _recording(plan, layers), *rest
 
     blocks = (cast(PreNorm, block) for block in decoder.blocks)
     hooks = [block.register_forward_pre_hook(look) for block in blocks]
@@ -61,12 +61,12 @@ def _watched(decoder: Decoder, layers: list[Tensor]) -> Iterator[None]:
             hook.remove()
 
 
-def _recording(view: View, layers: list[Tensor]) -> View:
-    attend = view.attend
+def _recording(plan: AttentionPlan, layers: list[Tensor]) -> AttentionPlan:
+    attend = plan.attend
 
     def watched(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> Tensor:
         one_hot = torch.eye(k.size(2)).expand(*k.shape[:2], -1, -1)
         layers.append(attend(q, k, one_hot, scale))
         return attend(q, k, v, scale)
 
-    return view._replace(attend=cast(Any, watched))
+    return plan._replace(attend=cast(Any, watched))

@@ -14,7 +14,7 @@ from pipeline.serving.endings import Bubbles, Ending, Loops, Others
 from pipeline.serving.facts import Facts
 from transformer.config import ConfigError
 from transformer.decoder import Decoder
-from transformer.sampling import Sampling
+from transformer.generate import Sampling
 
 DRAWS = 4  # of a reply that comes out empty
 LONGEST = 160  # tokens of a reply, where nobody's habits are known

@@ -18,8 +18,7 @@ from pipeline.serving.huggingface import save_hf
 from transformer import pretrained
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.files import WeightsError
-from transformer.io import load, save
+from transformer.io import WeightsError, load, save
 
 pytestmark = pytest.mark.parity
 TEXTS = (

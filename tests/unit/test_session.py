@@ -21,9 +21,8 @@ from pipeline.serving.session import Session
 from pipeline.serving.warning import flag
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.generate import generate
+from transformer.generate import Sampling, generate
 from transformer.io import save
-from transformer.sampling import Sampling
 
 BLOCK = 96
 

@@ -1,7 +1,7 @@
 """`config.json` ⇄ `ModelConfig`: a table for each family of published models, used both ways.
 
-What an option of a supported family asks for and our decoder has not, is refused and never
-silently different. Options that neither change what a model computes nor its shapes are not read.
+What an option asks for that our decoder does not have is refused, never silently different. Options
+that change neither what a model computes nor its shapes are not read.
 Dropout is only for training: ours is GPT-2's `resid_pdrop`, the other families have none.
 """
 
@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from transformer.config import ConfigError, ModelConfig
-from transformer.files import CONFIG, WeightsError
+from transformer.io import CONFIG, WeightsError
 from transformer.pretrained.options import Options, shown
 
-Settings = dict[str, Any]
-MOST_ANGLES = 1 << 29  # of positions × head size; more is no model but a mistake
+Settings = dict[str, object]
+Sizes = Mapping[str, int]
+MAX_ANGLES = 1 << 29  # of positions × head size; more is not a model but a mistake
 
 
 class Family(NamedTuple):
@@ -24,9 +25,11 @@ class Family(NamedTuple):
 
     architecture: str  # the class in transformers
     sizes: Mapping[str, str]  # options that are settings of ours under another name
-    read: Callable[[Options, Settings], Settings]
-    write: Callable[[ModelConfig], dict[str, Any]]
-    defaults: Settings | None = None  # of absent options, where null means something else
+    read: Callable[[Options, Sizes], Settings]
+    write: Callable[[ModelConfig], Settings]
+    defaults: Mapping[str, object] | None = (
+        None  # of absent options, where null means something else
+    )
     even: bool = False  # transformers opens it only if the heads share the width evenly
 
 
@@ -42,15 +45,16 @@ def config_of(options: Options) -> tuple[str, ModelConfig]:
         options.only(name)
     sizes = {ours: options.size(theirs) for theirs, ours in family.sizes.items()}
     settings: Settings = {**sizes, **_ALWAYS, **family.read(options, sizes)}
-    if settings["block"] * settings["head_size"] > MOST_ANGLES:
-        raise options.error(f"a context of {settings['block']} tokens is too long to be meant")
+    head_size = settings["head_size"]
+    if isinstance(head_size, int) and sizes["block"] * head_size > MAX_ANGLES:
+        raise options.error(f"a context of {sizes['block']} tokens is too long to be meant")
     try:
         return kind, ModelConfig.from_dict(settings)
     except ConfigError as error:
         raise options.error(str(error)) from error
 
 
-def family_of(config: ModelConfig) -> tuple[str, dict[str, Any]]:
+def family_of(config: ModelConfig) -> tuple[str, Settings]:
     """The `model_type` and the options that describe `config` to others.
 
     It is the family through which the config comes back as it was. Raises `WeightsError` when
@@ -58,10 +62,11 @@ def family_of(config: ModelConfig) -> tuple[str, dict[str, Any]]:
     """
     tried = {}
     for kind, family in FAMILIES.items():
-        options = {theirs: getattr(config, ours) for theirs, ours in family.sizes.items()}
+        sizes = {ours: int(getattr(config, ours)) for ours in family.sizes.values()}
+        options: Settings = {theirs: sizes[ours] for theirs, ours in family.sizes.items()}
         options |= {"model_type": kind, "architectures": [family.architecture]}
         options |= family.write(config)
-        missed = _missed(config, family, options)
+        missed = _missed(config, family, options, sizes)
         if not missed:
             return kind, options
         tried[kind] = missed
@@ -72,10 +77,9 @@ def family_of(config: ModelConfig) -> tuple[str, dict[str, Any]]:
     )
 
 
-def _missed(config: ModelConfig, family: Family, options: Mapping[str, Any]) -> list[str]:
+def _missed(config: ModelConfig, family: Family, options: Settings, sizes: Sizes) -> list[str]:
     """The settings that would not come back, as `name value instead of value`."""
     read = Options(options, Path(CONFIG)).with_defaults(family.defaults)
-    sizes = {ours: options[theirs] for theirs, ours in family.sizes.items()}
     missed = [
         f"{name} {shown(value)} instead of {shown(getattr(config, name))}"
         for name, value in (_ALWAYS | family.read(read, sizes)).items()
@@ -86,7 +90,7 @@ def _missed(config: ModelConfig, family: Family, options: Mapping[str, Any]) -> 
     return missed
 
 
-def _read_llama(options: Options, sizes: Settings) -> Settings:
+def _read_llama(options: Options, sizes: Sizes) -> Settings:
     bias = options.get("attention_bias", bool, False)
     if options.get("mlp_bias", bool, False) != bias:
         raise options.error("attention_bias without mlp_bias, or the reverse, is not supported")
@@ -94,21 +98,21 @@ def _read_llama(options: Options, sizes: Settings) -> Settings:
     return _read_rotary(options, sizes) | _pattern(options, sizes) | _biases(bias, bias)
 
 
-def _write_llama(config: ModelConfig) -> dict[str, Any]:
+def _write_llama(config: ModelConfig) -> Settings:
     return _write_rotary(config) | {"attention_bias": config.bias, "mlp_bias": config.bias}
 
 
-def _read_mistral(options: Options, sizes: Settings) -> Settings:
+def _read_mistral(options: Options, sizes: Sizes) -> Settings:
     window = options.get("sliding_window", int, 0)
     pattern = _pattern(options, sizes, window, sizes["layers"])
     return _read_rotary(options, sizes) | pattern | _biases(False, False)
 
 
-def _write_mistral(config: ModelConfig) -> dict[str, Any]:
+def _write_mistral(config: ModelConfig) -> Settings:
     return _write_rotary(config) | {"sliding_window": _window(config)}
 
 
-def _read_qwen(options: Options, sizes: Settings) -> Settings:
+def _read_qwen(options: Options, sizes: Sizes) -> Settings:
     options.only("attention_bias", False)
     slides = options.get("use_sliding_window", bool, False)
     window = options.get("sliding_window", int, 0) if slides else 0
@@ -116,17 +120,17 @@ def _read_qwen(options: Options, sizes: Settings) -> Settings:
     return _read_rotary(options, sizes) | _pattern(options, sizes, window, sliding)
 
 
-def _write_qwen(config: ModelConfig) -> dict[str, Any]:
+def _write_qwen(config: ModelConfig) -> Settings:
     window = _window(config)
     slides = {"use_sliding_window": window is not None, "sliding_window": window}
     return _write_rotary(config) | slides | {"max_window_layers": 0 if window else config.layers}
 
 
-def _read_qwen2(options: Options, sizes: Settings) -> Settings:
+def _read_qwen2(options: Options, sizes: Sizes) -> Settings:
     return _read_qwen(options, sizes) | _biases(False, True)
 
 
-def _read_qwen3(options: Options, sizes: Settings) -> Settings:
+def _read_qwen3(options: Options, sizes: Sizes) -> Settings:
     return _read_qwen(options, sizes) | _biases(False, False) | {"qk_norm": True}
 
 
@@ -134,7 +138,7 @@ def _biases(everywhere: bool, qkv: bool) -> Settings:
     return {"bias": everywhere, "qkv_bias": qkv, "qk_norm": False}
 
 
-def _pattern(options: Options, sizes: Settings, window: int = 0, sliding: int = 0) -> Settings:
+def _pattern(options: Options, sizes: Sizes, window: int = 0, sliding: int = 0) -> Settings:
     """The pattern of a `window` in so many layers, unless `layer_types` says in which."""
     kinds = options.get("layer_types", list, [])
     if kinds:
@@ -149,11 +153,10 @@ def _pattern(options: Options, sizes: Settings, window: int = 0, sliding: int = 
 
 
 def _window(config: ModelConfig) -> int | None:
-    settings = config.to_dict()
-    return settings["window"] if settings["pattern"] == "local" else None
+    return config.window if config.pattern == "local" else None
 
 
-def _read_rotary(options: Options, sizes: Settings) -> Settings:
+def _read_rotary(options: Options, sizes: Sizes) -> Settings:
     options.only("hidden_act", "silu", "swish")
     options.only("partial_rotary_factor", 1)
     options.only("rope_interleaved", False)
@@ -169,7 +172,7 @@ def _read_rotary(options: Options, sizes: Settings) -> Settings:
     } | _read_rope(options, sizes)
 
 
-def _write_rotary(config: ModelConfig) -> dict[str, Any]:
+def _write_rotary(config: ModelConfig) -> Settings:
     scaled = {
         "rope_type": "llama3",
         "factor": config.rope_factor,
@@ -188,7 +191,7 @@ def _write_rotary(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def _read_rope(options: Options, sizes: Settings) -> Settings:
+def _read_rope(options: Options, sizes: Sizes) -> Settings:
     """From `rope_theta` and `rope_scaling`, or from `rope_parameters`, which is both in one."""
     given = options.get("rope_scaling", dict, {}) or options.get("rope_parameters", dict, {})
     rope = Options({"rope_theta": options.values.get("rope_theta")} | given, options.where)
@@ -196,7 +199,8 @@ def _read_rope(options: Options, sizes: Settings) -> Settings:
     kind = rope.get("rope_type", str, rope.get("type", str, "default"))
     if kind not in ("default", "llama3") or any(isinstance(v, dict) for v in given.values()):
         raise options.error(f"rope_scaling {shown(given)} is not supported, only llama3's")
-    settings = {"rope_base": rope.get("rope_theta", float, 10_000.0), "rope_factor": 1.0}
+    base = rope.get("rope_theta", float, 10_000.0)
+    settings: Settings = {"rope_base": base, "rope_factor": 1.0}
     if kind == "default":
         return settings
     return settings | {
@@ -207,7 +211,7 @@ def _read_rope(options: Options, sizes: Settings) -> Settings:
     }
 
 
-def _read_gpt2(options: Options, sizes: Settings) -> Settings:
+def _read_gpt2(options: Options, sizes: Sizes) -> Settings:
     options.only("scale_attn_weights", True)
     options.only("scale_attn_by_inverse_layer_idx", False)
     options.only("add_cross_attention", False)
@@ -226,7 +230,7 @@ def _read_gpt2(options: Options, sizes: Settings) -> Settings:
     } | _biases(True, True)
 
 
-def _write_gpt2(config: ModelConfig) -> dict[str, Any]:
+def _write_gpt2(config: ModelConfig) -> Settings:
     theirs = {ours: name for name, ours in reversed(_ACTIVATIONS.items())}
     return {
         "activation_function": theirs.get(config.feedforward, "gelu_new"),
