@@ -27,7 +27,7 @@ class GroupedQueryAttention(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_size = config.heads, config.kv_heads, config.head_size
-        self.block = config.block
+        self.block, self.scale = config.block, config.attention_scale or None
         qkv_size = (config.heads + 2 * config.kv_heads) * config.head_size
         self.qkv = Linear(config.width, qkv_size, bias=bool(config.qkv_bias))
         self.qk_norm = QKNorm(config) if config.qk_norm else nn.Identity()
@@ -47,7 +47,7 @@ class GroupedQueryAttention(nn.Module):
         q, k = qk.split_with_sizes((self.heads, self.kv_heads), dim=1)  # (B, H or Hkv, T, D)
         if cache is not None:
             k, v = plan.write(cache, k, v)  # (B, Hkv, S, D)
-        return self.project_out(plan.attend(q, k, v))
+        return self.project_out(plan.attend(q, k, v, self.scale))
 
     def project_qkv(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Heads of queries and keys (B, T, H + Hkv, D), and of values (B, T, Hkv, D)."""

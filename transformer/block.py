@@ -22,14 +22,15 @@ from transformer.cache import LayerKVCache
 from transformer.config import ModelConfig
 from transformer.latent import LatentAttention
 from transformer.layers import NORMS, GradContext, Linear
-from transformer.recurrent import LinearAttention
+from transformer.recurrent import LinearAttention, ShortConvolution
 
 Activation = Callable[[Tensor], Tensor]
-Mixer = GroupedQueryAttention | LatentAttention
+Mixer = GroupedQueryAttention | LatentAttention | ShortConvolution
 MIXERS: Mapping[str, Callable[[ModelConfig], Mixer]] = {
     "grouped": GroupedQueryAttention,
     "linear": LinearAttention,
     "latent": LatentAttention,
+    "short_conv": ShortConvolution,
 }
 
 
@@ -86,7 +87,35 @@ class PostNorm(PreNorm):
         return nn.Identity()
 
 
-PLACEMENTS: Mapping[str, type[PreNorm]] = {"pre": PreNorm, "post": PostNorm}
+class SandwichNorm(PreNorm):
+    """x + norm(branch(norm(x))), as in Gemma 2 (arXiv 2408.00118, section 2)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.attention_out_norm = NORMS[config.norm](config)
+        self.feedforward_out_norm = NORMS[config.norm](config)
+
+    def forward(
+        self,
+        x: Tensor,
+        plan: AttentionPlan,
+        cache: LayerKVCache | None = None,
+        select: Tensor | None = None,
+    ) -> Tensor:
+        """As `PreNorm.forward`."""
+        y = self.attention(self.attention_norm(x), plan, cache)
+        x = x + self.dropout(self.attention_out_norm(y))
+        x = x if select is None else x[select]
+        y = self.feedforward_out_norm(self.feedforward(self.feedforward_norm(x)))
+        added: Tensor = self.dropout(y)
+        return x + added
+
+
+PLACEMENTS: Mapping[str, type[PreNorm]] = {
+    "pre": PreNorm,
+    "post": PostNorm,
+    "sandwich": SandwichNorm,
+}
 
 
 class FeedForward(nn.Module):
@@ -167,4 +196,5 @@ FEEDFORWARDS: Mapping[str, Callable[[ModelConfig], nn.Module]] = {
     "gelu": partial(FeedForward, F.gelu),
     "gelu_tanh": partial(FeedForward, partial(F.gelu, approximate="tanh")),
     "swiglu": partial(GatedFeedForward, F.silu),
+    "geglu_tanh": partial(GatedFeedForward, partial(F.gelu, approximate="tanh")),
 }

@@ -40,6 +40,10 @@ def _nearest_multiple(number: int, of: int) -> int:
     return max(round(number / of), 1) * of
 
 
+def _may_stand_in_a_layer(position: str | None, config: Hyperparameters) -> bool:
+    return position in (None, "rope", "none", config.position)
+
+
 # What must hold before the settings left open are filled in …
 RANGES: tuple[Rule, ...] = (
     *_at_least(1, "vocab_size", "block", "width", "layers", "heads"),
@@ -65,6 +69,30 @@ RANGES: tuple[Rule, ...] = (
     (
         lambda c: 0 < c.norm_eps < 1,
         lambda c: f"norm_eps {c.norm_eps} must lie between 0 and 1: 1e-5 is usual",
+    ),
+    (
+        lambda c: 0 < c.embedding_scale < float("inf"),
+        lambda c: f"embedding_scale {c.embedding_scale} must be above 0: 1 changes nothing",
+    ),
+    (
+        lambda c: c.attention_scale < float("inf"),
+        lambda c: (
+            f"attention_scale {c.attention_scale} must be finite: 0 stands for 1 / √head_size"
+        ),
+    ),
+    (
+        lambda c: len(c.layer_types) <= c.layers,
+        lambda c: (
+            f"layer_types has {len(c.layer_types)} entries for layers {c.layers}: pick no more "
+            "than there are layers, which take them in turn"
+        ),
+    ),
+    (
+        lambda c: all(_may_stand_in_a_layer(t.position, c) for t in c.layer_types),
+        lambda c: (
+            "learned, sinusoidal and relative positions belong to the whole model, but layer_types "
+            f"asks for another than position {c.position}: pick rope or none in layer_types"
+        ),
     ),
     (
         lambda c: 1 <= c.rope_factor < float("inf"),
@@ -170,6 +198,20 @@ RULES: tuple[Rule, ...] = (
         lambda c: (
             f"position sinusoidal needs pairs, but width {c.width} is odd: "
             f"pick width {c.width + 1} or another position"
+        ),
+    ),
+    (
+        lambda c: c.attention != "short_conv" or c.pattern == "full",
+        lambda c: (
+            f"attention short_conv sees mixer_kernel tokens and nothing that pattern {c.pattern} "
+            "could hide: pick pattern full, or attention grouped"
+        ),
+    ),
+    (
+        lambda c: c.attention != "short_conv" or c.position not in ("rope", "relative"),
+        lambda c: (
+            f"attention short_conv has no queries and keys that position {c.position} could act "
+            "on: pick position none, or attention grouped"
         ),
     ),
     (

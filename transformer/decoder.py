@@ -11,12 +11,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from transformer.attention_plan import align_padding, plan_attention
-from transformer.block import PLACEMENTS, PreNorm
+from transformer.block import PLACEMENTS, Mixer, PreNorm
 from transformer.cache import Cache, CacheState
 from transformer.config import ModelConfig
 from transformer.layers import linear
-from transformer.patterns import PATTERNS
-from transformer.positions import POSITIONS
+from transformer.patterns import PATTERNS, Pattern
+from transformer.positions import POSITIONS, NoPosition
 
 
 class Decoder(nn.Module):
@@ -34,12 +34,19 @@ class Decoder(nn.Module):
         super().__init__()
         block = PLACEMENTS[config.placement]
         self.config = config
-        self.pattern = PATTERNS[config.pattern](config)
+        layers = [config.layer(index) for index in range(config.layers)]
+        kinds = list(dict.fromkeys(layers))  # one, unless `layer_types` says otherwise
+        self.kind_of_layer = [kinds.index(layer) for layer in layers]
+        self.patterns = [PATTERNS[kind.pattern](kind) for kind in kinds]
         self.position = POSITIONS[config.position](config)
+        self.kind_positions = nn.ModuleDict()  # of kinds whose position differs from the model's
+        for index, kind in enumerate(kinds):
+            if _position_settings(kind) != _position_settings(config):
+                self.kind_positions[str(index)] = POSITIONS[kind.position](kind)
         self.tokens = nn.Embedding(config.vocab_size, config.width)
         self.convolution = EmbeddingConvolution(config) if config.conv_kernel > 1 else None
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(block(layer) for layer in layers)
         self.norm = block.last_norm(config)
         self.unembed = None if config.tied else nn.Linear(config.width, config.vocab_size, False)
         initialize(self, generator)
@@ -69,9 +76,12 @@ class Decoder(nn.Module):
                 f"{after.longest} tokens do not fit block {self.config.block}: "
                 "give the newest ones only, or use a model with a larger block"
             )
-        plan = plan_attention(state, rows, after, self.position, self.pattern)
+        plans = [  # one for each kind of layer
+            plan_attention(state, rows, after, self.position_of(kind), pattern)
+            for kind, pattern in enumerate(self.patterns)
+        ]
         previous = state.last_ids(self.config.conv_kernel - 1)
-        x = self.dropout(self.embed(rows.ids, plan.positions, previous))
+        x = self.dropout(self.embed(rows.ids, plans[0].positions, previous))
         select = None if select is None else rows.align(select)
         # The layer after whose mixer tokens are selected; batch normalization takes all.
         selecting = None if self.config.norm == "batch" else len(self.blocks) - 1
@@ -81,6 +91,7 @@ class Decoder(nn.Module):
             and self.config.norm != "batch"
         )
         for index, block in enumerate(self.blocks):
+            plan = plans[self.kind_of_layer[index]]
             layer_cache = None if cache is None else cache.layers[index]
             chosen = select if index == selecting else None
             if recompute:
@@ -106,7 +117,15 @@ class Decoder(nn.Module):
             if previous is not None:
                 before = self.tokens(previous.clamp(min=0)) * (previous >= 0)[..., None]
             x = self.convolution(x, before)
+        if self.config.embedding_scale != 1:
+            x = x * torch.full((), self.config.embedding_scale, dtype=x.dtype, device=x.device)
         return self.position.embed(x, positions)
+
+    def position_of(self, kind: int) -> NoPosition:
+        """What turns and biases the heads in layers of a kind: the model's position, or its own."""
+        if str(kind) not in self.kind_positions:
+            return self.position
+        return cast(NoPosition, self.kind_positions[str(kind)])
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits (..., V) of hidden states (..., C)."""
@@ -119,8 +138,24 @@ class Decoder(nn.Module):
 
     def new_cache(self) -> Cache:
         """An empty cache for one conversation, or for one batch of rows."""
-        mixers = [cast(PreNorm, block).attention for block in self.blocks]
-        return Cache([mixer.new_cache(self.pattern) for mixer in mixers])
+        return Cache([mixer.new_cache(pattern) for mixer, pattern in self._mixers()])
+
+    def cache_size(self, tokens: int) -> int:
+        """How many numbers a cache of `tokens` tokens of one row holds."""
+        return sum(mixer.cache_size(tokens, pattern) for mixer, pattern in self._mixers())
+
+    def _mixers(self) -> list[tuple[Mixer, Pattern]]:
+        mixers = (cast(PreNorm, block).attention for block in self.blocks)
+        patterns = (self.patterns[kind] for kind in self.kind_of_layer)
+        return list(zip(mixers, patterns, strict=True))
+
+
+def _position_settings(config: ModelConfig) -> tuple[object, ...]:
+    """What tells the positions of two kinds of layers apart."""
+    if config.position != "rope":
+        return (config.position,)
+    scaling = (config.rope_factor, config.rope_low, config.rope_high, config.rope_original)
+    return ("rope", config.rotary, config.rope_base, scaling)
 
 
 class EmbeddingConvolution(nn.Module):
@@ -158,6 +193,8 @@ def initialize(decoder: Decoder, generator: torch.Generator | None = None) -> No
     for name, weight in decoder.named_parameters():
         if name.endswith(("bias", "convolution.weight")):
             nn.init.zeros_(weight)
+        elif name.endswith("conv_weight"):  # so that a sum over its taps keeps the variance
+            nn.init.normal_(weight, std=weight.size(-1) ** -0.5, generator=generator)
         elif weight.dim() > 1:
             shrink = (2 * decoder.config.layers) ** 0.5 if name.endswith(to_residual) else 1
             nn.init.normal_(weight, std=0.02 / shrink, generator=generator)

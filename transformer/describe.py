@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import torch
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from transformer.block import PreNorm
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder, meta_decoder
 from transformer.io import load_config
@@ -61,17 +59,15 @@ def find_config(name: str, vocabulary: int | None = None) -> ModelConfig:
 
 def weights(decoder: Decoder) -> list[Weight]:
     """Every weight; the same one of several layers is one entry."""
-    shapes: dict[str, torch.Size] = {}
-    copies: Counter[str] = Counter()
+    copies: Counter[tuple[str, torch.Size]] = Counter()
     for name, weight in decoder.named_parameters():
         place, _, inside = name.partition(".")
         _, _, inside = inside.partition(".")
         short = f"blocks.{inside}" if place == "blocks" else name
-        shapes[short] = weight.shape
-        copies[short] += 1
+        copies[short, weight.shape] += 1
     return [
-        Weight(name, _part(name), tuple(shape), copies[name], copies[name] * shape.numel())
-        for name, shape in shapes.items()
+        Weight(name, _part(name), tuple(shape), count, count * shape.numel())
+        for (name, shape), count in copies.items()
     ]
 
 
@@ -95,15 +91,12 @@ def memory(decoder: Decoder, context: int) -> dict[str, int]:
     sizes = {name: (weight.dim(), weight.numel()) for name, weight in decoder.named_parameters()}
     total = sum(size for _, size in sizes.values())
     matrices = sum(s for n, (dim, s) in sizes.items() if dim == 2 and n.startswith("blocks."))
-    cache = (
-        cast(PreNorm, b).attention.cache_size(context, decoder.pattern) for b in decoder.blocks
-    )
     return {
         "weights": total,
         "gradients": total,
         "AdamW": 2 * total,
         "or Muon + AdamW": 2 * total - matrices,
-        f"cache of {context:,} tokens, one row": sum(cache),
+        f"cache of {context:,} tokens, one row": decoder.cache_size(context),
     }
 
 
@@ -159,7 +152,19 @@ def _summary(config: ModelConfig) -> str:
         f"{config.pattern}, attention {config.attention}, {config.feedforward}, norm "
         f"{config.norm} ({config.placement}), dropout {config.dropout:g}, "
         f"{'tied' if config.tied else 'separate'} head{_convolution(config.conv_kernel)}"
+        f"{_layer_types(config)}"
     )
+
+
+def _layer_types(config: ModelConfig) -> str:
+    """The layers that differ from the rest, each group with its differences."""
+    groups: dict[str, list[str]] = {}
+    for index in range(config.layers if config.layer_types else 0):
+        changes = asdict(config.layer_types[index % len(config.layer_types)]).items()
+        words = ", ".join(f"{name} {value}" for name, value in changes if value is not None)
+        if words:
+            groups.setdefault(words, []).append(str(index + 1))
+    return "".join(f"; layers {', '.join(n)}: {words}" for words, n in groups.items())
 
 
 def _convolution(kernel: int) -> str:

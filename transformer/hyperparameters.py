@@ -12,10 +12,23 @@ from typing import Literal
 
 Position = Literal["none", "learned", "sinusoidal", "relative", "rope"]
 Pattern = Literal["full", "local", "dilated", "chunked", "global_local", "bigbird"]
-Attention = Literal["grouped", "linear", "latent"]
-FeedForward = Literal["relu", "leaky_relu", "silu", "gelu", "gelu_tanh", "swiglu"]
-Norm = Literal["layer", "rms", "batch"]
-Placement = Literal["pre", "post"]
+Attention = Literal["grouped", "linear", "latent", "short_conv"]
+FeedForward = Literal["relu", "leaky_relu", "silu", "gelu", "gelu_tanh", "swiglu", "geglu_tanh"]
+Norm = Literal["layer", "rms", "rms_centered", "batch"]
+Placement = Literal["pre", "post", "sandwich"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerType:
+    """How some layers differ from the rest of the model; None is as the model has it."""
+
+    attention: Attention | None = None
+    pattern: Pattern | None = None
+    window: int | None = None
+    position: Position | None = None
+    rope_base: float | None = None
+    rope_factor: float | None = None
+    mixer_kernel: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +73,10 @@ class Hyperparameters:
     norm_eps: float = 1e-5
     padding_id: int = 0  # the row an input of -1 is looked up in; which one does not matter
     laboratory: bool = False  # allows what teaches something, but is no way to train a decoder
+    layer_types: tuple[LayerType, ...] = ()  # taken in turn by the layers; empty: all are alike
+    mixer_kernel: int = 0  # tokens that attention short_conv mixes, the token itself included
+    embedding_scale: float = 1.0  # what embeddings are multiplied by
+    attention_scale: float = 0.0  # what scores are multiplied by; 0: 1 / √head_size
 
     @property
     def rotary(self) -> int:
@@ -67,7 +84,7 @@ class Hyperparameters:
         return self.rope_head or self.head_size
 
 
-GATED = frozenset({"swiglu"})  # feed-forwards with a second, multiplying input matrix
+GATED = frozenset({"swiglu", "geglu_tanh"})  # feed-forwards with a second, multiplying input matrix
 
 # Settings that only some choices use, and which; with any other choice they stay 0.
 USED_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -79,6 +96,8 @@ USED_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "query_latent": ("attention", ("latent",)),
     "kv_latent": ("attention", ("latent",)),
     "rope_head": ("attention", ("latent",)),
+    "mixer_kernel": ("attention", ("short_conv",)),
+    "attention_scale": ("attention", ("grouped",)),
 }
 
 
@@ -126,4 +145,5 @@ DEFAULTS: Mapping[str, Callable[[Hyperparameters], int | bool]] = {
     "query_latent": _where_used("query_latent", lambda c: max(c.width // 2, 1)),
     "kv_latent": _where_used("kv_latent", lambda c: 4 * c.head_size),
     "rope_head": _where_used("rope_head", _default_rope_head),
+    "mixer_kernel": _where_used("mixer_kernel", lambda c: 3),
 }

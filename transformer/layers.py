@@ -109,6 +109,19 @@ class RMSNorm(nn.RMSNorm):
         return y
 
 
+class CenteredRMSNorm(nn.RMSNorm):
+    """`RMSNorm` whose weight is kept as its distance from 1, as in Gemma: weight decay pulls it
+    towards 1, and bfloat16 is finer around 0. Computed in float32."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.width, eps=config.norm_eps)
+        nn.init.zeros_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = 1 + self.weight.float()
+        return F.rms_norm(x.float(), self.normalized_shape, weight, self.eps).to(x.dtype)
+
+
 class _RMSNormOnCPU(torch.autograd.Function):
     """x r w with r = (mean of x² + eps)^-½, where the gradient of x is r (g w - x r² mean(g w x)).
 
@@ -164,8 +177,10 @@ class QKNorm(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.eps = config.heads, config.kv_heads, config.norm_eps
-        self.q_weight = nn.Parameter(torch.ones(config.head_size))
-        self.k_weight = nn.Parameter(torch.ones(config.head_size))
+        self.centered = config.norm == "rms_centered"
+        initial = torch.zeros if self.centered else torch.ones
+        self.q_weight = nn.Parameter(initial(config.head_size))
+        self.k_weight = nn.Parameter(initial(config.head_size))
 
     def forward(self, qk: Tensor) -> Tensor:
         """Heads of queries and then of keys, (B, T, H + Hkv, D)."""
@@ -174,11 +189,13 @@ class QKNorm(nn.Module):
     def weights(self) -> Tensor:
         """The weights of each head, (H + Hkv, D)."""
         q, k = self.q_weight.expand(self.heads, -1), self.k_weight.expand(self.kv_heads, -1)
-        return torch.cat((q, k))
+        weights = torch.cat((q, k))
+        return 1 + weights if self.centered else weights
 
 
 NORMS: Mapping[str, Callable[[ModelConfig], nn.Module]] = {
     "layer": _layer_norm,
     "rms": RMSNorm,
+    "rms_centered": CenteredRMSNorm,
     "batch": BatchNorm,
 }

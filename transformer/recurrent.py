@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from transformer.attention import GroupedQueryAttention
 from transformer.attention_plan import AttentionPlan
 from transformer.cache import LayerKVCache
+from transformer.config import ModelConfig
+from transformer.layers import Linear
 from transformer.patterns import Pattern
 
 CHUNK = 64  # tokens whose pairs are computed; about D, so that sums and pairs cost the same
@@ -49,6 +51,52 @@ class LinearAttention(GroupedQueryAttention):
                 cache.replace(plan.cached, (numerator, denominator))
             y = y / total.clamp(min=1e-6)
         return self.project_out(y.to(x.dtype))
+
+
+class ShortConvolution(nn.Module):
+    """out · conv(in · x): a gated causal convolution over a few tokens, channel by channel.
+
+    As in LFM2 (Liquid AI 2025, github.com/huggingface/transformers, models/lfm2), where such layers
+    stand between some of attention. The past is the last `mixer_kernel` - 1 inputs.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.width, self.past = config.width, config.mixer_kernel - 1
+        self.conv_in = Linear(config.width, 3 * config.width, bias=config.bias)
+        self.conv_weight = nn.Parameter(torch.empty(config.width, 1, config.mixer_kernel))
+        self.conv_out = Linear(config.width, config.width, bias=config.bias)
+
+    def new_cache(self, pattern: Pattern) -> LayerKVCache:
+        """An empty cache for this layer: the last inputs, from which no token can be taken back."""
+        return LayerKVCache(limit=0)
+
+    def cache_size(self, tokens: int, pattern: Pattern) -> int:
+        """The same for any number of tokens."""
+        return self.past * self.width
+
+    def forward(self, x: Tensor, plan: AttentionPlan, cache: LayerKVCache | None = None) -> Tensor:
+        B, T, _ = x.shape
+        gate_in, gate_out, value = self.conv_in(x).chunk(3, dim=-1)
+        value = gate_in * value
+        before = () if cache is None else cache.rollback_to(plan.cached)
+        past = before[0] if before else value.new_zeros(B, self.past, self.width)
+        inputs = torch.cat((past, value), dim=1)  # (B, past + T, C)
+        mixed = torch.zeros_like(value)
+        for tap, weight in enumerate(self.conv_weight[:, 0].to(value.dtype).unbind(dim=1)):
+            mixed = torch.addcmul(mixed, inputs.narrow(1, tap, T), weight)
+        if cache is not None:
+            cache.replace(plan.cached, (self._last_inputs(inputs, plan),))
+        out: Tensor = self.conv_out(gate_out * mixed)
+        return out
+
+    def _last_inputs(self, inputs: Tensor, plan: AttentionPlan) -> Tensor:
+        """Those of each row's last tokens, (B, past, C); padding comes after them."""
+        if plan.is_token is None:
+            return inputs.narrow(1, inputs.size(1) - self.past, self.past)
+        index = plan.is_token.sum(dim=1, keepdim=True)
+        index = index + torch.arange(self.past, device=index.device)
+        return inputs.gather(1, index[..., None].expand(-1, -1, self.width))
 
 
 def causal_sum(q: Tensor, k: Tensor, v: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -41,8 +41,10 @@ class Placed(NoPosition):
 
 def lower(decoder: Decoder, learned: int) -> Decoder:
     """Embedding and blocks below the last `learned`: hidden states without the last norm."""
-    part = meta_decoder(replace(decoder.config, layers=decoder.config.layers - learned, tied=True))
-    part.tokens, part.position, part.pattern = decoder.tokens, decoder.position, decoder.pattern
+    below = decoder.config.slice(0, decoder.config.layers - learned)
+    part = meta_decoder(replace(below, tied=True))
+    part.tokens, part.position = decoder.tokens, decoder.position
+    part.kind_positions.to(decoder.tokens.weight.device)
     part.convolution = decoder.convolution
     part.blocks, part.norm = decoder.blocks[:-learned], nn.Identity()
     return part
@@ -50,18 +52,20 @@ def lower(decoder: Decoder, learned: int) -> Decoder:
 
 def upper(decoder: Decoder, learned: int, states: Tensor) -> Decoder:
     """The last `learned` blocks over given `states` (tokens of all texts, C), which are frozen."""
+    layers = decoder.config.layers
     config = replace(
-        decoder.config,
-        layers=learned,
+        decoder.config.slice(layers - learned, layers),
         tied=True,
         vocab_size=len(states),
         padding_id=0,
         conv_kernel=1,
+        embedding_scale=1.0,
     )
     part = meta_decoder(config)
     part.tokens = nn.Embedding(len(states), states.size(1), _weight=states, _freeze=True)
-    part.position, part.pattern = Placed(decoder.position), decoder.pattern
+    part.position = Placed(decoder.position)
     part.position.requires_grad_(False)
+    part.kind_positions.to(states.device)
     part.blocks, part.norm = decoder.blocks[-learned:], decoder.norm
     return part
 

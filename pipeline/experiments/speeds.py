@@ -11,12 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import cast
 
 import torch
 
 from pipeline.experiments.trial import NEW_TOKENS
-from transformer.block import PreNorm
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
@@ -56,8 +54,7 @@ def cache_bytes(config: ModelConfig) -> float:
     """What the cache keeps for a token in float32, on the average over the longest context."""
     tokens = NEW_TOKENS[-1]
     decoder = Decoder(replace(config, block=tokens), torch.Generator().manual_seed(0))
-    attentions = (cast(PreNorm, block).attention for block in decoder.blocks)
-    return FLOAT * sum(a.cache_size(tokens, decoder.pattern) for a in attentions) / tokens
+    return FLOAT * decoder.cache_size(tokens) / tokens
 
 
 def _ids(decoder: Decoder, count: int, device: torch.device) -> Iterator[int]:

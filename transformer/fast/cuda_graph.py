@@ -38,9 +38,10 @@ def cuda_graph_step(decoder: Decoder) -> CudaGraphStep | None:
 def is_supported(decoder: Decoder) -> bool:
     """Whether each token attends to its whole past by softmax, with no bias and no hooks."""
     config = decoder.config
+    layers = [config.layer(index) for index in range(config.layers)]
     return (
-        (config.pattern, config.attention) == ("full", "grouped")
-        and config.position != "relative"
+        {(layer.pattern, layer.attention) for layer in layers} == {("full", "grouped")}
+        and all(layer.position != "relative" for layer in layers)
         and not any(m._forward_hooks or m._forward_pre_hooks for m in decoder.modules())
     )
 
@@ -117,9 +118,13 @@ class CudaGraphStep:
         slots = torch.arange(cache.layers[0].tensors[0].size(2), device=self.position.device)
         attend = DenseAttention((slots <= self.position)[None], causal=False)
         write = cast(Write, _WriteAt(self.position))
-        rotate = decoder.position.rotate(self.position)
-        plan = AttentionPlan(0, self.position, None, rotate, write, attend)
+        positions = map(decoder.position_of, range(len(decoder.patterns)))
+        plans = [
+            AttentionPlan(0, self.position, None, position.rotate(self.position), write, attend)
+            for position in positions
+        ]
+        kinds = decoder.kind_of_layer
         x = decoder.embed(self.ids, self.position, self.previous)
-        for block, layer_cache in zip(decoder.blocks, cache.layers, strict=True):
-            x = block(x, plan, layer_cache)
+        for block, kind, layer_cache in zip(decoder.blocks, kinds, cache.layers, strict=True):
+            x = block(x, plans[kind], layer_cache)
         return decoder.head(decoder.norm(x)[:, -1])

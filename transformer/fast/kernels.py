@@ -90,12 +90,14 @@ def add_product(weight: Stored, x: Floats, y: Floats) -> None:
     _ADD_PRODUCT[weight.size > SERIAL](weight, x, y)
 
 
-def attend(qkv: Floats, keys: Stored, values: Stored, position: int, y: Floats) -> None:
-    """Store the keys and values of the token at `position`, and attend to all up to it.
+def attend(
+    qkv: Floats, keys: Stored, values: Stored, slot: int, filled: int, scale: np.float32, y: Floats
+) -> None:
+    """Store the keys and values of a token at `slot`, and attend to the first `filled` slots.
 
     qkv (H + 2 Hkv, D) holds its heads; keys and values (Hkv, slots, D) are the cache; y (H, D).
     """
-    _ATTEND[y.size * position > SERIAL](qkv, keys, values, position, y)
+    _ATTEND[y.size * filled > SERIAL](qkv, keys, values, slot, filled, scale, y)
 
 
 def _add_product(weight: Stored, x: Floats, y: Floats) -> None:
@@ -132,7 +134,11 @@ def layer_norm(x: Floats, weight: Floats, bias: Floats, eps: float, y: Floats) -
         y[i] = (x[i] - mean) * scale * weight[i] + bias[i]
 
 
-NORMS: Mapping[str, Callable[..., None]] = {"rms": rms_norm, "layer": layer_norm}
+NORMS: Mapping[str, Callable[..., None]] = {
+    "rms": rms_norm,
+    "rms_centered": rms_norm,  # given 1 + its weight
+    "layer": layer_norm,
+}
 
 
 @_njit
@@ -158,32 +164,31 @@ def rotate(heads: Floats, turn: Floats) -> None:
             heads[h, half + i] = b * turn[half + i] + a * turn[3 * half + i]
 
 
-def _attend(qkv: Floats, keys: Stored, values: Stored, position: int, y: Floats) -> None:
+def _attend(
+    qkv: Floats, keys: Stored, values: Stored, slot: int, filled: int, scale: np.float32, y: Floats
+) -> None:
     kv_heads, size = keys.shape[0], keys.shape[2]
     heads = y.shape[0]
-    scale = F32(1 / math.sqrt(size))
     for kv in range(kv_heads):
         for i in range(size):
-            keys[kv, position, i] = _narrow(qkv[heads + kv, i], keys[kv, position, i])
-            values[kv, position, i] = _narrow(
-                qkv[heads + kv_heads + kv, i], values[kv, position, i]
-            )
+            keys[kv, slot, i] = _narrow(qkv[heads + kv, i], keys[kv, slot, i])
+            values[kv, slot, i] = _narrow(qkv[heads + kv_heads + kv, i], values[kv, slot, i])
     for h in prange(heads):
         kv = h * kv_heads // heads
-        scores = np.empty(position + 1, np.float32)
+        scores = np.empty(filled, np.float32)
         largest = F32(-np.inf)
-        for s in range(position + 1):
+        for s in range(filled):
             score = F32(0)
             for i in range(size):
                 score += qkv[h, i] * _wide(keys[kv, s, i])
             scores[s] = score * scale
             largest = max(largest, scores[s])
         total = F32(0)
-        for s in range(position + 1):
+        for s in range(filled):
             scores[s] = math.exp(scores[s] - largest)
             total += scores[s]
         y[h] = F32(0)
-        for s in range(position + 1):
+        for s in range(filled):
             weight = scores[s] / total
             for i in range(size):
                 y[h, i] += weight * _wide(values[kv, s, i])
@@ -239,4 +244,5 @@ ACTIVATIONS: Mapping[str, Callable[[Floats], None]] = {
     "gelu": gelu,
     "gelu_tanh": gelu_tanh,
     "swiglu": silu,
+    "geglu_tanh": gelu_tanh,
 }

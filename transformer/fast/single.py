@@ -2,11 +2,13 @@
 
 It computes what `Decoder.hidden` and `head` compute for the next token of a single row, and shares
 their cache, so that both can take turns. Only common decoders have this path (softmax attention
-over the whole past, norms before the branches), and only on the CPU; all others take the eager one.
+over the whole past or a window, norms before the branches), and only on the CPU; all others take
+the eager one.
 """
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import numba
@@ -15,21 +17,23 @@ import torch
 from torch import Tensor, nn
 
 from transformer.attention import GroupedQueryAttention
-from transformer.block import FeedForward, GatedFeedForward, PreNorm
+from transformer.block import FeedForward, GatedFeedForward, PreNorm, SandwichNorm
 from transformer.cache import Cache, LayerKVCache, Tensors
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder, EmbeddingConvolution
 from transformer.fast import kernels
 from transformer.fast.kernels import Floats, Stored
-from transformer.layers import Linear, QKNorm, RMSNorm
+from transformer.layers import CenteredRMSNorm, Linear, QKNorm, RMSNorm
+from transformer.patterns import Local, Pattern
 from transformer.positions import Learned, NoPosition, Rope, Sinusoidal
 
 # A decoder of other parts (another mixer, a norm with a memory, an adapter) is not supported, nor
 # is one that hooks watch.
 SUPPORTED: frozenset[type[nn.Module]] = frozenset(
-    {Decoder, PreNorm, GroupedQueryAttention, FeedForward, GatedFeedForward, Linear, QKNorm}
+    {Decoder, PreNorm, SandwichNorm, GroupedQueryAttention, FeedForward, GatedFeedForward, Linear}
     | {NoPosition, Learned, Sinusoidal, Rope, EmbeddingConvolution}
-    | {nn.LayerNorm, RMSNorm, nn.Embedding, nn.Linear, nn.ModuleList, nn.Dropout, nn.Identity}
+    | {nn.LayerNorm, RMSNorm, CenteredRMSNorm, QKNorm, nn.Embedding, nn.Linear}
+    | {nn.ModuleList, nn.ModuleDict, nn.Dropout, nn.Identity}
 )
 
 
@@ -43,11 +47,17 @@ def compiled_step(decoder: Decoder) -> CompiledStep | None:
     supported = (
         SUPPORTED.issuperset(map(type, modules))
         and not any(module._forward_hooks or module._forward_pre_hooks for module in modules)
-        and decoder.config.pattern == "full"
+        and all(type(pattern) in _patterns(decoder.config) for pattern in decoder.patterns)
         and {weight.device.type for weight in weights} == {"cpu"}
         and {weight.dtype for weight in weights} in ({torch.float32}, {torch.bfloat16})
     )
     return CompiledStep(decoder) if supported else None
+
+
+def _patterns(config: ModelConfig) -> tuple[type[Pattern], ...]:
+    """Windows only beside other layers: where all layers have one, seeds belong to eager replies,
+    from which these differ in the last bit."""
+    return (Pattern, Local) if config.layer_types else (Pattern,)
 
 
 class CompiledStep:
@@ -60,7 +70,10 @@ class CompiledStep:
         torch.set_num_threads(threads)
         config = decoder.config
         self.decoder = decoder
-        self.layers = [_Layer(cast(PreNorm, block), config) for block in decoder.blocks]
+        self.layers = [
+            _Layer(cast(PreNorm, block), config, decoder.patterns[kind])
+            for block, kind in zip(decoder.blocks, decoder.kind_of_layer, strict=True)
+        ]
         self.norm = _Norm(decoder.norm, config.norm)
         self.head = _stored(decoder.unembed_weight)
         self.normed = np.empty(config.width, np.float32)
@@ -69,13 +82,18 @@ class CompiledStep:
     def __call__(self, new: int, cache: Cache) -> Tensor:
         state, index = cache.state, cache.state.longest
         ids = torch.tensor([[new]])
-        decoder, position = self.decoder, self.decoder.position
+        decoder = self.decoder
         previous = state.last_ids(decoder.config.conv_kernel - 1)
         embedded = decoder.embed(ids, torch.tensor([index]), previous)
         x = embedded.float().flatten().numpy().copy()
-        turn = position.table[index].float().numpy() if isinstance(position, Rope) else None
-        for layer, layer_cache in zip(self.layers, cache.layers, strict=True):
-            layer(x, turn, layer_cache, state.slots, index)
+        positions = map(decoder.position_of, range(len(decoder.patterns)))
+        turns: list[Floats | None] = [
+            position.table[index].float().numpy() if isinstance(position, Rope) else None
+            for position in positions
+        ]
+        kinds = decoder.kind_of_layer
+        for layer, kind, layer_cache in zip(self.layers, kinds, cache.layers, strict=True):
+            layer(x, turns[kind], layer_cache, state.slots, index)
         cache.state = state.extended(ids, 1)
         self.norm(x, self.normed)
         logits = torch.zeros(1, len(self.head))
@@ -86,7 +104,7 @@ class CompiledStep:
 class _Layer:
     """One block: what the loops need of it, and the arrays they work in."""
 
-    def __init__(self, block: PreNorm, config: ModelConfig) -> None:
+    def __init__(self, block: PreNorm, config: ModelConfig, pattern: Pattern) -> None:
         attention = cast(GroupedQueryAttention, block.attention)
         heads, kv_heads, size = config.heads, config.kv_heads, config.head_size
         feedforward = block.feedforward
@@ -94,14 +112,21 @@ class _Layer:
         self.attention_norm = _Norm(block.attention_norm, config.norm)
         self.qkv, self.out = _Product(attention.qkv), _Product(attention.out)
         self.feedforward_norm = _Norm(block.feedforward_norm, config.norm)
+        self.out_norms: tuple[_Norm, _Norm] | None = None
+        if isinstance(block, SandwichNorm):
+            norms = (block.attention_out_norm, block.feedforward_out_norm)
+            self.out_norms = (_Norm(norms[0], config.norm), _Norm(norms[1], config.norm))
         self.up, self.down = _Product(feedforward.up), _Product(feedforward.down)
         self.gate = None
         if isinstance(feedforward, GatedFeedForward):
             self.gate = _Product(feedforward.gate)
         self.activation = kernels.ACTIVATIONS[config.feedforward]
+        self.ring = pattern.ring
+        self.scale = np.float32(config.attention_scale or 1 / math.sqrt(size))
         self.qk_norm = cast(QKNorm, attention.qk_norm) if config.qk_norm else None
         self.qk_weights = None if self.qk_norm is None else _floats(self.qk_norm.weights())
         self.normed = np.empty(config.width, np.float32)
+        self.added = np.empty(config.width, np.float32)
         self.qkv_heads = np.empty((heads + 2 * kv_heads, size), np.float32)
         self.qk_heads = self.qkv_heads[: heads + kv_heads]
         self.attended = np.empty((heads, size), np.float32)
@@ -122,12 +147,13 @@ class _Layer:
             kernels.qk_norm(self.qk_heads, self.qk_weights, self.qk_norm.eps)
         if turn is not None:
             kernels.rotate(self.qk_heads, turn)
-        buffers = cache.ensure_capacity(cached, position + 1, self.like)
+        slot, filled = self.ring.slot_of(position), int(min(position + 1, self.ring.limit))
+        buffers = cache.ensure_capacity(cached, filled, self.like)
         if buffers is not self.buffers:  # numpy's view is made again only when the buffers are
             self.buffers, self.arrays = buffers, tuple(_stored(part[0]) for part in buffers)
         keys, values = self.arrays
-        kernels.attend(self.qkv_heads, keys, values, position, self.attended)
-        self.out.add(self.attended.reshape(-1), x)
+        kernels.attend(self.qkv_heads, keys, values, slot, filled, self.scale, self.attended)
+        self._add(self.out, self.attended.reshape(-1), x, 0)
         self.feedforward_norm(x, self.normed)
         self.up(self.normed, self.inner)
         if self.gate is None:
@@ -136,7 +162,16 @@ class _Layer:
             self.gate(self.normed, self.gated)
             self.activation(self.gated)
             kernels.multiply(self.inner, self.gated)
-        self.down.add(self.inner, x)
+        self._add(self.down, self.inner, x, 1)
+
+    def _add(self, product: _Product, branch: Floats, x: Floats, index: int) -> None:
+        """x += the result of a branch, normed where the placement norms it."""
+        if self.out_norms is None:
+            product.add(branch, x)
+        else:
+            product(branch, self.normed)
+            self.out_norms[index](self.normed, self.added)
+            x += self.added
 
 
 class _Product:
@@ -162,9 +197,11 @@ class _Norm:
     """A norm over the width."""
 
     def __init__(self, norm: nn.Module, name: str) -> None:
-        norm = cast(nn.LayerNorm | RMSNorm, norm)
+        norm = cast(nn.LayerNorm | RMSNorm | CenteredRMSNorm, norm)
         self.norm = kernels.NORMS[name]
         self.weight, self.eps = _floats(norm.weight), norm.eps
+        if isinstance(norm, CenteredRMSNorm):
+            self.weight = 1 + self.weight
         bias = getattr(norm, "bias", None)
         self.bias = np.zeros_like(self.weight) if bias is None else _floats(bias)
 

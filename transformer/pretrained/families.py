@@ -13,10 +13,28 @@ from typing import NamedTuple
 
 from transformer.config import ConfigError, ModelConfig
 from transformer.io import CONFIG, WeightsError
+from transformer.pretrained.llama_like import (
+    Settings,
+    Sizes,
+    biases,
+    read_llama,
+    read_mistral,
+    read_qwen2,
+    read_qwen3,
+    write_llama,
+    write_mistral,
+    write_qwen,
+)
+from transformer.pretrained.mixed_layers import (
+    read_gemma3,
+    read_lfm2,
+    read_smollm3,
+    write_gemma3,
+    write_lfm2,
+    write_smollm3,
+)
 from transformer.pretrained.options import Options, shown
 
-Settings = dict[str, object]
-Sizes = Mapping[str, int]
 MAX_ANGLES = 1 << 29  # of positions × head size; more is not a model but a mistake
 
 
@@ -90,127 +108,6 @@ def _missed(config: ModelConfig, family: Family, options: Settings, sizes: Sizes
     return missed
 
 
-def _read_llama(options: Options, sizes: Sizes) -> Settings:
-    bias = options.get("attention_bias", bool, False)
-    if options.get("mlp_bias", bool, False) != bias:
-        raise options.error("attention_bias without mlp_bias, or the reverse, is not supported")
-    options.only("sliding_window")
-    return _read_rotary(options, sizes) | _pattern(options, sizes) | _biases(bias, bias)
-
-
-def _write_llama(config: ModelConfig) -> Settings:
-    return _write_rotary(config) | {"attention_bias": config.bias, "mlp_bias": config.bias}
-
-
-def _read_mistral(options: Options, sizes: Sizes) -> Settings:
-    window = options.get("sliding_window", int, 0)
-    pattern = _pattern(options, sizes, window, sizes["layers"])
-    return _read_rotary(options, sizes) | pattern | _biases(False, False)
-
-
-def _write_mistral(config: ModelConfig) -> Settings:
-    return _write_rotary(config) | {"sliding_window": _window(config)}
-
-
-def _read_qwen(options: Options, sizes: Sizes) -> Settings:
-    options.only("attention_bias", False)
-    slides = options.get("use_sliding_window", bool, False)
-    window = options.get("sliding_window", int, 0) if slides else 0
-    sliding = max(0, sizes["layers"] - options.get("max_window_layers", int, 0))
-    return _read_rotary(options, sizes) | _pattern(options, sizes, window, sliding)
-
-
-def _write_qwen(config: ModelConfig) -> Settings:
-    window = _window(config)
-    slides = {"use_sliding_window": window is not None, "sliding_window": window}
-    return _write_rotary(config) | slides | {"max_window_layers": 0 if window else config.layers}
-
-
-def _read_qwen2(options: Options, sizes: Sizes) -> Settings:
-    return _read_qwen(options, sizes) | _biases(False, True)
-
-
-def _read_qwen3(options: Options, sizes: Sizes) -> Settings:
-    return _read_qwen(options, sizes) | _biases(False, False) | {"qk_norm": True}
-
-
-def _biases(everywhere: bool, qkv: bool) -> Settings:
-    return {"bias": everywhere, "qkv_bias": qkv, "qk_norm": False}
-
-
-def _pattern(options: Options, sizes: Sizes, window: int = 0, sliding: int = 0) -> Settings:
-    """The pattern of a `window` in so many layers, unless `layer_types` says in which."""
-    kinds = options.get("layer_types", list, [])
-    if kinds:
-        sliding = kinds.count("sliding_attention")
-        if sliding + kinds.count("full_attention") != sizes["layers"]:
-            raise options.error(f"layer_types {shown(kinds)} is not supported")
-    if not 0 < window < sizes["block"] or not sliding:
-        return {"pattern": "full"}
-    if sliding < sizes["layers"]:
-        raise options.error("a sliding window in some layers only is not supported (layer_types)")
-    return {"pattern": "local", "window": window}
-
-
-def _window(config: ModelConfig) -> int | None:
-    return config.window if config.pattern == "local" else None
-
-
-def _read_rotary(options: Options, sizes: Sizes) -> Settings:
-    options.only("hidden_act", "silu", "swish")
-    options.only("partial_rotary_factor", 1)
-    options.only("rope_interleaved", False)
-    return {
-        "kv_heads": options.size("num_key_value_heads", sizes["heads"]),
-        "head_size": options.size("head_dim", sizes["width"] // sizes["heads"]),
-        "norm_eps": options.get("rms_norm_eps", float, 1e-6),
-        "tied": options.get("tie_word_embeddings", bool, False),
-        "position": "rope",
-        "norm": "rms",
-        "feedforward": "swiglu",
-        "dropout": 0.0,
-    } | _read_rope(options, sizes)
-
-
-def _write_rotary(config: ModelConfig) -> Settings:
-    scaled = {
-        "rope_type": "llama3",
-        "factor": config.rope_factor,
-        "low_freq_factor": config.rope_low,
-        "high_freq_factor": config.rope_high,
-        "original_max_position_embeddings": config.rope_original,
-    }
-    return {
-        "hidden_act": "silu",
-        "num_key_value_heads": config.kv_heads,
-        "head_dim": config.head_size,
-        "rms_norm_eps": config.norm_eps,
-        "tie_word_embeddings": config.tied,
-        "rope_theta": config.rope_base,
-        "rope_scaling": None if config.rope_factor == 1 else scaled,
-    }
-
-
-def _read_rope(options: Options, sizes: Sizes) -> Settings:
-    """From `rope_theta` and `rope_scaling`, or from `rope_parameters`, which is both in one."""
-    given = options.get("rope_scaling", dict, {}) or options.get("rope_parameters", dict, {})
-    rope = Options({"rope_theta": options.values.get("rope_theta")} | given, options.where)
-    rope.only("partial_rotary_factor", 1)
-    kind = rope.get("rope_type", str, rope.get("type", str, "default"))
-    if kind not in ("default", "llama3") or any(isinstance(v, dict) for v in given.values()):
-        raise options.error(f"rope_scaling {shown(given)} is not supported, only llama3's")
-    base = rope.get("rope_theta", float, 10_000.0)
-    settings: Settings = {"rope_base": base, "rope_factor": 1.0}
-    if kind == "default":
-        return settings
-    return settings | {
-        "rope_factor": rope.get("factor", float),
-        "rope_low": rope.get("low_freq_factor", float),
-        "rope_high": rope.get("high_freq_factor", float),
-        "rope_original": rope.size("original_max_position_embeddings", sizes["block"]),
-    }
-
-
 def _read_gpt2(options: Options, sizes: Sizes) -> Settings:
     options.only("scale_attn_weights", True)
     options.only("scale_attn_by_inverse_layer_idx", False)
@@ -227,7 +124,7 @@ def _read_gpt2(options: Options, sizes: Sizes) -> Settings:
         "norm": "layer",
         "feedforward": _ACTIVATIONS[options.get("activation_function", str, "gelu_new")],
         "dropout": options.get("resid_pdrop", float, 0.1),
-    } | _biases(True, True)
+    } | biases(True, True)
 
 
 def _write_gpt2(config: ModelConfig) -> Settings:
@@ -252,7 +149,14 @@ _ACTIVATIONS = {
     "silu": "silu",
     "swish": "silu",
 }
-_ALWAYS = {"attention": "grouped", "placement": "pre", "conv_kernel": 1}
+_ALWAYS: Settings = {  # where a family does not say otherwise
+    "attention": "grouped",
+    "placement": "pre",
+    "conv_kernel": 1,
+    "embedding_scale": 1.0,
+    "attention_scale": 0.0,
+    "layer_types": (),
+}
 _NEVER = ("quantization_config", "num_local_experts", "num_experts", "n_routed_experts")
 
 _SIZES = {
@@ -270,14 +174,33 @@ _GPT2_SIZES = {
     "n_layer": "layers",
     "n_head": "heads",
 }
+_LFM2_SIZES = {theirs: ours for theirs, ours in _SIZES.items() if ours != "hidden"}
 _MISTRAL = {"num_key_value_heads": 8, "sliding_window": 4096}
 _QWEN2 = {"num_key_value_heads": 32, "sliding_window": 4096, "max_window_layers": 28}
 _QWEN3 = {**_QWEN2, "head_dim": 128}
+_SMOLLM3 = {"num_key_value_heads": 4, "tie_word_embeddings": True, "rope_theta": 2_000_000.0}
+_GEMMA3 = {
+    "vocab_size": 262_208,
+    "max_position_embeddings": 131_072,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "sliding_window": 4096,
+    "query_pre_attn_scalar": 256,
+    "tie_word_embeddings": True,
+    "rope_theta": 1_000_000.0,
+}
+_LFM2 = {"num_key_value_heads": 8, "norm_eps": 1e-5, "rope_theta": 1_000_000.0}
 
 FAMILIES: Mapping[str, Family] = {
-    "llama": Family("LlamaForCausalLM", _SIZES, _read_llama, _write_llama, even=True),
-    "mistral": Family("MistralForCausalLM", _SIZES, _read_mistral, _write_mistral, _MISTRAL),
-    "qwen2": Family("Qwen2ForCausalLM", _SIZES, _read_qwen2, _write_qwen, _QWEN2),
-    "qwen3": Family("Qwen3ForCausalLM", _SIZES, _read_qwen3, _write_qwen, _QWEN3),
+    "llama": Family("LlamaForCausalLM", _SIZES, read_llama, write_llama, even=True),
+    "mistral": Family("MistralForCausalLM", _SIZES, read_mistral, write_mistral, _MISTRAL),
+    "qwen2": Family("Qwen2ForCausalLM", _SIZES, read_qwen2, write_qwen, _QWEN2),
+    "qwen3": Family("Qwen3ForCausalLM", _SIZES, read_qwen3, write_qwen, _QWEN3),
     "gpt2": Family("GPT2LMHeadModel", _GPT2_SIZES, _read_gpt2, _write_gpt2),
+    "smollm3": Family("SmolLM3ForCausalLM", _SIZES, read_smollm3, write_smollm3, _SMOLLM3),
+    "gemma3_text": Family(
+        "Gemma3ForCausalLM", _SIZES, read_gemma3, write_gemma3, _GEMMA3, even=True
+    ),
+    "lfm2": Family("Lfm2ForCausalLM", _LFM2_SIZES, read_lfm2, write_lfm2, _LFM2),
 }

@@ -22,6 +22,10 @@ class Options:
         """The same, with `defaults` where an option is absent; not where it is null."""
         return Options({**(defaults or {}), **self.values}, self.where)
 
+    def without(self, *names: str) -> Options:
+        """The same, but for the options of these names."""
+        return Options({n: v for n, v in self.values.items() if n not in names}, self.where)
+
     def get(self, name: str, kind: type[T], default: T | None = None) -> T:
         """The option as `kind`; `default` where it is absent or null, an error if that is None."""
         value = self.values.get(name)
@@ -64,5 +68,5 @@ _IN_WORDS: Mapping[type, str] = {
 
 def shown(value: object) -> str:
     """A value as JSON, on one short line."""
-    text = json.dumps(value)
+    text = json.dumps(value, default=str)
     return text if len(text) <= 60 else f"{text[:60]}…"

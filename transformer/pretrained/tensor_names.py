@@ -147,10 +147,40 @@ GGUF = Naming(
     ignored=r"rope_freqs\.weight",
 )
 
+GEMMA3 = LLAMA._replace(
+    rows={
+        **LLAMA.rows,
+        "blocks.{}.attention_out_norm": ("layers.{}.post_attention_layernorm",),
+        "blocks.{}.feedforward_norm": ("layers.{}.pre_feedforward_layernorm",),
+        "blocks.{}.feedforward_out_norm": ("layers.{}.post_feedforward_layernorm",),
+    }
+)
+
+LFM2 = LLAMA._replace(
+    rows={
+        **LLAMA.rows,
+        "norm": ("embedding_norm",),
+        "blocks.{}.attention_norm": ("layers.{}.operator_norm",),
+        "blocks.{}.attention.qk_norm.q": ("layers.{}.self_attn.q_layernorm",),
+        "blocks.{}.attention.qk_norm.k": ("layers.{}.self_attn.k_layernorm",),
+        "blocks.{}.attention.out": ("layers.{}.self_attn.out_proj",),
+        "blocks.{}.attention.conv_in": ("layers.{}.conv.in_proj",),
+        "blocks.{}.attention.conv": ("layers.{}.conv.conv",),
+        "blocks.{}.attention.conv_out": ("layers.{}.conv.out_proj",),
+        "blocks.{}.feedforward_norm": ("layers.{}.ffn_norm",),
+        "blocks.{}.feedforward.gate": ("layers.{}.feed_forward.w1",),
+        "blocks.{}.feedforward.up": ("layers.{}.feed_forward.w3",),
+        "blocks.{}.feedforward.down": ("layers.{}.feed_forward.w2",),
+    }
+)
+
 NAMINGS: Mapping[str, Naming] = {
     "llama": LLAMA,
     "mistral": LLAMA,
     "qwen2": LLAMA,
     "qwen3": LLAMA,
     "gpt2": GPT2,
+    "smollm3": LLAMA,
+    "gemma3_text": GEMMA3,
+    "lfm2": LFM2,
 }
