@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from transformer.causal import causal
+from transformer.softmax import causal_attention
 
 SHAPES = ((8, 9, 128), (8, 9, 256), (4, 9, 512), (2, 9, 1024))
 TURNS = 7
@@ -36,7 +36,7 @@ def main() -> None:
         *given, slope = parts
         sides = (
             lambda given=given: F.scaled_dot_product_attention(*given, is_causal=True),
-            lambda given=given: causal(*given),
+            lambda given=given: causal_attention(*given),
         )
         times = [[_seconds(side, slope) for side in sides] for _ in range(TURNS)]
         fused, ours = (statistics.median(column) for column in zip(*times, strict=True))

@@ -24,8 +24,7 @@ import torch
 from transformer.batched import generate_batch
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.generate import generate
-from transformer.sampling import Sampling, choose
+from transformer.generate import Sampling, generate, sample_next
 
 PROMPT = list(range(50))
 SAMPLING = Sampling(temperature=0.8, top_k=50)
@@ -42,7 +41,7 @@ def uncached(decoder: Decoder, new: int) -> list[int]:
     ids, generator = list(PROMPT), torch.Generator()
     for _ in range(new):
         logits = decoder.head(decoder.hidden(torch.tensor([ids]))[:, -1])
-        ids.append(int(choose(logits, SAMPLING, generator)))
+        ids.append(int(sample_next(logits, SAMPLING, generator)))
     return ids[len(PROMPT) :]
 
 

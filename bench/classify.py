@@ -23,7 +23,7 @@ from pipeline.classify import classification_scores as scores
 from pipeline.classify.train_classifier import probabilities, train_classifier
 from pipeline.common.screen import Screen
 from transformer import pretrained
-from transformer.files import WeightsError
+from transformer.io import WeightsError
 
 SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "spam.csv"
 

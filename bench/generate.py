@@ -29,9 +29,8 @@ import transformers
 
 from transformer import pretrained
 from transformer.decoder import Decoder
-from transformer.generate import generate
-from transformer.sampling import Sampling
-from transformer.single import single
+from transformer.fast.single import compiled_step
+from transformer.generate import Sampling, generate
 
 warnings.simplefilter("ignore")
 transformers.logging.set_verbosity_error()
@@ -167,7 +166,7 @@ def distances(ways: list[tuple[str, Any, Any]]) -> None:
         if continuation is theirs:
             print(f"    {name:20s} {_off(model(ids).logits, exact):.1e}")
             continue
-        cache, fast = model.new_cache(), single(model)
+        cache, fast = model.new_cache(), compiled_step(model)
         model(ids[:, :-1], cache)
         step = fast(PROMPT[-1], cache)
         print(

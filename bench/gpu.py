@@ -41,8 +41,8 @@ from pipeline.training.optimizer import Optimizers, optimizers, set_rate
 from transformer import generate
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
+from transformer.generate import Sampling
 from transformer.presets import preset
-from transformer.sampling import Sampling
 
 PEAKS = {  # dense; of names that hold one another, the longer comes first
     "H200": 989e12,
@@ -205,15 +205,15 @@ def decoding(sizes: Sizes) -> None:
 @contextmanager
 def fast_road(wanted: bool) -> Iterator[None]:
     """Without it, `generate` finds no road for single tokens but the general one."""
-    import transformer.single
+    import transformer.fast.single
 
-    kept = generate.graphed, transformer.single.single
+    kept = generate.cuda_graph_step, transformer.fast.single.compiled_step
     if not wanted:
-        generate.graphed = transformer.single.single = lambda decoder: None
+        generate.cuda_graph_step = transformer.fast.single.compiled_step = lambda decoder: None
     try:
         yield
     finally:
-        generate.graphed, transformer.single.single = kept
+        generate.cuda_graph_step, transformer.fast.single.compiled_step = kept
 
 
 # --- adapters ----------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def main() -> None:
         print(json.dumps(SIDES[args.side](args.path)))
         return
     from transformer import pretrained
-    from transformer.files import WeightsError
+    from transformer.io import WeightsError
 
     with tempfile.TemporaryDirectory() as temporary:
         write_random(Path(temporary))

@@ -20,9 +20,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from transformer import pretrained
-from transformer.files import WeightsError
-from transformer.generate import generate
-from transformer.sampling import Sampling
+from transformer.generate import Sampling, generate
+from transformer.io import WeightsError
 
 PROMPTS = (
     "The capital of France is",

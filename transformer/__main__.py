@@ -1,4 +1,4 @@
-"""`python -m transformer describe`: what a decoder is made of, before it is made."""
+"""`python -m transformer describe`: what a decoder consists of, before it is built."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import click
 from transformer.config import ConfigError
 
 
-class Mistake(click.ClickException):
-    """Something the user can mend; one line."""
+class UserError(click.ClickException):
+    """Something the user can fix; one line."""
 
     exit_code = 2
 
@@ -32,17 +32,17 @@ def describe(name: str | None, vocab: int | None, context: int | None, dtype: st
     """
     from rich.console import Console
 
-    from transformer import describe as look
+    from transformer import describe as description
     from transformer.io import WeightsError
 
     console = Console(highlight=False)
     try:
         if name is None:
-            look.show_presets(vocab, dtype, console)
+            description.show_presets(vocab, dtype, console)
         else:
-            look.show(name, look.find(name, vocab), context, dtype, console)
+            description.show(name, description.find_config(name, vocab), context, dtype, console)
     except (ConfigError, WeightsError) as error:
-        raise Mistake(str(error)) from None
+        raise UserError(str(error)) from None
 
 
 if __name__ == "__main__":

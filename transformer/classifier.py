@@ -4,7 +4,7 @@ Causality lets only the last token see the whole text, so its state is what the 
 et al. 2018, "Improving language understanding by generative pre-training", section 3.2; Raschka
 2024, "Build a Large Language Model (From Scratch)", chapter 6).
 
-A folder holds the decoder as `io.py` saves it, and beside it the head: `head.json` and
+A folder holds the decoder as io.py saves it, and beside it the head: `head.json` and
 `head.safetensors`.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from transformer import io
 from transformer.decoder import Decoder
-from transformer.files import (
+from transformer.io import (
     CONFIG,
     WEIGHTS,
     WeightsError,
@@ -33,7 +33,7 @@ HEAD_WEIGHTS = "head.safetensors"
 
 
 class Classifier(nn.Module):
-    """`decoder`, and a head for so many `classes`, drawn at random as the decoder's weights are."""
+    """`decoder` with a head of `classes` logits, drawn at random as the decoder's weights are."""
 
     def __init__(
         self, decoder: Decoder, classes: int, generator: torch.Generator | None = None
@@ -45,8 +45,8 @@ class Classifier(nn.Module):
         like = decoder.tokens.weight
         self.head = nn.Linear(decoder.config.width, classes, device=like.device, dtype=like.dtype)
         with torch.no_grad():
-            drawn = torch.empty(self.head.weight.shape).normal_(std=0.02, generator=generator)
-            self.head.weight.copy_(drawn)
+            weight = torch.empty(self.head.weight.shape).normal_(std=0.02, generator=generator)
+            self.head.weight.copy_(weight)
             self.head.bias.zero_()
 
     @property
@@ -60,21 +60,21 @@ class Classifier(nn.Module):
         """
         hidden = self.decoder.hidden(ids)  # (B, T, C)
         rows = torch.arange(len(ids), device=ids.device)
-        logits: Tensor = self.head(hidden[rows, last_real(ids)])
+        logits: Tensor = self.head(hidden[rows, last_token(ids)])
         return logits
 
 
-def last_real(ids: Tensor) -> Tensor:
-    """Where the last real token of each row (B, T) stands: (B,)."""
-    real = ids >= 0
-    if not real.any(dim=1).all():
+def last_token(ids: Tensor) -> Tensor:
+    """The index of the last token of each row (B, T) that is not padding: (B,)."""
+    is_token = ids >= 0
+    if not is_token.any(dim=1).all():
         raise ValueError("a text without tokens has no class: give each row at least one")
-    at = torch.arange(ids.size(1), device=ids.device)
-    return at.where(real, -1).amax(dim=1)
+    index = torch.arange(ids.size(1), device=ids.device)
+    return index.where(is_token, -1).amax(dim=1)
 
 
 def save(classifier: Classifier, folder: Path) -> None:
-    """Write decoder and head into `folder`, which is made if need be: all files or none."""
+    """Write decoder and head into `folder`, created if need be: all files or none."""
     decoder = classifier.decoder
     replace(
         folder,
@@ -94,6 +94,6 @@ def load(folder: Path) -> Classifier:
         raise WeightsError(damaged(folder / HEAD_CONFIG))
     classifier = Classifier(io.load(folder), classes)
     weights = io.read_weights(folder / HEAD_WEIGHTS)
-    io.compare(weights, classifier.head.state_dict(), folder / HEAD_WEIGHTS, HEAD_CONFIG)
+    io.check_weights(weights, classifier.head.state_dict(), folder / HEAD_WEIGHTS, HEAD_CONFIG)
     classifier.head.load_state_dict(weights)
     return classifier.eval()

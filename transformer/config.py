@@ -1,27 +1,23 @@
 """`ModelConfig`: all that defines a model, as one frozen value that is saved with the weights.
 
 A config that exists can be built: contradictions are refused when it is made, in words that name
-the settings and what to pick instead (rules.py). This file does not import torch, so that settings
-can be checked and shown at once; the tables that turn a name into code stand beside that code.
+the settings and what to pick instead (constraints.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from functools import cache
-from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Literal, get_args, get_origin, get_type_hints
 
-from transformer.rules import DERIVED, RANGES, RULES, Rule, either
+from transformer.constraints import RANGES, RULES, either, first_violation
+from transformer.hyperparameters import DEFAULTS, USED_BY, Hyperparameters, LayerType
 
-Position = Literal["none", "learned", "sinusoidal", "relative", "rope"]
-Pattern = Literal["full", "local", "dilated", "chunked", "global_local", "bigbird"]
-Attention = Literal["grouped", "linear", "latent"]
-FeedForward = Literal["relu", "leaky_relu", "silu", "gelu", "gelu_tanh", "swiglu"]
-Norm = Literal["layer", "rms", "batch"]
-Placement = Literal["pre", "post"]
+# Settings that came later are saved only where they say something, so that older files stay equal.
+LATER = ("layer_types", "mixer_kernel", "embedding_scale", "attention_scale")
 
 
 class ConfigError(ValueError):
@@ -29,96 +25,153 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """The shape and the choices of one decoder.
+class ModelConfig(Hyperparameters):
+    """The shape and the choices of one decoder (hyperparameters.py), complete and checked.
 
-    What is left at 0 or None is worked out and saved as what it became: `kv_heads` half of `heads`
-    (where that is even), `head_size` the width shared by the heads, `hidden` the usual multiple of
+    What is left at 0 or None is filled in, and saved as what it became: `kv_heads` half of `heads`
+    (where that is even), `head_size` the width divided by the heads, `hidden` the usual multiple of
     `width`, `qkv_bias` as `bias`, and what a pattern or attention needs: `window` a quarter of
     `block`, `dilation` 2, `global_tokens` 1, `random_blocks` 3, `pattern_block` 64, `query_latent`
     half of `width`, `kv_latent` four heads, `rope_head` half a head. Where the chosen pattern or
-    attention does not use one of these, it stays 0.
+    attention does not use one of these, it stays 0. Raises `ConfigError`.
     """
 
-    vocab_size: int
-    block: int = 256  # most tokens that can be looked at together
-    width: int = 256
-    layers: int = 4
-    heads: int = 4
-    kv_heads: int = 0  # heads of keys and values: `heads` is multi-head, 1 is multi-query
-    head_size: int = 0  # D, the numbers of one head
-    hidden: int = 0  # inner width of the feed-forward
-    conv_kernel: int = 1  # tokens whose embeddings are mixed into one (convolution.py); 1: its own
-    dropout: float = 0.1  # of the embedding and of what each branch adds; training only
-    position: Position = "rope"
-    pattern: Pattern = "full"
-    window: int = 0  # tokens that a token sees back, itself included; of chunked, the chunk
-    dilation: int = 0  # of what it sees back, every so manieth
-    global_tokens: int = 0  # the first so many tokens are seen by all
-    random_blocks: int = 0  # BigBird's random links of a block, and …
-    pattern_block: int = 0  # … the tokens of a block
-    attention: Attention = "grouped"
-    query_latent: int = 0  # width from which latent attention makes its queries, …
-    kv_latent: int = 0  # … its keys and values, …
-    rope_head: int = 0  # … and size of the key, shared by all heads, that knows its position
-    feedforward: FeedForward = "swiglu"
-    norm: Norm = "rms"
-    placement: Placement = "pre"
-    bias: bool = False  # in every linear layer and in LayerNorm
-    qkv_bias: bool | None = None  # in the layer that makes queries, keys and values
-    qk_norm: bool = False  # norm each head of queries and keys, as Qwen3 does
-    tied: bool = True  # the head reuses the embedding
-    rope_base: float = 10_000.0
-    rope_factor: float = 1.0  # Llama 3's way to a longer context: slow turns slower by so much
-    rope_low: float = 1.0  # … those that turn less than this often in `rope_original` tokens
-    rope_high: float = 4.0  # … and not those that turn more often than this
-    rope_original: int = 8192  # the context that the model was first trained with
-    relative_buckets: int = 32  # of distances: half of them one short distance each
-    max_relative_distance: int = 128  # from here on all distances share a bucket
-    norm_eps: float = 1e-5
-    padding_id: int = 0  # the row an input of -1 is looked up in; which one does not matter
-    laboratory: bool = False  # allows what teaches something, but is no way to train a decoder
-
     def __post_init__(self) -> None:
-        for name, kind in _kinds().items():
+        for name, kind in _types(Hyperparameters).items():
             object.__setattr__(self, name, _checked(name, getattr(self, name), kind))
-        _refuse(self, RANGES)
-        for name, derived in DERIVED.items():
-            if not getattr(self, name):
-                object.__setattr__(self, name, derived(self))
-        _refuse(self, RULES)
+        violation = first_violation(self, RANGES)
+        if violation is None:
+            for name, default in DEFAULTS.items():
+                if not getattr(self, name):
+                    object.__setattr__(self, name, default(self))
+            violation = first_violation(self, RULES)
+        if violation is not None:
+            raise ConfigError(violation)
+        object.__setattr__(self, "layer_types", _canonical(self))
 
-    @property
-    def rotary(self) -> int:
-        """How many numbers of a head are turned by position rope."""
-        return self.rope_head or self.head_size
+    def layer(self, index: int) -> ModelConfig:
+        """The config of one layer: this one, with what its type changes."""
+        if not self.layer_types:
+            return self
+        return layer_config(self, self.layer_types[index % len(self.layer_types)])
 
-    def to_dict(self) -> dict[str, Any]:
+    def slice(self, start: int, stop: int) -> ModelConfig:
+        """The config of the layers from `start` to before `stop` alone."""
+        types = self.layer_types
+        kept = tuple(types[index % len(types)] for index in range(start, stop)) if types else ()
+        return replace(self, layers=stop - start, layer_types=kept)
+
+    def to_dict(self) -> dict[str, object]:
         """As JSON types."""
-        return asdict(self)
+        values: dict[str, object] = asdict(self)
+        for field in fields(self):
+            if field.name in LATER and getattr(self, field.name) == field.default:
+                del values[field.name]
+        if self.layer_types:
+            values["layer_types"] = [_changes(layer_type) for layer_type in self.layer_types]
+        return values
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
+    def from_dict(cls, values: Mapping[str, object]) -> ModelConfig:
         """The inverse of `to_dict`; an unknown or missing setting is a `ConfigError`."""
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in known:
-                near = get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-                raise ConfigError(f"unknown model setting {name!r}: {hint}")
+        _refuse_unknown("model setting", values, [field.name for field in fields(cls)])
         if "vocab_size" not in values:
             raise ConfigError("vocab_size is missing: set it to the size of the tokenizer")
-        return cls(**values)
+        return cls(**values)  # type: ignore[arg-type]  # checked in `__post_init__`
+
+
+# What a layer of another attention cannot take over from the model.
+_RESET: Mapping[str, Mapping[str, object]] = {
+    "latent": {"kv_heads": 0, "qk_norm": False},
+    "linear": {"pattern": "full"},
+    "short_conv": {"pattern": "full", "position": "none"},
+}
 
 
 @cache
-def _kinds() -> dict[str, Any]:
-    return get_type_hints(ModelConfig)
+def layer_config(config: ModelConfig, layer_type: LayerType) -> ModelConfig:
+    """`config` with the changes of a layer type; what only other choices use is reset.
+
+    Raises `ConfigError` where the layer's settings contradict each other.
+    """
+    changes = _changes(layer_type)
+    if changes.get("attention", config.attention) != config.attention:
+        changes = {**_RESET.get(str(changes["attention"]), {}), **changes}
+    unused = {
+        name: 0
+        for name, (choice, users) in USED_BY.items()
+        if changes.get(choice, getattr(config, choice)) not in users
+    }
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    layer = ModelConfig(**{**values, **unused, **changes, "layer_types": ()})
+    if layer.position != "rope" and {"rope_base", "rope_factor"} & changes.keys():
+        raise ConfigError(
+            f"rope_base and rope_factor mean nothing with position {layer.position}: "
+            "leave them out, or pick position rope"
+        )
+    return layer
 
 
-def _checked(name: str, value: object, kind: Any) -> object:
+def _canonical(config: ModelConfig) -> tuple[LayerType, ...]:
+    """The layer types, each with its differences from the model alone, as the shortest cycle."""
+    if not config.layer_types:
+        return ()
+    plain, types = replace(config, layer_types=()), []
+    for index, layer_type in enumerate(config.layer_types):
+        try:
+            layer = layer_config(plain, layer_type)
+        except ConfigError as error:
+            raise ConfigError(f"layer_types, entry {index}: {error}") from None
+        names = [field.name for field in fields(LayerType)]
+        differs = {n: getattr(layer, n) for n in names if getattr(layer, n) != getattr(config, n)}
+        types.append(LayerType(**differs))
+    return shortest_cycle([types[index % len(types)] for index in range(config.layers)])
+
+
+def shortest_cycle(types: Sequence[LayerType]) -> tuple[LayerType, ...]:
+    """The fewest layer types that give those of all layers when they are taken in turn."""
+    lengths = range(1, len(types) + 1)
+    length = next(n for n in lengths if all(t == types[i % n] for i, t in enumerate(types)))
+    return () if all(t == LayerType() for t in types) else tuple(types[:length])
+
+
+def _changes(layer_type: LayerType) -> dict[str, object]:
+    return {name: value for name, value in asdict(layer_type).items() if value is not None}
+
+
+def _layer_types(values: object) -> tuple[LayerType, ...]:
+    """A list of layer types, or of the tables in which a file has them."""
+    if not isinstance(values, list | tuple):
+        raise ConfigError(f"layer_types must be a list of tables, not {values!r}")
+    types = []
+    for value in values:
+        table = asdict(value) if isinstance(value, LayerType) else value
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"layer_types must be a list of tables, but holds {value!r}")
+        _refuse_unknown("setting in layer_types", table, list(_types(LayerType)))
+        kinds = _types(LayerType)
+        types.append(LayerType(**{n: _checked(n, v, kinds[n]) for n, v in table.items()}))  # type: ignore[arg-type]
+    return tuple(types)
+
+
+def _refuse_unknown(what: str, values: Mapping[str, object], known: list[str]) -> None:
+    for name in values:
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"unknown {what} {name!r}: {hint}")
+
+
+@cache
+def _types(cls: type) -> dict[str, object]:
+    return get_type_hints(cls)
+
+
+def _checked(name: str, value: object, kind: object) -> object:
     """`value` as `kind` (a type, a type or None, or a `Literal`), or a `ConfigError`."""
-    if isinstance(kind, UnionType):
+    if get_origin(kind) is tuple:
+        return _layer_types(value)
+    if NoneType in get_args(kind):
         if value is None:
             return None
         kind = get_args(kind)[0]
@@ -129,14 +182,8 @@ def _checked(name: str, value: object, kind: Any) -> object:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise ConfigError(f"{name} must be {_A[kind]}, not {value!r}")
+        raise ConfigError(f"{name} must be {_IN_WORDS[kind]}, not {value!r}")
     return value
 
 
-_A = {int: "a whole number", float: "a number", bool: "true or false"}
-
-
-def _refuse(config: ModelConfig, rules: tuple[Rule, ...]) -> None:
-    for holds, advice in rules:
-        if not holds(config):
-            raise ConfigError(advice(config))
+_IN_WORDS: Mapping[object, str] = {int: "a whole number", float: "a number", bool: "true or false"}

@@ -1,4 +1,4 @@
-"""What to type in a terminal in this folder: to install a package which few need, say."""
+"""Commands to type in a terminal, as messages show them: how to install a package, say."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 
 def install(packages: str) -> str:
-    """The line that installs some packages for the very Python that runs."""
+    """The command that installs packages for the Python that is running."""
     return f"{python()} -m pip install {packages}"
 
 
 def python() -> str:
-    """The Python that runs."""
+    """The Python that is running."""
     return typed(Path(sys.executable.removesuffix(".exe")))
 
 
 def typed(path: Path) -> str:
-    """A path as it is typed: no longer than need be, and quoted where it has blanks."""
+    """A path as one types it: relative where it can be, quoted where it has spaces."""
     here = Path.cwd()
     name = str(path.relative_to(here) if path.is_relative_to(here) else path)
     return f'"{name}"' if " " in name else name

@@ -1,10 +1,10 @@
 """How a token knows where it is: each choice acts at one seam and leaves the others as they are.
 
-    embed(x, at)        adds something to the embedding (learned, sinusoidal)
-    rotate(at)          turns queries and keys (RoPE)
-    bias(q_at, k_at)    adds something to the attention scores (relative)
+    embed(x, positions)    adds something to the embedding (learned, sinusoidal)
+    rotate(positions)      turns queries and keys (RoPE)
+    bias(q_pos, k_pos)     adds something to the attention scores (relative)
 
-`at` holds absolute positions, (T,) when all rows share them, else (B, T).
+`positions` are absolute, (T,) when all rows share them, else (B, T).
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from transformer.config import ModelConfig
 Rotate = Callable[[Tensor], Tensor]
 
 
-def _leave(heads: Tensor) -> Tensor:
+def _identity(heads: Tensor) -> Tensor:
     return heads
 
 
 class NoPosition(nn.Module):
     """Order is known from causality alone (Kazemnejad et al. 2023, arXiv 2305.19466).
 
-    Also what the others inherit for the seams at which they do nothing.
+    Also the base class of the others, which inherit the seams at which they do nothing.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
 
-    def embed(self, x: Tensor, at: Tensor) -> Tensor:
-        """The embedded tokens (B, T, C), told their positions."""
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        """The embedded tokens (B, T, C) with their positions added."""
         return x
 
-    def rotate(self, at: Tensor) -> Rotate:
-        """What turns heads (B, T, H, D) standing at `at`; worked out once for all layers."""
-        return _leave
+    def rotate(self, positions: Tensor) -> Rotate:
+        """What turns heads (B, T, H, D) at `positions`; computed once for all layers."""
+        return _identity
 
-    def bias(self, q_at: Tensor, k_at: Tensor) -> Tensor | None:
-        """What is added to the scores: (..., H, T, S), its parts may be 1, for keys at (..., S)."""
+    def bias(self, q_pos: Tensor, k_pos: Tensor) -> Tensor | None:
+        """What is added to the scores, broadcasting to (..., H, T, S), for keys at (..., S)."""
         return None
 
 
@@ -55,13 +55,13 @@ class Learned(NoPosition):
         super().__init__(config)
         self.table = nn.Embedding(config.block, config.width)
 
-    def embed(self, x: Tensor, at: Tensor) -> Tensor:
-        added: Tensor = x + self.table(at)
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        added: Tensor = x + self.table(positions)
         return added
 
 
-class Tabled(NoPosition):
-    """A position with a fixed table, which stays float32 whatever the weights become.
+class FixedTable(NoPosition):
+    """A position with a fixed table, which stays float32 whatever dtype the weights get.
 
     Rounded once to bfloat16, it would stay rounded when the weights go back to float32.
     """
@@ -75,7 +75,7 @@ class Tabled(NoPosition):
         return self
 
 
-class Sinusoidal(Tabled):
+class Sinusoidal(FixedTable):
     """Fixed waves of geometric wavelengths (Vaswani et al. 2017, arXiv 1706.03762, section 3.5)."""
 
     def __init__(self, config: ModelConfig) -> None:
@@ -84,14 +84,14 @@ class Sinusoidal(Tabled):
         waves = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)  # (block, C)
         self.register_buffer("table", waves, persistent=False)
 
-    def embed(self, x: Tensor, at: Tensor) -> Tensor:
-        return x + F.embedding(at, self.table).to(x.dtype)
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        return x + F.embedding(positions, self.table).to(x.dtype)
 
 
-class Rope(Tabled):
+class Rope(FixedTable):
     """Pairs of a head's numbers turned by an angle that grows with the position.
 
-    So that a score depends on the distance alone (Su et al. 2021, arXiv 2104.09864). The pairs are
+    A score then depends on the distance alone (Su et al. 2021, arXiv 2104.09864). The pairs are
     (i, i + D/2), as in Llama's published weights, not neighbours as in the paper. With a
     `rope_factor`, slow pairs turn slower still, for contexts longer than `rope_original` (Llama 3,
     arXiv 2407.21783, and `use_scaled_rope` in github.com/meta-llama/llama-models).
@@ -99,13 +99,13 @@ class Rope(Tabled):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        angles = _angles(config.block, config.rotary, config.rope_base, slower(config))
+        angles = _angles(config.block, config.rotary, config.rope_base, llama3_scaling(config))
         sin, cos = angles.sin(), angles.cos()
         table = torch.cat((cos, cos, -sin, sin), dim=-1)  # (block, 2 D)
         self.register_buffer("table", table, persistent=False)
 
-    def rotate(self, at: Tensor) -> Rotate:
-        cos, sin = F.embedding(at, self.table).unsqueeze(-2).chunk(2, dim=-1)  # (T, 1, D)
+    def rotate(self, positions: Tensor) -> Rotate:
+        cos, sin = F.embedding(positions, self.table).unsqueeze(-2).chunk(2, dim=-1)  # (T, 1, D)
 
         def turn(heads: Tensor) -> Tensor:
             swapped = heads.roll(heads.size(-1) // 2, dims=-1)
@@ -115,38 +115,37 @@ class Rope(Tabled):
         return turn
 
 
-def slower(config: ModelConfig) -> Callable[[Tensor], Tensor]:
-    """Llama 3's change of the turn per token: by the factor where a turn takes long, by nothing
-    where it is quick, and in between by a share of the two."""
+def llama3_scaling(config: ModelConfig) -> Callable[[Tensor], Tensor]:
+    """Llama 3's change of the angle per token: divided by the factor where a full turn takes many
+    tokens, unchanged where it takes few, and interpolated in between."""
 
-    def change(turn: Tensor) -> Tensor:
-        turns = config.rope_original * turn / (2 * math.pi)  # in the first context
-        share = (turns - config.rope_low) / (config.rope_high - config.rope_low)
-        return torch.lerp(turn / config.rope_factor, turn, share.clamp(0, 1))
+    def scale(angle: Tensor) -> Tensor:
+        turns = config.rope_original * angle / (2 * math.pi)  # in the first context
+        fast = (turns - config.rope_low) / (config.rope_high - config.rope_low)
+        return torch.lerp(angle / config.rope_factor, angle, fast.clamp(0, 1))
 
-    return change
+    return scale
 
 
 def _angles(
-    positions: int, size: int, base: float, change: Callable[[Tensor], Tensor] = lambda turn: turn
+    length: int, size: int, base: float, scale: Callable[[Tensor], Tensor] = lambda angle: angle
 ) -> Tensor:
-    """The angle of each position for each pair, (positions, size / 2).
+    """The angle of each position for each pair, (length, size / 2).
 
-    `change` is applied to the turn per token. On the CPU whatever the default device: these
-    tables are no weights, so a decoder that is built without memory to have its weights put in
-    still needs them.
+    `scale` is applied to the angle per token. On the CPU whatever the default device: these tables
+    are not weights, so a decoder that is built on the meta device still needs them.
     """
     powers = torch.arange(0, size, 2, dtype=torch.float64, device="cpu") / size
-    at = torch.arange(positions, dtype=torch.float64, device="cpu")
-    return torch.outer(at, change(base**-powers)).float()
+    positions = torch.arange(length, dtype=torch.float64, device="cpu")
+    return torch.outer(positions, scale(base**-powers)).float()
 
 
 class Relative(NoPosition):
     """A trained number for each head and bucket of distances, the same in all layers.
 
     As in T5 (Raffel et al. 2020, arXiv 1910.10683, section 2.1), whose decoder looks back only:
-    half of the buckets hold one short distance each, the others ever longer spans of them, and the
-    last one all that is further.
+    half of the buckets hold one short distance each, the others ever longer spans, and the last one
+    all that is further.
     """
 
     buckets: Tensor
@@ -157,25 +156,25 @@ class Relative(NoPosition):
         buckets = bucket_of_distances(config.relative_buckets, config.max_relative_distance)
         self.register_buffer("buckets", buckets, persistent=False)
 
-    def bias(self, q_at: Tensor, k_at: Tensor) -> Tensor:
+    def bias(self, q_pos: Tensor, k_pos: Tensor) -> Tensor:
         """The head axis stands before the last two: (..., H, T, S) from (..., T) and (..., S).
 
-        A key that is ahead gets the bias of distance 0: to hide it is the pattern's business.
+        A key that is ahead gets the bias of distance 0: hiding it is up to the pattern.
         """
-        distance = (q_at[..., :, None] - k_at[..., None, :]).clamp(0, self.buckets.numel() - 1)
+        distance = (q_pos[..., :, None] - k_pos[..., None, :]).clamp(0, self.buckets.numel() - 1)
         return self.table(self.buckets[distance]).movedim(-1, -3)  # type: ignore[no-any-return]
 
 
-def bucket_of_distances(buckets: int, longest: int) -> Tensor:
-    """The bucket of each distance from 0 to `longest`, (longest + 1,).
+def bucket_of_distances(buckets: int, max_distance: int) -> Tensor:
+    """The bucket of each distance from 0 to `max_distance`, (max_distance + 1,).
 
-    On the CPU whatever the default device, as the tables of sines are: it is no weight.
+    On the CPU whatever the default device, as the tables of sines are: it is not a weight.
     """
     exact = buckets // 2
-    distance = torch.arange(longest + 1, device="cpu")
+    distance = torch.arange(max_distance + 1, device="cpu")
     # In float32 and in this order, so that no bucket differs from where T5 was trained.
-    share = torch.log(distance.float() / exact) / math.log(longest / exact)
-    wide = exact + (share.clamp(min=0) * (buckets - exact)).long()
+    fraction = torch.log(distance.float() / exact) / math.log(max_distance / exact)
+    wide = exact + (fraction.clamp(min=0) * (buckets - exact)).long()
     return distance.where(distance < exact, wide.clamp(max=buckets - 1))
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
 
 from transformer.config import ConfigError, ModelConfig
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
+PRESETS: Mapping[str, Mapping[str, object]] = {
     "tiny": {"like": "small", "block": 128, "width": 128},
     "slim": {"like": "small", "width": 192, "heads": 6},
     "small": {"conv_kernel": 4},
@@ -89,20 +88,20 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def preset(name: str, **changes: Any) -> ModelConfig:
+def preset(name: str, **changes: object) -> ModelConfig:
     """The preset `name` with `changes`; raises `ConfigError` for what does not exist or fit.
 
     `vocab_size` must be among the changes where the preset has none of its own.
     """
-    return ModelConfig.from_dict({**row(name), **changes})
+    return ModelConfig.from_dict({**settings_of(name), **changes})
 
 
-def row(name: str) -> dict[str, Any]:
-    """What the preset `name` says and what it is like say, as settings of a `ModelConfig`."""
+def settings_of(name: str) -> dict[str, object]:
+    """The settings of the preset `name`, those of the one it is `like` included."""
     if name not in PRESETS:
         near = get_close_matches(name, PRESETS, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"pick one of {', '.join(PRESETS)}"
         raise ConfigError(f"preset {name!r} is unknown: {hint}")
-    own = dict(PRESETS[name])
-    like = own.pop("like", None)
-    return own if like is None else row(like) | own
+    settings = dict(PRESETS[name])
+    like = settings.pop("like", None)
+    return settings if like is None else settings_of(str(like)) | settings

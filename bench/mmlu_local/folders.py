@@ -19,7 +19,7 @@ from pipeline.training.base_model import gguf_tokenizer
 from transformer import pretrained
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.files import WeightsError
+from transformer.io import WeightsError
 
 QUESTIONS = Path(__file__).with_name("test.jsonl")
 

@@ -21,7 +21,7 @@ from pipeline.workspace.settings import Model, Train
 from pipeline.workspace.stages import TOKENIZER
 from transformer import io, pretrained
 from transformer.decoder import Decoder
-from transformer.files import CONFIG, read_json
+from transformer.io import CONFIG, read_json
 
 SMALL_MODEL = 30e6  # parameters up to which every block is trained
 TOP_BLOCKS = 2  # blocks that are trained in a larger model

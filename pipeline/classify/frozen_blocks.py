@@ -19,8 +19,7 @@ from pipeline.classify.text_encoder import Ids, Progress, batches_by_length
 from pipeline.common.errors import DataError
 from pipeline.training.hardware.device import Machine
 from pipeline.training.validation import evaluating
-from transformer.blank import blank
-from transformer.decoder import Decoder
+from transformer.decoder import Decoder, meta_decoder
 from transformer.positions import NoPosition, Rotate
 
 MEMORY_SHARE = 0.5  # of the free memory
@@ -42,8 +41,10 @@ class AlreadyEmbedded(NoPosition):
 
 def lower_part(decoder: Decoder, trained: int) -> Decoder:
     """Embedding and all blocks below the last `trained`; no final norm."""
-    part = blank(replace(decoder.config, layers=decoder.config.layers - trained, tied=True))
-    part.tokens, part.position, part.pattern = decoder.tokens, decoder.position, decoder.pattern
+    below = decoder.config.slice(0, decoder.config.layers - trained)
+    part = meta_decoder(replace(below, tied=True))
+    part.tokens, part.position = decoder.tokens, decoder.position
+    part.kind_positions.to(decoder.tokens.weight.device)
     part.convolution = decoder.convolution
     part.blocks, part.norm = decoder.blocks[:-trained], nn.Identity()
     return part
@@ -51,11 +52,20 @@ def lower_part(decoder: Decoder, trained: int) -> Decoder:
 
 def upper_part(decoder: Decoder, trained: int, states: Tensor) -> Decoder:
     """The last `trained` blocks, with frozen `states` (tokens of all texts, C) as embedding."""
-    config = replace(decoder.config, layers=trained, tied=True, padding_id=0, conv_kernel=1)
-    part = blank(replace(config, vocab_size=len(states)))
+    layers = decoder.config.layers
+    config = replace(
+        decoder.config.slice(layers - trained, layers),
+        tied=True,
+        vocab_size=len(states),
+        padding_id=0,
+        conv_kernel=1,
+        embedding_scale=1.0,
+    )
+    part = meta_decoder(config)
     part.tokens = nn.Embedding(len(states), states.size(1), _weight=states, _freeze=True)
-    part.position, part.pattern = AlreadyEmbedded(decoder.position), decoder.pattern
+    part.position = AlreadyEmbedded(decoder.position)
     part.position.requires_grad_(False)
+    part.kind_positions.to(states.device)
     part.blocks, part.norm = decoder.blocks[-trained:], decoder.norm
     return part
 

@@ -110,7 +110,7 @@ class Voice:
             torch.tensor([row + [-1] * (longest - len(row)) for row in rows], device=device)
             for rows in ([[last, *turn[:-1]] for turn in turns], turns)
         )
-        every = cache.picked(torch.zeros(len(turns), dtype=torch.long, device=device))
+        every = cache.select_rows(torch.zeros(len(turns), dtype=torch.long, device=device))
         sums = []
         for hidden, targets in zip(self.decoder.hidden(x, every), y, strict=True):
             known = targets >= 0

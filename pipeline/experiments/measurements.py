@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 import torch
@@ -17,10 +16,8 @@ from numpy.typing import NDArray
 
 from pipeline.experiments.trial import NEW_TOKENS
 from pipeline.training.validation import measure_text
-from transformer.blank import blank
-from transformer.block import PreNorm
 from transformer.config import ConfigError, ModelConfig
-from transformer.decoder import Decoder
+from transformer.decoder import Decoder, meta_decoder
 
 REPEATS = 3  # the first one includes what is set up at the first call
 MAX_SECONDS = 10.0  # of one
@@ -35,7 +32,7 @@ def extended(decoder: Decoder, times: int) -> Decoder:
             f"learned positions are one trained vector each for {block} positions: there is none "
             f"for position {block + 1}"
         )
-    longer = blank(replace(decoder.config, block=times * block))
+    longer = meta_decoder(replace(decoder.config, block=times * block))
     longer.load_state_dict(decoder.state_dict(), assign=True)
     return longer.to(decoder.tokens.weight.device).train(decoder.training)
 
@@ -94,5 +91,4 @@ def cache_bytes(config: ModelConfig) -> float:
     """What the cache keeps per token in float32, averaged over the longest context."""
     tokens = NEW_TOKENS[-1]
     decoder = Decoder(replace(config, block=tokens), torch.Generator().manual_seed(0))
-    attentions = (cast(PreNorm, block).attention for block in decoder.blocks)
-    return FLOAT_BYTES * sum(a.cache_size(tokens, decoder.pattern) for a in attentions) / tokens
+    return FLOAT_BYTES * decoder.cache_size(tokens) / tokens

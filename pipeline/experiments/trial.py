@@ -12,8 +12,8 @@ from typing import TypedDict
 from pipeline.experiments.training_text import TrainingText
 from pipeline.experiments.variants import BASELINE, UPTRAINING, Family, Variant
 from pipeline.training import auto
-from transformer.blank import blank
 from transformer.config import ModelConfig
+from transformer.decoder import meta_decoder
 
 VERSION = 2  # increased when the same trial would give other results, as with another default
 ROWS = 8  # per step
@@ -171,4 +171,4 @@ def matched_config(variant: Variant, vocabulary: int) -> ModelConfig:
 @cache
 def parameters(config: ModelConfig) -> int:
     """Number of trained parameters."""
-    return sum(weight.numel() for weight in blank(config).parameters())
+    return sum(weight.numel() for weight in meta_decoder(config).parameters())

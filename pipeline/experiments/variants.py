@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from transformer.presets import row
+from transformer.presets import settings_of
 
 BASELINE: Mapping[str, int | float] = {
     "block": 128,
@@ -108,7 +108,7 @@ def _dropouts(group: str, text_share: float) -> tuple[Variant, ...]:
 def _evolution(phase: int) -> Variant:
     """A step of the second course's model at the laboratory's size, with heads of 16 numbers as
     there, and latents of the same share of the width."""
-    theirs = {k: v for k, v in row(f"evolution-{phase}").items() if k != "vocab_size"}
+    theirs = {k: v for k, v in settings_of(f"evolution-{phase}").items() if k != "vocab_size"}
     ours = {name: BASELINE[name] for name in ("block", "width", "layers")}
     scaled = {"heads": 8, "kv_heads": 8, "kv_latent": 32, "query_latent": 64}
     return Variant(f"phase {phase}", {**theirs, **ours, **scaled})

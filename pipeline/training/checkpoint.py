@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from pipeline.common.errors import WorkspaceError
 from pipeline.common.files import atomic
-from transformer.files import as_safetensors
+from transformer.io import as_safetensors
 
 Tensors = dict[str, torch.Tensor]
 Saved = tuple[Tensors, dict[str, Any]]

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from pipeline.common.processes import ALONE, World
 from pipeline.training.hardware.device import timed, wait
 from pipeline.training.held_up import HeldUp
+from transformer.attention_plan import AttentionPlan
 from transformer.block import PreNorm
 from transformer.decoder import Decoder
-from transformer.view import View
 
 TYPICAL_SECONDS = 20.0  # what a first try costs on a laptop
 STEPS = 3  # timed of each road
@@ -136,7 +136,7 @@ def tried(
 class _Shared:
     """What all blocks of a decoder share."""
 
-    run: Callable[[PreNorm, Tensor, View], Tensor]
+    run: Callable[[PreNorm, Tensor, AttentionPlan], Tensor]
     shape: tuple[int, int]
     working: bool = True
 
@@ -148,25 +148,27 @@ class _Road:
         self.shared, self.block = shared, block
 
     def __call__(
-        self, x: Tensor, view: View, cache: Any = None, only: Tensor | None = None
+        self, x: Tensor, plan: AttentionPlan, cache: Any = None, only: Tensor | None = None
     ) -> Tensor:
         block: Any = self.block
         shared = self.shared
-        fits = x.shape[:2] == shared.shape and view.real is None and cache is None and only is None
+        fits = (
+            x.shape[:2] == shared.shape and plan.is_token is None and cache is None and only is None
+        )
         if fits and block.training and torch.is_grad_enabled() and shared.working:
             try:
-                return shared.run(block, x, view)
+                return shared.run(block, x, plan)
             except Exception as error:
                 if not _is_of_compiler(error):
                     raise
                 shared.working = False
                 _give_up(error)
-        found: Tensor = block._call_impl(x, view, cache, only)
+        found: Tensor = block._call_impl(x, plan, cache, only)
         return found
 
 
-def _forward(block: PreNorm, x: Tensor, view: View) -> Tensor:
-    return type(block).forward(block, x, view)
+def _forward(block: PreNorm, x: Tensor, plan: AttentionPlan) -> Tensor:
+    return type(block).forward(block, x, plan)
 
 
 def _is_of_compiler(error: Exception) -> bool:

@@ -29,7 +29,7 @@ def summed(model: Decoder, x: Tensor, y: Tensor) -> tuple[Tensor, int]:
     wanted = y >= 0
     targets = y[wanted]
     some = len(targets) < y.numel()
-    hidden = model.hidden(x, wanted=wanted) if some else model.hidden(x).flatten(0, 1)
+    hidden = model.hidden(x, select=wanted) if some else model.hidden(x).flatten(0, 1)
     weight = model.unembed_weight
     weight = weight if torch.is_grad_enabled() else weight.detach()  # a parameter asks for more
     nats: Tensor = _Summed.apply(hidden, weight, targets)  # type: ignore[no-untyped-call]

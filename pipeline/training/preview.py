@@ -9,8 +9,7 @@ import torch
 from minbpe.base import Tokenizer
 from pipeline.dialogue.template import end_id
 from transformer.decoder import Decoder
-from transformer.generate import generate
-from transformer.sampling import Sampling
+from transformer.generate import Sampling, generate
 
 LENGTH = 40
 

@@ -141,7 +141,7 @@ def row_losses(model: Decoder, rows: Rows) -> tuple[NDArray[np.float64], NDArray
         for chosen in _alike(rows):
             x, y = (half.to(device) for half in trimmed(rows[chosen]))
             wanted = y >= 0
-            logits = model.head(model.hidden(x, wanted=wanted)).float()
+            logits = model.head(model.hidden(x, select=wanted)).float()
             losses = F.cross_entropy(logits, y[wanted], reduction="none").cpu().numpy()
             of_row = wanted.nonzero()[:, 0].cpu().numpy()
             nats[chosen] = np.bincount(of_row, losses, len(chosen))

@@ -42,7 +42,7 @@ def llama_like(kind, **options):
     }
     torch.manual_seed(0)
     config = getattr(transformers, f"{kind}Config")(**{**sizes, **options})
-    return getattr(transformers, f"{kind}ForCausalLM")(config)
+    return getattr(transformers, f"{kind.removesuffix('Text')}ForCausalLM")(config)
 
 
 def gpt2(**options):
@@ -61,6 +61,18 @@ SCALED = {
     "original_max_position_embeddings": 16,
 }
 SLIDES = {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 0}
+
+NO_IDS = {"pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
+GEMMA3 = {
+    "head_dim": 12,
+    "query_pre_attn_scalar": 20,
+    "sliding_window": 5,
+    "rope_parameters": {
+        "full_attention": {"rope_type": "default", "rope_theta": 5000.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+    },
+    **NO_IDS,
+}
 
 PEERS = {
     "gpt2": lambda: gpt2(),
@@ -81,6 +93,30 @@ PEERS = {
     "mistral-sliding": lambda: llama_like("Mistral", sliding_window=5),
     "qwen2-sliding": lambda: llama_like("Qwen2", **SLIDES),
     "qwen3-sliding": lambda: llama_like("Qwen3", head_dim=16, **SLIDES),
+    "qwen3-half-sliding": lambda: llama_like(
+        "Qwen3", head_dim=16, **{**SLIDES, "max_window_layers": 2}
+    ),
+    "smollm3": lambda: llama_like("SmolLM3", num_hidden_layers=5, **NO_IDS),
+    "smollm3-sliding": lambda: llama_like(
+        "SmolLM3",
+        no_rope_layers=[1, 0, 0],
+        use_sliding_window=True,
+        sliding_window=5,
+        layer_types=["full_attention", "sliding_attention", "full_attention"],
+        **NO_IDS,
+    ),
+    "gemma3": lambda: llama_like("Gemma3Text", num_hidden_layers=7, **GEMMA3),
+    "gemma3-wide-window": lambda: llama_like("Gemma3Text", **{**GEMMA3, "sliding_window": BLOCK}),
+    "lfm2": lambda: llama_like(
+        "Lfm2",
+        num_hidden_layers=4,
+        layer_types=["conv", "conv", "full_attention", "conv"],
+        block_multiple_of=8,
+        **NO_IDS,
+    ),
+    "lfm2-wide-kernel": lambda: llama_like(
+        "Lfm2", full_attn_idxs=[1], conv_L_cache=5, block_auto_adjust_ff_dim=False, **NO_IDS
+    ),
 }
 ALL = [pytest.param(make, id=name) for name, make in PEERS.items()]
 

@@ -19,8 +19,7 @@ from pipeline.training.base_model import gguf_tokenizer
 from transformer import pretrained
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.files import WeightsError
-from transformer.io import load, save
+from transformer.io import WeightsError, load, save
 
 pytestmark = pytest.mark.parity
 TEXTS = (

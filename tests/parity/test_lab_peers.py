@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from transformer.config import ModelConfig
+from transformer.generate import Sampling, apply_repetition_penalty, filter_logits
 from transformer.positions import POSITIONS, bucket_of_distances
-from transformer.sampling import Sampling, narrowed, penalize
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -48,7 +48,7 @@ def test_the_rules_of_sampling_keep_what_transformers_keeps(temperature, rules):
     expected = theirs.TemperatureLogitsWarper(temperature)(None, LOGITS)
     for name, value in rules.items():
         expected = warpers[name](value)(None, expected)
-    ours = narrowed(LOGITS, Sampling(temperature=temperature, **rules))
+    ours = filter_logits(LOGITS, Sampling(temperature=temperature, **rules))
     assert torch.equal(ours.isinf(), expected.isinf())
     torch.testing.assert_close(ours, expected)
     assert rules == {} or expected.isinf().any()
@@ -59,7 +59,7 @@ def test_the_repetition_penalty_is_that_of_transformers():
     seen = torch.zeros(6, 300, dtype=torch.bool).scatter(1, ids, True)
     for penalty in (0.8, 1.2):
         expected = theirs.RepetitionPenaltyLogitsProcessor(penalty)(ids, LOGITS.clone())
-        torch.testing.assert_close(penalize(LOGITS, seen, penalty), expected)
+        torch.testing.assert_close(apply_repetition_penalty(LOGITS, seen, penalty), expected)
 
 
 @pytest.mark.parametrize(("buckets", "longest"), [(32, 128), (8, 64), (6, 4), (3, 100), (64, 900)])

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from transformer import pretrained
-from transformer.files import WeightsError
-from transformer.generate import generate
+from transformer.generate import Sampling, generate
+from transformer.io import WeightsError
 from transformer.presets import preset
-from transformer.sampling import Sampling
 
 pytestmark = [pytest.mark.parity, pytest.mark.slow]
 

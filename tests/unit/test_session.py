@@ -22,8 +22,7 @@ from pipeline.serving.model_card import write_warning
 from pipeline.serving.rules import AvoidedWords
 from pipeline.serving.session import Session
 from pipeline.workspace.settings import Chat
-from transformer.generate import generate
-from transformer.sampling import Sampling
+from transformer.generate import Sampling, generate
 
 
 @pytest.fixture

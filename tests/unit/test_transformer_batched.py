@@ -8,9 +8,8 @@ import torch
 from transformer.batched import generate_batch
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.generate import generate
+from transformer.generate import Sampling, generate
 from transformer.positions import POSITIONS
-from transformer.sampling import Sampling
 
 GREEDY = Sampling(temperature=0)
 # The last two are a full block and more than one.
@@ -140,7 +139,7 @@ def test_picked_rows_of_a_cache_go_on_as_they_would_have():
     cache = decoder.new_cache()
     with torch.no_grad():
         decoder(ids, cache)
-        picked = cache.picked(torch.tensor([1, 0, 1]))
+        picked = cache.select_rows(torch.tensor([1, 0, 1]))
         more = torch.tensor([[7], [8], [9]])
         together = decoder(more, picked)
         for row, (first, new) in enumerate([(1, 7), (0, 8), (1, 9)]):

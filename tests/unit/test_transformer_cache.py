@@ -6,10 +6,9 @@ import pytest
 import torch
 from tests_support import SIZES
 
-from transformer.cache import Cache, Held
+from transformer.cache import Append, Cache, CacheState, LayerKVCache, Ring, Turn
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.kept import Append, Kept, Ring, Turn
 
 
 def tiny(**changes):
@@ -19,7 +18,7 @@ def tiny(**changes):
 
 
 def test_room_grows_and_keeps_what_was_written():
-    kept, keys = Kept(), torch.randn(2, 1, 200, 4)
+    kept, keys = LayerKVCache(), torch.randn(2, 1, 200, 4)
     for start, end in ((0, 3), (3, 64), (64, 65), (65, 200)):
         part = keys[:, :, start:end]
         k, v = Append(start, start, end)(kept, part, -part)
@@ -29,7 +28,7 @@ def test_room_grows_and_keeps_what_was_written():
 
 def test_room_is_made_by_doubling_up_to_the_limit():
     for limit, sizes in ((float("inf"), {64, 128, 256, 512}), (300, {64, 128, 256, 300})):
-        kept, rooms = Kept(block=limit), set()
+        kept, rooms = LayerKVCache(block=limit), set()
         for t in range(300):
             Append(t, t, t + 1)(kept, torch.zeros(1, 1, 1, 2))
             rooms.add(kept.tensors[0].size(2))
@@ -37,7 +36,7 @@ def test_room_is_made_by_doubling_up_to_the_limit():
 
 
 def test_writing_earlier_forgets_what_came_after():
-    kept = Kept()
+    kept = LayerKVCache()
     Append(0, 0, 5)(kept, torch.zeros(1, 1, 5, 2))
     (k,) = Append(2, 2, 3)(kept, torch.ones(1, 1, 1, 2))
     assert k[0, 0, :, 0].tolist() == [0, 0, 1]
@@ -63,12 +62,12 @@ def test_a_ring_holds_nothing_where_nothing_was_written():
 
 
 def test_a_pass_that_was_interrupted_leaves_the_ring_as_it_was():
-    kept, turn = Kept(2), Turn(2, 2, torch.tensor([2, 3]))
+    kept, turn = LayerKVCache(2), Turn(2, 2, torch.tensor([2, 3]))
     old, new = torch.zeros(1, 1, 2, 1), torch.ones(1, 1, 2, 1)
     Append(0, 0, 2)(kept, old)
     for _ in range(2):  # the first time is never followed by a longer cache
         assert turn(kept, new)[0].flatten().tolist() == [0, 0, 1, 1]
-    assert kept.when(4)[0].flatten().tolist() == [1, 1]
+    assert kept.rollback_to(4)[0].flatten().tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -84,10 +83,10 @@ def test_a_pass_that_was_interrupted_leaves_the_ring_as_it_was():
 )
 def test_what_a_prompt_shares_is_kept_and_one_id_is_left_to_feed(held, ids, same):
     cache = Cache([])
-    cache.held = Held().then(torch.tensor([held]), len(held)) if held else Held()
+    cache.state = CacheState().extended(torch.tensor([held]), len(held)) if held else CacheState()
     assert cache.reuse(ids) == same
     assert len(cache) == same
-    assert cache.held.longest == same
+    assert cache.state.longest == same
 
 
 def test_what_has_forgotten_goes_back_to_the_beginning_or_not_at_all():

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from transformer.causal import CHUNK, causal, fits
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
+from transformer.softmax import CHUNK, causal_attention, uses_bfloat16_chunks
 
 
 def close(ours: torch.Tensor, exact: torch.Tensor) -> None:
@@ -26,7 +26,7 @@ def test_values_and_gradients_are_those_of_exact_attention(length, kv_heads):
     for part in (*exact, *short):
         part.requires_grad_()
     wanted = F.scaled_dot_product_attention(*exact, is_causal=True, enable_gqa=True)
-    found = causal(*short)
+    found = causal_attention(*short)
     close(found, wanted)
     given = torch.randn(wanted.shape, generator=generator)
     ours = torch.autograd.grad(found, short, given.bfloat16())
@@ -43,7 +43,9 @@ def test_a_decoder_in_training_takes_it_and_learns_the_same(monkeypatch):
     ids = torch.randint(0, 40, (3, 20), generator=torch.Generator().manual_seed(1))
     found = []
     for taken in (True, False):
-        monkeypatch.setattr("transformer.scores.fits", lambda q, k, taken=taken: taken)
+        monkeypatch.setattr(
+            "transformer.softmax.uses_bfloat16_chunks", lambda q, k, taken=taken: taken
+        )
         decoder.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
             decoder(ids).float().square().mean().backward()
@@ -53,8 +55,8 @@ def test_a_decoder_in_training_takes_it_and_learns_the_same(monkeypatch):
 
 @pytest.mark.parametrize("able", [True, False])
 def test_it_is_for_bfloat16_where_the_processor_has_it(monkeypatch, able):
-    monkeypatch.setattr("transformer.causal.multiplies_bfloat16", lambda: able)
+    monkeypatch.setattr("transformer.softmax.has_bfloat16_matmul", lambda: able)
     q = torch.zeros(1, 2, 4, 8, dtype=torch.bfloat16)
-    assert fits(q, q) == able
-    assert not fits(q.float(), q.float())
-    assert not fits(q[:, :, :1], q)
+    assert uses_bfloat16_chunks(q, q) == able
+    assert not uses_bfloat16_chunks(q.float(), q.float())
+    assert not uses_bfloat16_chunks(q[:, :, :1], q)

@@ -11,7 +11,7 @@ from typing import get_args
 
 import pytest
 
-from transformer import config as c
+from transformer import hyperparameters as c
 from transformer.config import ConfigError, ModelConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,14 +114,14 @@ def test_a_vocabulary_is_asked_for():
 
 
 def test_every_name_has_code_and_all_code_a_name():
-    from transformer import attention, block, feedforward, norms, patterns, positions
+    from transformer import block, layers, patterns, positions
 
     for table, names in (
         (positions.POSITIONS, c.Position),
         (patterns.PATTERNS, c.Pattern),
-        (attention.ATTENTIONS, c.Attention),
-        (feedforward.FEEDFORWARDS, c.FeedForward),
-        (norms.NORMS, c.Norm),
+        (block.MIXERS, c.Attention),
+        (block.FEEDFORWARDS, c.FeedForward),
+        (layers.NORMS, c.Norm),
         (block.PLACEMENTS, c.Placement),
     ):
         assert set(table) == set(get_args(names))

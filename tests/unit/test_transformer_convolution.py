@@ -6,17 +6,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from transformer.cache import Held
+from transformer.cache import CacheState
 from transformer.config import ConfigError, ModelConfig
-from transformer.convolution import ShortConvolution
-from transformer.decoder import Decoder
+from transformer.decoder import Decoder, EmbeddingConvolution
 
 SHAPE = {"vocab_size": 30, "block": 16, "width": 8, "layers": 1, "heads": 2, "dropout": 0.0}
 
 
 def test_it_is_torchs_depthwise_convolution_and_the_token_itself():
     torch.manual_seed(0)
-    part = ShortConvolution(ModelConfig(**SHAPE, conv_kernel=4))
+    part = EmbeddingConvolution(ModelConfig(**SHAPE, conv_kernel=4))
     with torch.no_grad():
         part.weight.normal_()
     x = torch.randn(2, 10, 8)
@@ -54,7 +53,7 @@ def test_it_learns_and_tells_a_token_of_those_before():
     ],
 )
 def test_the_newest_ids_of_a_row_skip_padding(ids, count, newest):
-    found = Held(None if ids is None else torch.tensor(ids)).newest(count)
+    found = CacheState(None if ids is None else torch.tensor(ids)).last_ids(count)
     assert newest == (None if found is None else found.tolist())
 
 

@@ -14,13 +14,12 @@ from tests_support import SIZES
 
 from pipeline.training.optimizer import optimizers, set_rate, state_tensors
 from transformer.__main__ import cli
-from transformer.attention import ATTENTIONS
-from transformer.blank import blank
+from transformer.block import MIXERS
 from transformer.config import ModelConfig
-from transformer.decoder import Decoder
-from transformer.describe import PARTS, find, memory, parameters, weights
+from transformer.decoder import Decoder, meta_decoder
+from transformer.describe import PARTS, find_config, memory, parameters, weights
 from transformer.io import save
-from transformer.norms import NORMS
+from transformer.layers import NORMS
 from transformer.positions import POSITIONS
 from transformer.presets import PRESETS, preset
 
@@ -43,11 +42,7 @@ def refused(*args: str) -> str:
 
 @pytest.mark.parametrize(
     ("attention", "position"),
-    [
-        pair
-        for pair in product(sorted(ATTENTIONS), sorted(POSITIONS))
-        if pair != ("linear", "relative")
-    ],
+    [pair for pair in product(sorted(MIXERS), sorted(POSITIONS)) if pair != ("linear", "relative")],
 )
 @pytest.mark.parametrize("norm", sorted(NORMS))
 @pytest.mark.parametrize("more", [{}, {"bias": True, "tied": False, "feedforward": "gelu"}])
@@ -55,7 +50,7 @@ def test_the_parts_are_all_there_is(position, norm, attention, more):
     config = ModelConfig(**TINY, position=position, norm=norm, attention=attention, **more)
     decoder = Decoder(config)
     total = sum(weight.numel() for weight in decoder.parameters())
-    found = weights(blank(config))
+    found = weights(meta_decoder(config))
     parts = parameters(found)
     assert sum(parts.values()) == sum(w.size for w in found) == total
     assert parts["embedding"] == 50 * 16
@@ -67,7 +62,7 @@ def test_the_parts_are_all_there_is(position, norm, attention, more):
 
 
 def test_weights_of_layers_are_shown_once():
-    found = {w.label: w for w in weights(blank(ModelConfig(**TINY)))}
+    found = {w.label: w for w in weights(meta_decoder(ModelConfig(**TINY)))}
     assert found["3 × blocks.attention.out.weight"].shape == (16, 16)
     assert found["3 × blocks.attention.out.weight"].size == 3 * 16 * 16
     assert found["tokens.weight"].copies == 1
@@ -150,10 +145,10 @@ def test_mistakes_are_one_line():
 
 
 def test_a_vocabulary_is_lent_where_there_is_none():
-    assert find("tiny").vocab_size == 1024
-    assert find("tiny", 300) == preset("tiny", vocab_size=300)
-    assert find("gpt2", 300).vocab_size == 300
-    assert find("gpt2") == preset("gpt2")
+    assert find_config("tiny").vocab_size == 1024
+    assert find_config("tiny", 300) == preset("tiny", vocab_size=300)
+    assert find_config("gpt2", 300).vocab_size == 300
+    assert find_config("gpt2") == preset("gpt2")
 
 
 def test_help_does_not_wait_for_torch():

@@ -7,9 +7,9 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
-from transformer import feedforward
+from transformer import block
+from transformer.block import FEEDFORWARDS, _SwiGLU
 from transformer.config import ModelConfig
-from transformer.feedforward import FEEDFORWARDS, _Gated
 
 CONFIG = ModelConfig(vocab_size=10, width=16, hidden=24)
 
@@ -17,8 +17,8 @@ CONFIG = ModelConfig(vocab_size=10, width=16, hidden=24)
 def test_the_gradient_is_that_of_its_definition():
     torch.manual_seed(0)
     gate, up = (torch.randn(5, 7, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    assert torch.autograd.gradcheck(_Gated.apply, (gate, up))
-    assert torch.equal(_Gated.apply(gate, up), F.silu(gate) * up)
+    assert torch.autograd.gradcheck(_SwiGLU.apply, (gate, up))
+    assert torch.equal(_SwiGLU.apply(gate, up), F.silu(gate) * up)
 
 
 @pytest.mark.parametrize("kind", FEEDFORWARDS)
@@ -39,8 +39,8 @@ def test_what_is_not_kept_changes_no_gradient(kind, monkeypatch):
     torch.manual_seed(0)
     layer, x = FEEDFORWARDS[kind](CONFIG), torch.randn(2, 3, 16, requires_grad=True)
     found = []
-    for lean in (feedforward.lean, lambda work, last, *of: work(*of)):
-        monkeypatch.setattr(feedforward, "lean", lean)
+    for checkpointed in (block.checkpointed, lambda work, last, *inputs: work(*inputs)):
+        monkeypatch.setattr(block, "checkpointed", checkpointed)
         with torch.autocast("cpu", torch.bfloat16):
             y = layer(x)
         found.append(torch.autograd.grad(y.float().square().sum(), [x, *layer.parameters()]))

@@ -9,8 +9,7 @@ import torch
 
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.generate import generate
-from transformer.sampling import Sampling
+from transformer.generate import Sampling, generate
 
 GREEDY = Sampling(temperature=0)
 PROMPT = [1, 2, 3]
@@ -20,7 +19,7 @@ PROMPT = [1, 2, 3]
 def _general_road(monkeypatch):
     """The passes counted here are the general road's; the fast one gives the same ids
     (test_transformer_single.py)."""
-    monkeypatch.setattr("transformer.single.single", lambda decoder: None)
+    monkeypatch.setattr("transformer.fast.single.compiled_step", lambda decoder: None)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from transformer.cache import Cache
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
+from transformer.fast.cuda_graph import CudaGraphStep, cuda_graph_step, is_supported
 from transformer.generate import last_logits
-from transformer.graphed import Graphed, graphed, is_usual
 
 VARIANTS = {
     "rope, grouped": {},
@@ -58,21 +58,21 @@ def read(decoder: Decoder, ids: list[int]) -> Cache:
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
 def test_token_after_token_it_computes_what_the_general_road_does(changes):
     decoder, record = made(**changes), Recorder()
-    fast = Graphed(decoder, record)
+    fast = CudaGraphStep(decoder, record)
     mine, general = read(decoder, [1, 2, 3]), read(decoder, [1, 2, 3])
     for step in range(140):
         new = (7 * step + 5) % 50
         expected = last_logits(decoder, torch.tensor([[new]]), general)
         torch.testing.assert_close(fast(new, mine), expected, rtol=1e-4, atol=1e-5)
     assert len(mine) == len(general) == 143
-    assert torch.equal(mine.held.ids, general.held.ids)
+    assert torch.equal(mine.state.ids, general.state.ids)
     assert record.count == 3  # rooms of 64, 128 and 160
 
 
 @pytest.mark.parametrize("kernel", [1, 4])
 def test_it_shares_the_cache_with_the_general_road_and_can_go_back(kernel):
     decoder = made(conv_kernel=kernel)
-    fast = Graphed(decoder, Recorder())
+    fast = CudaGraphStep(decoder, Recorder())
     cache = read(decoder, [1, 2, 3])
     fast(4, cache)
     last_logits(decoder, torch.tensor([[5, 6]]), cache)
@@ -85,7 +85,7 @@ def test_it_shares_the_cache_with_the_general_road_and_can_go_back(kernel):
 
 def test_another_cache_is_recorded_anew_and_the_first_logits_stay():
     decoder, record = made(), Recorder()
-    fast = Graphed(decoder, record)
+    fast = CudaGraphStep(decoder, record)
     first = fast(4, read(decoder, [1, 2]))
     kept = first.clone()
     other = fast(4, read(decoder, [8, 9]))
@@ -97,17 +97,17 @@ def test_another_cache_is_recorded_anew_and_the_first_logits_stay():
 @pytest.mark.parametrize("kernel", [1, 4])
 def test_from_nothing(kernel):
     decoder = made(conv_kernel=kernel)
-    found = Graphed(decoder, Recorder())(3, decoder.new_cache())
+    found = CudaGraphStep(decoder, Recorder())(3, decoder.new_cache())
     expected = last_logits(decoder, torch.tensor([[3]]), decoder.new_cache())
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_only_usual_decoders_on_a_cuda_device_have_it():
-    assert graphed(made()) is None  # on the CPU
-    assert is_usual(made())
-    assert not is_usual(made(pattern="local", window=8))
-    assert not is_usual(made(attention="linear", position="none"))
-    assert not is_usual(made(position="relative"))
+    assert cuda_graph_step(made()) is None  # on the CPU
+    assert is_supported(made())
+    assert not is_supported(made(pattern="local", window=8))
+    assert not is_supported(made(attention="linear", position="none"))
+    assert not is_supported(made(position="relative"))
     watched = made()
     watched.blocks[0].register_forward_hook(lambda *_: None)
-    assert not is_usual(watched)
+    assert not is_supported(watched)

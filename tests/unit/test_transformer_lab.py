@@ -8,7 +8,7 @@ import torch
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
 from transformer.io import load, save
-from transformer.norms import NORMS
+from transformer.layers import NORMS
 from transformer.positions import POSITIONS, bucket_of_distances
 
 TINY = {"vocab_size": 50, "block": 64, "width": 16, "layers": 2, "heads": 4, "dropout": 0.0}

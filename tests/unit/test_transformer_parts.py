@@ -1,4 +1,4 @@
-"""Each part at its seam: positions, patterns, the view, the one-row product, attention, init."""
+"""Each part at its seam: positions, patterns, the plan, the one-row product, attention, init."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import torch
 import torch.nn.functional as F
 from tests_support import SIZES
 
-from transformer.attention import Grouped, Summed
-from transformer.cache import Held
+from transformer.attention import GroupedQueryAttention
+from transformer.attention_plan import align_padding, pick_slots, plan_attention
+from transformer.cache import CacheState
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.latent import Latent
-from transformer.linear import Linear
-from transformer.norms import RMSNorm
-from transformer.padding import align
+from transformer.latent import LatentAttention
+from transformer.layers import Linear, RMSNorm
 from transformer.patterns import PATTERNS, Pattern
 from transformer.positions import POSITIONS, NoPosition
-from transformer.scores import Dense
-from transformer.view import look, picked
+from transformer.recurrent import LinearAttention
+from transformer.softmax import DenseAttention
 
 TINY = {"vocab_size": 50, "block": 16, "width": 16, "layers": 2, "heads": 4, "dropout": 0.0}
 
@@ -30,22 +29,22 @@ def tiny(**changes):
     return Decoder(ModelConfig(**{**TINY, **changes})).eval()
 
 
-def view_of(rows, new=None, position=None, pattern=None):
-    """The view of the last `new` ids of some rows, the others being in the cache."""
+def plan_of(rows, new=None, position=None, pattern=None):
+    """The plan of the last `new` ids of some rows, the others being in the cache."""
     config, ids = ModelConfig(**TINY), torch.tensor(rows)
     old, ids = ids.tensor_split([ids.size(1) - (new or ids.size(1))], dim=1)
-    held = Held().then(old, (old >= 0).sum(dim=1)) if old.size(1) else Held()
-    aligned = align(ids)
-    after = held.then(ids, aligned.counts)
+    held = CacheState().extended(old, (old >= 0).sum(dim=1)) if old.size(1) else CacheState()
+    aligned = align_padding(ids)
+    after = held.extended(ids, aligned.counts)
     position = position or NoPosition(config)
-    return look(held, aligned, after, position, pattern or PATTERNS["full"](config))
+    return plan_attention(held, aligned, after, position, pattern or PATTERNS["full"](config))
 
 
 class Slope(NoPosition):
     """A bias that grows with the distance."""
 
-    def bias(self, q_at, k_at):
-        return -(q_at[..., :, None] - k_at[..., None, :]).abs().float()[..., None, :, :]
+    def bias(self, q_pos, k_pos):
+        return -(q_pos[..., :, None] - k_pos[..., None, :]).abs().float()[..., None, :, :]
 
 
 class Near(Pattern):
@@ -53,55 +52,55 @@ class Near(Pattern):
 
     def __init__(self, config):
         super().__init__(config)
-        self.whole = 1
+        self.dense_up_to = 1
 
-    def sees(self, q_at, k_at):
-        return (k_at <= q_at) & (k_at > q_at - 2)
+    def sees(self, q_pos, k_pos):
+        return (k_pos <= q_pos) & (k_pos > q_pos - 2)
 
 
 def test_no_mask_is_built_when_causality_is_enough():
     for rows in ([[1, 2, 3]], [[1, 2, 3], [4, -1, -1]], [[-1, 2, 3], [4, 5, -1]], [[-1, -1, -1]]):
-        view = view_of(rows)
-        assert view.attend == Dense(None, causal=True)
-    one = view_of([[1, 2, 3], [4, 5, 6]], new=1)
-    assert (one.at.tolist(), one.attend) == ([2], Dense(None, causal=False))
+        plan = plan_of(rows)
+        assert plan.attend == DenseAttention(None, causal=True)
+    one = plan_of([[1, 2, 3], [4, 5, 6]], new=1)
+    assert (one.positions.tolist(), one.attend) == ([2], DenseAttention(None, causal=False))
 
 
 def test_a_chunk_after_others_sees_them_and_its_own_past():
-    attend = view_of([[1, 2, 3, 4]], new=2).attend
+    attend = plan_of([[1, 2, 3, 4]], new=2).attend
     assert attend.mask.tolist() == [[True, True, True, False], [True, True, True, True]]
     assert not attend.causal
 
 
 def test_padding_is_moved_behind_the_tokens_and_back():
     ids = torch.tensor([[-1, -1, 7, 8], [5, -1, 6, -1], [-1, 9, -1, -1]])
-    aligned = align(ids)
+    aligned = align_padding(ids)
     assert aligned.ids.tolist() == [[7, 8], [5, 6], [9, -1]]
     assert aligned.counts.tolist() == [2, 2, 1]
-    back = aligned.undo(aligned.ids[..., None])[..., 0]
+    back = aligned.restore(aligned.ids[..., None])[..., 0]
     assert torch.equal(back.where(ids >= 0, -1), ids)
-    assert align(ids[:2]).counts == 2  # no padding is left in these rows
+    assert align_padding(ids[:2]).counts == 2  # no padding is left in these rows
     last = torch.tensor([[7, 8], [9, -1]])
-    assert align(last).ids is last
+    assert align_padding(last).ids is last
 
 
 def test_positions_do_not_count_padding():
-    view = view_of([[-1, -1, 7, 8, 9], [5, 6, 7, 8, -1]], new=3)
-    assert view.at.tolist() == [[0, 1, 2], [2, 3, 3]]
-    assert view.real.tolist() == [[True, True, True], [True, True, False]]
-    assert view.attend.mask[0, 0].tolist() == torch.ones(3, 5).tril().bool().tolist()
-    assert view.attend.mask[1, 0, :2].tolist() == torch.ones(4, 5).tril().bool()[2:].tolist()
+    plan = plan_of([[-1, -1, 7, 8, 9], [5, 6, 7, 8, -1]], new=3)
+    assert plan.positions.tolist() == [[0, 1, 2], [2, 3, 3]]
+    assert plan.is_token.tolist() == [[True, True, True], [True, True, False]]
+    assert plan.attend.mask[0, 0].tolist() == torch.ones(3, 5).tril().bool().tolist()
+    assert plan.attend.mask[1, 0, :2].tolist() == torch.ones(4, 5).tril().bool()[2:].tolist()
 
 
 def test_a_pattern_and_a_bias_are_rows_that_need_no_other_change():
     config = ModelConfig(**TINY)
-    near = view_of([[1, 2, 3]], pattern=Near(config)).attend
+    near = plan_of([[1, 2, 3]], pattern=Near(config)).attend
     assert near.mask.tolist() == [[True, False, False], [True, True, False], [False, True, True]]
-    both = view_of([[1, 2, 3]], position=Slope(config), pattern=Near(config)).attend
+    both = plan_of([[1, 2, 3]], position=Slope(config), pattern=Near(config)).attend
     assert both.mask.shape == (1, 3, 3)
     assert both.mask[0, 2].tolist() == [float("-inf"), -1, 0]
-    one = view_of([[1, 2, 3]], new=1, position=Slope(config), pattern=Near(config))
-    assert (one.keep.pick, one.attend.mask.tolist()) == (slice(1, 3, 1), [[[-1, 0]]])
+    one = plan_of([[1, 2, 3]], new=1, position=Slope(config), pattern=Near(config))
+    assert (one.write.pick, one.attend.mask.tolist()) == (slice(1, 3, 1), [[[-1, 0]]])
 
 
 @pytest.mark.parametrize("pattern", sorted(PATTERNS))
@@ -128,7 +127,7 @@ def test_the_cache_agrees_for_a_bias_under_every_pattern(pattern):
     ],
 )
 def test_evenly_spaced_keys_are_read_where_they_are(seen, pick):
-    found = picked(torch.tensor([int(c) for c in seen]).bool())
+    found = pick_slots(torch.tensor([int(c) for c in seen]).bool())
     assert (found.tolist() if isinstance(found, torch.Tensor) else found) == pick
 
 
@@ -137,8 +136,8 @@ def test_rope_scores_depend_on_the_distance_alone():
     rope = POSITIONS["rope"](config)
     q, k = torch.randn(2, 1, 1, 4, 4)
 
-    def score(q_at, k_at):
-        turned = rope.rotate(torch.tensor([q_at]))(q) * rope.rotate(torch.tensor([k_at]))(k)
+    def score(q_pos, k_pos):
+        turned = rope.rotate(torch.tensor([q_pos]))(q) * rope.rotate(torch.tensor([k_pos]))(k)
         return turned.sum(-1)
 
     torch.testing.assert_close(score(9, 5), score(4, 0))
@@ -186,7 +185,7 @@ def test_many_rows_in_bfloat16_are_multiplied_in_float32_where_that_is_faster(mo
         (True, False, torch.bfloat16),
         (False, True, torch.bfloat16),
     ):
-        monkeypatch.setattr("transformer.linear.multiplies_bfloat16", lambda fast=fast: fast)
+        monkeypatch.setattr("transformer.layers.has_bfloat16_matmul", lambda fast=fast: fast)
         with torch.set_grad_enabled(learns):
             y = layer(x)
         assert made[-1][1].dtype == wanted
@@ -197,33 +196,33 @@ def test_many_rows_in_bfloat16_are_multiplied_in_float32_where_that_is_faster(mo
 def test_shared_heads_are_full_attention_with_copied_heads():
     """Multi-query is grouped with one head, is multi-head whose key and value heads are equal."""
     base = {**TINY, "position": "none"}
-    full = Grouped(ModelConfig(**{**base, "kv_heads": 4}))
+    full = GroupedQueryAttention(ModelConfig(**{**base, "kv_heads": 4}))
     for kv_heads in (1, 2):
-        few = Grouped(ModelConfig(**{**base, "kv_heads": kv_heads}))
+        few = GroupedQueryAttention(ModelConfig(**{**base, "kv_heads": kv_heads}))
         q, k, v = few.qkv.weight.detach().split((16, 4 * kv_heads, 4 * kv_heads))
         copied = [m.view(kv_heads, 4, 16).repeat_interleave(4 // kv_heads, 0) for m in (k, v)]
         full.qkv.weight.data = torch.cat([q, *(m.reshape(16, 16) for m in copied)])
         full.out.weight.data = few.out.weight.data
-        x, view = torch.randn(2, 5, 16), view_of([[1, 2, 3, 4, 5]])
-        torch.testing.assert_close(few(x, view), full(x, view))
+        x, plan = torch.randn(2, 5, 16), plan_of([[1, 2, 3, 4, 5]])
+        torch.testing.assert_close(few(x, plan), full(x, plan))
 
 
 @pytest.mark.parametrize("position", ["none", "rope"])
 def test_linear_attention_is_its_formula_over_all_pairs(position):
     """Longer than a chunk, two heads of queries for one of keys, and position in the numerator."""
     config = ModelConfig(**{**TINY, "block": 150, "kv_heads": 2, "position": position})
-    attention, x = Summed(config), torch.randn(2, 150, 16)
-    view = view_of([[1] * 150] * 2, position=POSITIONS[position](config))
-    qk, v = attention.made(x)
+    attention, x = LinearAttention(config), torch.randn(2, 150, 16)
+    plan = plan_of([[1] * 150] * 2, position=POSITIONS[position](config))
+    qk, v = attention.project_qkv(x)
     qk = F.elu(qk) + 1
     q, k = (h.repeat_interleave(n, 2) for h, n in zip(qk.split((4, 2), 2), (1, 2), strict=True))
-    turned_q, turned_k = view.rotate(q), view.rotate(k)
+    turned_q, turned_k = plan.rotate(q), plan.rotate(k)
     v = v.repeat_interleave(2, 2)
     past = torch.ones(150, 150).tril()
     scores = torch.einsum("bthd,bshd->bhts", turned_q, turned_k) * past
     total = (torch.einsum("bthd,bshd->bhts", q, k) * past).sum(-1, keepdim=True)
-    plain = attention.given(torch.einsum("bhts,bshd->bhtd", scores / total, v))
-    torch.testing.assert_close(attention(x, view), plain, atol=1e-5, rtol=1e-4)
+    plain = attention.project_out(torch.einsum("bhts,bshd->bhtd", scores / total, v))
+    torch.testing.assert_close(attention(x, plan), plain, atol=1e-5, rtol=1e-4)
 
 
 def test_the_sums_of_linear_attention_are_float32_in_a_smaller_model():
@@ -245,7 +244,7 @@ def test_latents_are_absorbed_for_a_token_and_expanded_for_many(position, monkey
     assert not attention._absorbs(100)
     ids, found = torch.arange(16)[None], []
     for absorbs in (True, False):
-        monkeypatch.setattr(Latent, "_absorbs", lambda self, T, absorbs=absorbs: absorbs)
+        monkeypatch.setattr(LatentAttention, "_absorbs", lambda self, T, absorbs=absorbs: absorbs)
         cache = decoder.new_cache()
         parts = [decoder(part, cache) for part in ids.tensor_split([9, 10, 11], dim=1)]
         found.append(torch.cat(parts, dim=1))

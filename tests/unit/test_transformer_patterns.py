@@ -37,7 +37,7 @@ def test_a_pattern_is_its_definition(name):
 
 def test_bigbird_is_global_and_window_and_links_between_blocks():
     pattern = made("bigbird")
-    linked = pattern.linked(torch.arange(T // 2)).tolist()
+    linked = pattern.linked_blocks(torch.arange(T // 2)).tolist()
     for i, row in enumerate(seen(pattern).tolist()):
         for j, sees in enumerate(row):
             near = i - j < 3 or j < 2 or j // 2 in linked[i // 2]
@@ -47,7 +47,7 @@ def test_bigbird_is_global_and_window_and_links_between_blocks():
 def test_links_are_spread_over_the_past_and_never_change():
     pattern = made("bigbird", random_blocks=3, pattern_block=4, window=8, global_tokens=6)
     assert isinstance(pattern, BigBird)
-    linked = pattern.linked(torch.arange(200))
+    linked = pattern.linked_blocks(torch.arange(200))
     # Blocks 0 and 1 hold the first tokens, and those from (4 n - 7) // 4 on the window.
     for n, links in enumerate(linked.tolist()):
         real = [link for link in links if link >= 0]
@@ -64,7 +64,7 @@ def test_links_are_spread_over_the_past_and_never_change():
 @pytest.mark.parametrize(("start", "end"), [(0, 40), (0, 37), (7, 40), (13, 16)])
 def test_the_reach_of_a_block_holds_every_key_that_is_seen_once(name, start, end):
     pattern = made(name)
-    reach, sees = pattern.reach(start, end), seen(pattern)
+    reach, sees = pattern.block_keys(start, end), seen(pattern)
     queries = [int(i) for i in reach.queries.flatten() if start <= i < end]
     assert sorted(queries) == list(range(start, end))
     for block, keys in zip(reach.queries.tolist(), reach.keys.tolist(), strict=True):
@@ -82,5 +82,5 @@ def test_what_a_ring_forgets_is_never_seen_again(name):
         for j in range(i):
             if j >= pattern.ring.first and i - j >= pattern.ring.newest:
                 assert not sees[i:, j].any()
-    whole = int(min(pattern.whole, T))
+    whole = int(min(pattern.dense_up_to, T))
     assert torch.equal(sees[:whole, :whole], torch.ones(whole, whole).tril().bool())

@@ -9,7 +9,7 @@ import torch
 
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
-from transformer.presets import PRESETS, preset, row
+from transformer.presets import PRESETS, preset, settings_of
 
 PARAMETERS = {
     "gpt2": 124_439_808,
@@ -26,7 +26,7 @@ EVOLUTION = [f"evolution-{n}" for n in range(5)]
 
 
 def made(name: str) -> ModelConfig:
-    return preset(name, **{"vocab_size": 300} | row(name))
+    return preset(name, **{"vocab_size": 300} | settings_of(name))
 
 
 @pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items())
@@ -42,7 +42,7 @@ def test_a_row_can_be_made_and_says_only_its_difference(name):
     own = {key: value for key, value in PRESETS[name].items() if key != "like"}
     assert {key: settings[key] for key in own} == own
     like = PRESETS[name].get("like")
-    before = {"vocab_size": 300} | ({} if like is None else row(like))
+    before = {"vocab_size": 300} | ({} if like is None else settings_of(like))
     for key in own:
         rest = {name: value for name, value in own.items() if name != key}
         assert not same(before | rest, settings), f"{key} says nothing"

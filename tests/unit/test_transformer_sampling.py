@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from transformer.config import ConfigError
-from transformer.sampling import (
+from transformer.generate import (
     Sampling,
-    choose,
+    apply_repetition_penalty,
     draw,
     keep_min_p,
     keep_top_k,
     keep_top_p,
-    penalize,
+    sample_next,
 )
 
 INF = float("-inf")
@@ -28,7 +28,7 @@ def shares(*values):
 def drawn(logits, sampling, n=2000, **how):
     """How often each id is chosen."""
     many = logits.expand(n, -1)
-    return choose(many, sampling, torch.Generator().manual_seed(0), **how).bincount(
+    return sample_next(many, sampling, torch.Generator().manual_seed(0), **how).bincount(
         minlength=logits.numel()
     )
 
@@ -42,7 +42,7 @@ def test_temperature_sharpens_and_zero_takes_the_likeliest():
     logits = shares(0.5, 0.3, 0.2)
     assert drawn(logits, Sampling(temperature=0.5))[0] > drawn(logits, Sampling())[0] + 100
     assert drawn(logits, Sampling(temperature=0)).tolist() == [2000, 0, 0]
-    cold = choose(torch.tensor([[1.0, 2.0], [2.0, 1.0]]), Sampling(temperature=0))
+    cold = sample_next(torch.tensor([[1.0, 2.0], [2.0, 1.0]]), Sampling(temperature=0))
     assert cold.tolist() == [1, 0]
 
 
@@ -109,14 +109,14 @@ def test_min_p_goes_by_what_the_temperature_made_of_it():
 def test_each_row_can_have_seen_its_own_ids():
     seen = torch.tensor([[True, False], [False, True]])
     strict = Sampling(temperature=0, repetition_penalty=2)
-    assert choose(torch.ones(2, 2), strict, seen=seen).tolist() == [1, 0]
+    assert sample_next(torch.ones(2, 2), strict, seen=seen).tolist() == [1, 0]
 
 
 def test_the_penalty_lowers_what_was_seen_whatever_its_sign():
     logits = torch.tensor([2.0, -2.0, 2.0, -2.0])
     seen = torch.tensor([True, True, False, False])
-    assert penalize(logits, seen, 2.0).tolist() == [1, -4, 2, -2]
-    chosen = choose(
+    assert apply_repetition_penalty(logits, seen, 2.0).tolist() == [1, -4, 2, -2]
+    chosen = sample_next(
         torch.tensor([[2.0, 1.9]]),
         Sampling(temperature=0, repetition_penalty=1.5),
         seen=torch.tensor([True, False]),
@@ -128,14 +128,14 @@ def test_what_is_forbidden_is_never_chosen():
     forbidden = torch.tensor([True, False, False])
     logits = shares(0.98, 0.01, 0.01)
     assert drawn(logits, Sampling(), forbidden=forbidden)[0] == 0
-    assert choose(logits, Sampling(temperature=0), forbidden=forbidden) == 1
+    assert sample_next(logits, Sampling(temperature=0), forbidden=forbidden) == 1
 
 
 def test_all_rules_together_work_on_any_shape_and_in_bfloat16():
     sampling = Sampling(temperature=0.8, top_k=5, top_p=0.9, min_p=0.1, repetition_penalty=1.2)
     seen = torch.zeros(20, dtype=torch.bool)
     for shape in ((20,), (3, 20), (2, 3, 20)):
-        chosen = choose(torch.randn(shape).bfloat16(), sampling, seen=seen)
+        chosen = sample_next(torch.randn(shape).bfloat16(), sampling, seen=seen)
         assert chosen.shape == shape[:-1]
 
 
@@ -143,7 +143,7 @@ def test_a_seed_chooses_the_same_ids():
     logits = torch.randn(50, 30)
 
     def chosen(seed):
-        return choose(logits, Sampling(), torch.Generator().manual_seed(seed))
+        return sample_next(logits, Sampling(), torch.Generator().manual_seed(seed))
 
     assert torch.equal(chosen(3), chosen(3))
     assert not torch.equal(chosen(3), chosen(4))

@@ -9,14 +9,13 @@ import sys
 import pytest
 import torch
 
-from pipeline.training.adapters import lora
+from pipeline.training import lora
 from pipeline.training.auto import Tuning
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
-from transformer.generate import generate
-from transformer.kernels import ALONE
-from transformer.sampling import Sampling
-from transformer.single import Single, single
+from transformer.fast.kernels import SERIAL
+from transformer.fast.single import CompiledStep, compiled_step
+from transformer.generate import Sampling, generate
 
 LENGTH = 150  # more than the first room of a cache
 SHAPE = {"vocab_size": 50, "block": LENGTH, "width": 32, "layers": 2, "heads": 4}
@@ -43,7 +42,7 @@ def made(**changes) -> Decoder:
 
 def steps(decoder: Decoder, ids: torch.Tensor) -> torch.Tensor:
     """Logits (T, V): a chunk, then token by token, with the general road now and then."""
-    fast, cache = single(decoder), decoder.new_cache()
+    fast, cache = compiled_step(decoder), decoder.new_cache()
     assert fast is not None
     found = [decoder(ids[:, :5], cache)[0]]
     for at in range(5, ids.size(1)):
@@ -72,7 +71,7 @@ def test_both_roads_give_the_same(changes):
 @torch.no_grad()
 def test_going_back_and_padding_before_the_prompt_change_nothing():
     decoder = made()
-    fast, cache = single(decoder), decoder.new_cache()
+    fast, cache = compiled_step(decoder), decoder.new_cache()
     assert fast is not None
     ids = torch.arange(20)[None]
     decoder(torch.cat((torch.full((1, 3), -1), ids[:, :10]), dim=1), cache)
@@ -95,23 +94,25 @@ def test_going_back_and_padding_before_the_prompt_change_nothing():
     ],
 )
 def test_what_is_not_usual_takes_the_general_road(changes):
-    assert single(made(**changes)) is None
+    assert compiled_step(made(**changes)) is None
 
 
 def test_an_adapted_decoder_takes_the_general_road_until_it_is_merged():
     model = lora.adapted(made(), Tuning())
-    assert single(model.base_model.model) is None
-    assert single(model.merge_and_unload()) is not None
+    assert compiled_step(model.base_model.model) is None
+    assert compiled_step(model.merge_and_unload()) is not None
 
 
 def test_generating_takes_the_fast_road(monkeypatch):
     decoder, taken = made(), []
     greedy = Sampling(temperature=0)
-    step = Single.__call__
-    monkeypatch.setattr(Single, "__call__", lambda *given: taken.append(given[1]) or step(*given))
+    step = CompiledStep.__call__
+    monkeypatch.setattr(
+        CompiledStep, "__call__", lambda *given: taken.append(given[1]) or step(*given)
+    )
     fast = list(generate(decoder, [1, 2, 3], 40, greedy))
     assert taken == fast[:-1]
-    monkeypatch.setattr("transformer.single.single", lambda decoder: None)
+    monkeypatch.setattr("transformer.fast.single.compiled_step", lambda decoder: None)
     assert list(generate(decoder, [1, 2, 3], 40, greedy)) == fast
     assert len(taken) == 39
 
@@ -119,21 +120,21 @@ def test_generating_takes_the_fast_road(monkeypatch):
 def test_what_is_watched_takes_the_general_road():
     decoder = made()
     handle = decoder.blocks[0].register_forward_hook(lambda *given: None)
-    assert single(decoder) is None
+    assert compiled_step(decoder) is None
     handle.remove()
-    assert single(decoder) is not None
+    assert compiled_step(decoder) is not None
 
 
 @torch.no_grad()
 def test_matrices_that_are_worth_all_cores_give_the_same():
     config = ModelConfig(vocab_size=50, block=400, width=384, layers=1, heads=8)
-    assert config.width * config.hidden > ALONE
+    assert config.width * config.hidden > SERIAL
     decoder = Decoder(config, torch.Generator().manual_seed(0)).eval()
     ids = torch.randint(50, (1, 400), generator=torch.Generator().manual_seed(1))
-    fast, cache = single(decoder), decoder.new_cache()
+    fast, cache = compiled_step(decoder), decoder.new_cache()
     assert fast is not None
     decoder(ids[:, :390], cache)
-    assert config.width * 390 > ALONE
+    assert config.width * 390 > SERIAL
     logits = torch.cat([fast(new, cache) for new in ids[0, 390:].tolist()])
     torch.testing.assert_close(logits, decoder(ids)[0, 390:], atol=1e-5, rtol=1e-5)
 
@@ -144,10 +145,10 @@ def test_the_number_of_threads_stays_what_it_was():
         import torch
         from transformer import ModelConfig
         from transformer.decoder import Decoder
-        from transformer.single import single
+        from transformer.fast.single import compiled_step
         torch.set_num_threads(1)
         shape = {"vocab_size": 50, "block": 8, "width": 32, "layers": 1, "heads": 4}
-        fast = single(Decoder(ModelConfig(**shape)).eval())
+        fast = compiled_step(Decoder(ModelConfig(**shape)).eval())
         cache = fast.decoder.new_cache()
         with torch.no_grad():
             fast.decoder(torch.tensor([[1, 2]]), cache)

@@ -6,13 +6,14 @@
 
 Read in this order:
 
-    families.py     config.json ⇄ `ModelConfig`, a table for each family
-    names.py        their names and layouts of tensors ⇄ ours, a table for each way of naming
-    folder.py       the files of a folder, memory-mapped
-    gguf_file.py    a GGUF file, read and dequantized piece by piece
-    reading.py      `load`: from one of the two into a decoder
-    writing.py      `save`
-    smollm2.py      where the model lies that can be had without a hub
+    options.py       reading somebody else's config.json
+    families.py      config.json ⇄ `ModelConfig`, a table for each family
+    tensor_names.py  their names and layouts of tensors ⇄ ours, a table for each way of naming
+    hf_folder.py     the files of a folder, memory-mapped
+    gguf.py          the header of a GGUF file (`read_metadata`)
+    gguf_file.py     its tensors, read and dequantized piece by piece
+    reading.py       `load`: from one of the two into a decoder
+    writing.py       `save`
 
 Weights only: this package knows no tokenizer. Importing it does not import torch.
 """
@@ -20,20 +21,19 @@ Weights only: this package knows no tokenizer. Importing it does not import torc
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from transformer.pretrained.reading import load
-    from transformer.pretrained.smollm2 import smollm2_path
+    from transformer.pretrained.reading import load, smollm2_path
     from transformer.pretrained.writing import save
 
 __all__ = ["load", "save", "smollm2_path"]
 
-_LAZY = {"load": "reading", "save": "writing", "smollm2_path": "smollm2"}
+_LAZY = {"load": "reading", "save": "writing", "smollm2_path": "reading"}
 
 
-def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is first asked for."""
+def __getattr__(name: str) -> object:
+    """Import what needs torch when it is first used."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

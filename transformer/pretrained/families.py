@@ -1,7 +1,7 @@
 """`config.json` ⇄ `ModelConfig`: a table for each family of published models, used both ways.
 
-What an option of a supported family asks for and our decoder has not, is refused and never
-silently different. Options that neither change what a model computes nor its shapes are not read.
+What an option asks for that our decoder does not have is refused, never silently different. Options
+that change neither what a model computes nor its shapes are not read.
 Dropout is only for training: ours is GPT-2's `resid_pdrop`, the other families have none.
 """
 
@@ -9,14 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from transformer.config import ConfigError, ModelConfig
-from transformer.files import CONFIG, WeightsError
+from transformer.io import CONFIG, WeightsError
+from transformer.pretrained.llama_like import (
+    Settings,
+    Sizes,
+    biases,
+    read_llama,
+    read_mistral,
+    read_qwen2,
+    read_qwen3,
+    write_llama,
+    write_mistral,
+    write_qwen,
+)
+from transformer.pretrained.mixed_layers import (
+    read_gemma3,
+    read_lfm2,
+    read_smollm3,
+    write_gemma3,
+    write_lfm2,
+    write_smollm3,
+)
 from transformer.pretrained.options import Options, shown
 
-Settings = dict[str, Any]
-MOST_ANGLES = 1 << 29  # of positions × head size; more is no model but a mistake
+MAX_ANGLES = 1 << 29  # of positions × head size; more is not a model but a mistake
 
 
 class Family(NamedTuple):
@@ -24,9 +43,11 @@ class Family(NamedTuple):
 
     architecture: str  # the class in transformers
     sizes: Mapping[str, str]  # options that are settings of ours under another name
-    read: Callable[[Options, Settings], Settings]
-    write: Callable[[ModelConfig], dict[str, Any]]
-    defaults: Settings | None = None  # of absent options, where null means something else
+    read: Callable[[Options, Sizes], Settings]
+    write: Callable[[ModelConfig], Settings]
+    defaults: Mapping[str, object] | None = (
+        None  # of absent options, where null means something else
+    )
     even: bool = False  # transformers opens it only if the heads share the width evenly
 
 
@@ -42,15 +63,16 @@ def config_of(options: Options) -> tuple[str, ModelConfig]:
         options.only(name)
     sizes = {ours: options.size(theirs) for theirs, ours in family.sizes.items()}
     settings: Settings = {**sizes, **_ALWAYS, **family.read(options, sizes)}
-    if settings["block"] * settings["head_size"] > MOST_ANGLES:
-        raise options.error(f"a context of {settings['block']} tokens is too long to be meant")
+    head_size = settings["head_size"]
+    if isinstance(head_size, int) and sizes["block"] * head_size > MAX_ANGLES:
+        raise options.error(f"a context of {sizes['block']} tokens is too long to be meant")
     try:
         return kind, ModelConfig.from_dict(settings)
     except ConfigError as error:
         raise options.error(str(error)) from error
 
 
-def family_of(config: ModelConfig) -> tuple[str, dict[str, Any]]:
+def family_of(config: ModelConfig) -> tuple[str, Settings]:
     """The `model_type` and the options that describe `config` to others.
 
     It is the family through which the config comes back as it was. Raises `WeightsError` when
@@ -58,10 +80,11 @@ def family_of(config: ModelConfig) -> tuple[str, dict[str, Any]]:
     """
     tried = {}
     for kind, family in FAMILIES.items():
-        options = {theirs: getattr(config, ours) for theirs, ours in family.sizes.items()}
+        sizes = {ours: int(getattr(config, ours)) for ours in family.sizes.values()}
+        options: Settings = {theirs: sizes[ours] for theirs, ours in family.sizes.items()}
         options |= {"model_type": kind, "architectures": [family.architecture]}
         options |= family.write(config)
-        missed = _missed(config, family, options)
+        missed = _missed(config, family, options, sizes)
         if not missed:
             return kind, options
         tried[kind] = missed
@@ -72,10 +95,9 @@ def family_of(config: ModelConfig) -> tuple[str, dict[str, Any]]:
     )
 
 
-def _missed(config: ModelConfig, family: Family, options: Mapping[str, Any]) -> list[str]:
+def _missed(config: ModelConfig, family: Family, options: Settings, sizes: Sizes) -> list[str]:
     """The settings that would not come back, as `name value instead of value`."""
     read = Options(options, Path(CONFIG)).with_defaults(family.defaults)
-    sizes = {ours: options[theirs] for theirs, ours in family.sizes.items()}
     missed = [
         f"{name} {shown(value)} instead of {shown(getattr(config, name))}"
         for name, value in (_ALWAYS | family.read(read, sizes)).items()
@@ -86,128 +108,7 @@ def _missed(config: ModelConfig, family: Family, options: Mapping[str, Any]) -> 
     return missed
 
 
-def _read_llama(options: Options, sizes: Settings) -> Settings:
-    bias = options.get("attention_bias", bool, False)
-    if options.get("mlp_bias", bool, False) != bias:
-        raise options.error("attention_bias without mlp_bias, or the reverse, is not supported")
-    options.only("sliding_window")
-    return _read_rotary(options, sizes) | _pattern(options, sizes) | _biases(bias, bias)
-
-
-def _write_llama(config: ModelConfig) -> dict[str, Any]:
-    return _write_rotary(config) | {"attention_bias": config.bias, "mlp_bias": config.bias}
-
-
-def _read_mistral(options: Options, sizes: Settings) -> Settings:
-    window = options.get("sliding_window", int, 0)
-    pattern = _pattern(options, sizes, window, sizes["layers"])
-    return _read_rotary(options, sizes) | pattern | _biases(False, False)
-
-
-def _write_mistral(config: ModelConfig) -> dict[str, Any]:
-    return _write_rotary(config) | {"sliding_window": _window(config)}
-
-
-def _read_qwen(options: Options, sizes: Settings) -> Settings:
-    options.only("attention_bias", False)
-    slides = options.get("use_sliding_window", bool, False)
-    window = options.get("sliding_window", int, 0) if slides else 0
-    sliding = max(0, sizes["layers"] - options.get("max_window_layers", int, 0))
-    return _read_rotary(options, sizes) | _pattern(options, sizes, window, sliding)
-
-
-def _write_qwen(config: ModelConfig) -> dict[str, Any]:
-    window = _window(config)
-    slides = {"use_sliding_window": window is not None, "sliding_window": window}
-    return _write_rotary(config) | slides | {"max_window_layers": 0 if window else config.layers}
-
-
-def _read_qwen2(options: Options, sizes: Settings) -> Settings:
-    return _read_qwen(options, sizes) | _biases(False, True)
-
-
-def _read_qwen3(options: Options, sizes: Settings) -> Settings:
-    return _read_qwen(options, sizes) | _biases(False, False) | {"qk_norm": True}
-
-
-def _biases(everywhere: bool, qkv: bool) -> Settings:
-    return {"bias": everywhere, "qkv_bias": qkv, "qk_norm": False}
-
-
-def _pattern(options: Options, sizes: Settings, window: int = 0, sliding: int = 0) -> Settings:
-    """The pattern of a `window` in so many layers, unless `layer_types` says in which."""
-    kinds = options.get("layer_types", list, [])
-    if kinds:
-        sliding = kinds.count("sliding_attention")
-        if sliding + kinds.count("full_attention") != sizes["layers"]:
-            raise options.error(f"layer_types {shown(kinds)} is not supported")
-    if not 0 < window < sizes["block"] or not sliding:
-        return {"pattern": "full"}
-    if sliding < sizes["layers"]:
-        raise options.error("a sliding window in some layers only is not supported (layer_types)")
-    return {"pattern": "local", "window": window}
-
-
-def _window(config: ModelConfig) -> int | None:
-    settings = config.to_dict()
-    return settings["window"] if settings["pattern"] == "local" else None
-
-
-def _read_rotary(options: Options, sizes: Settings) -> Settings:
-    options.only("hidden_act", "silu", "swish")
-    options.only("partial_rotary_factor", 1)
-    options.only("rope_interleaved", False)
-    return {
-        "kv_heads": options.size("num_key_value_heads", sizes["heads"]),
-        "head_size": options.size("head_dim", sizes["width"] // sizes["heads"]),
-        "norm_eps": options.get("rms_norm_eps", float, 1e-6),
-        "tied": options.get("tie_word_embeddings", bool, False),
-        "position": "rope",
-        "norm": "rms",
-        "feedforward": "swiglu",
-        "dropout": 0.0,
-    } | _read_rope(options, sizes)
-
-
-def _write_rotary(config: ModelConfig) -> dict[str, Any]:
-    scaled = {
-        "rope_type": "llama3",
-        "factor": config.rope_factor,
-        "low_freq_factor": config.rope_low,
-        "high_freq_factor": config.rope_high,
-        "original_max_position_embeddings": config.rope_original,
-    }
-    return {
-        "hidden_act": "silu",
-        "num_key_value_heads": config.kv_heads,
-        "head_dim": config.head_size,
-        "rms_norm_eps": config.norm_eps,
-        "tie_word_embeddings": config.tied,
-        "rope_theta": config.rope_base,
-        "rope_scaling": None if config.rope_factor == 1 else scaled,
-    }
-
-
-def _read_rope(options: Options, sizes: Settings) -> Settings:
-    """From `rope_theta` and `rope_scaling`, or from `rope_parameters`, which is both in one."""
-    given = options.get("rope_scaling", dict, {}) or options.get("rope_parameters", dict, {})
-    rope = Options({"rope_theta": options.values.get("rope_theta")} | given, options.where)
-    rope.only("partial_rotary_factor", 1)
-    kind = rope.get("rope_type", str, rope.get("type", str, "default"))
-    if kind not in ("default", "llama3") or any(isinstance(v, dict) for v in given.values()):
-        raise options.error(f"rope_scaling {shown(given)} is not supported, only llama3's")
-    settings = {"rope_base": rope.get("rope_theta", float, 10_000.0), "rope_factor": 1.0}
-    if kind == "default":
-        return settings
-    return settings | {
-        "rope_factor": rope.get("factor", float),
-        "rope_low": rope.get("low_freq_factor", float),
-        "rope_high": rope.get("high_freq_factor", float),
-        "rope_original": rope.size("original_max_position_embeddings", sizes["block"]),
-    }
-
-
-def _read_gpt2(options: Options, sizes: Settings) -> Settings:
+def _read_gpt2(options: Options, sizes: Sizes) -> Settings:
     options.only("scale_attn_weights", True)
     options.only("scale_attn_by_inverse_layer_idx", False)
     options.only("add_cross_attention", False)
@@ -223,10 +124,10 @@ def _read_gpt2(options: Options, sizes: Settings) -> Settings:
         "norm": "layer",
         "feedforward": _ACTIVATIONS[options.get("activation_function", str, "gelu_new")],
         "dropout": options.get("resid_pdrop", float, 0.1),
-    } | _biases(True, True)
+    } | biases(True, True)
 
 
-def _write_gpt2(config: ModelConfig) -> dict[str, Any]:
+def _write_gpt2(config: ModelConfig) -> Settings:
     theirs = {ours: name for name, ours in reversed(_ACTIVATIONS.items())}
     return {
         "activation_function": theirs.get(config.feedforward, "gelu_new"),
@@ -248,7 +149,14 @@ _ACTIVATIONS = {
     "silu": "silu",
     "swish": "silu",
 }
-_ALWAYS = {"attention": "grouped", "placement": "pre", "conv_kernel": 1}
+_ALWAYS: Settings = {  # where a family does not say otherwise
+    "attention": "grouped",
+    "placement": "pre",
+    "conv_kernel": 1,
+    "embedding_scale": 1.0,
+    "attention_scale": 0.0,
+    "layer_types": (),
+}
 _NEVER = ("quantization_config", "num_local_experts", "num_experts", "n_routed_experts")
 
 _SIZES = {
@@ -266,14 +174,33 @@ _GPT2_SIZES = {
     "n_layer": "layers",
     "n_head": "heads",
 }
+_LFM2_SIZES = {theirs: ours for theirs, ours in _SIZES.items() if ours != "hidden"}
 _MISTRAL = {"num_key_value_heads": 8, "sliding_window": 4096}
 _QWEN2 = {"num_key_value_heads": 32, "sliding_window": 4096, "max_window_layers": 28}
 _QWEN3 = {**_QWEN2, "head_dim": 128}
+_SMOLLM3 = {"num_key_value_heads": 4, "tie_word_embeddings": True, "rope_theta": 2_000_000.0}
+_GEMMA3 = {
+    "vocab_size": 262_208,
+    "max_position_embeddings": 131_072,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "sliding_window": 4096,
+    "query_pre_attn_scalar": 256,
+    "tie_word_embeddings": True,
+    "rope_theta": 1_000_000.0,
+}
+_LFM2 = {"num_key_value_heads": 8, "norm_eps": 1e-5, "rope_theta": 1_000_000.0}
 
 FAMILIES: Mapping[str, Family] = {
-    "llama": Family("LlamaForCausalLM", _SIZES, _read_llama, _write_llama, even=True),
-    "mistral": Family("MistralForCausalLM", _SIZES, _read_mistral, _write_mistral, _MISTRAL),
-    "qwen2": Family("Qwen2ForCausalLM", _SIZES, _read_qwen2, _write_qwen, _QWEN2),
-    "qwen3": Family("Qwen3ForCausalLM", _SIZES, _read_qwen3, _write_qwen, _QWEN3),
+    "llama": Family("LlamaForCausalLM", _SIZES, read_llama, write_llama, even=True),
+    "mistral": Family("MistralForCausalLM", _SIZES, read_mistral, write_mistral, _MISTRAL),
+    "qwen2": Family("Qwen2ForCausalLM", _SIZES, read_qwen2, write_qwen, _QWEN2),
+    "qwen3": Family("Qwen3ForCausalLM", _SIZES, read_qwen3, write_qwen, _QWEN3),
     "gpt2": Family("GPT2LMHeadModel", _GPT2_SIZES, _read_gpt2, _write_gpt2),
+    "smollm3": Family("SmolLM3ForCausalLM", _SIZES, read_smollm3, write_smollm3, _SMOLLM3),
+    "gemma3_text": Family(
+        "Gemma3ForCausalLM", _SIZES, read_gemma3, write_gemma3, _GEMMA3, even=True
+    ),
+    "lfm2": Family("Lfm2ForCausalLM", _LFM2_SIZES, read_lfm2, write_lfm2, _LFM2),
 }

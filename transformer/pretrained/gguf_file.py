@@ -8,19 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from transformer.files import WeightsError, damaged
+from transformer.io import WeightsError, damaged
 from transformer.packages import install
-from transformer.positions import slower
+from transformer.positions import llama3_scaling
 from transformer.pretrained.families import config_of
-from transformer.pretrained.gguf_header import Entry, NotGgufError, read_header
-from transformer.pretrained.names import GGUF
+from transformer.pretrained.gguf import NotGgufError, TensorEntry, Value, read_header
 from transformer.pretrained.options import Options, shown
+from transformer.pretrained.tensor_names import GGUF
+
+if TYPE_CHECKING:
+    from gguf import GGMLQuantizationType
 
 PACKAGE = "gguf==0.19.0"
 CHUNK = 1 << 23  # numbers that are dequantized together: 32 MiB as float32
@@ -39,7 +43,7 @@ _OPTIONS = {  # a field, after the name of the architecture, and the same in con
     "rope.freq_base": "rope_theta",
 }
 _NOT_SCALED = (None, "none")
-_ROPE = "rope_freqs.weight"  # Llama 3's change of the turns; what it follows from is not kept
+_ROPE = "rope_freqs.weight"  # Llama 3's scaling; the settings behind it are not in the file
 _LLAMA3 = {
     "rope_type": "llama3",
     "low_freq_factor": 1.0,
@@ -49,9 +53,9 @@ _LLAMA3 = {
 
 
 class GgufFile:
-    """An open GGUF file: what its fields say, and its tensors by name, dequantized when read.
+    """An open GGUF file: its fields as a config, and its tensors by name, dequantized when read.
 
-    What is kept in blocks of few bits counts as float32, as which the blocks are defined. Raises
+    What is stored in blocks of few bits counts as float32, as which the blocks are defined. Raises
     `WeightsError` for what is damaged or not supported, or without the package `gguf`.
     """
 
@@ -63,7 +67,7 @@ class GgufFile:
             fields, self._tensors = self._header()
             self.shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
             kind, self.config = config_of(self._options(fields))
-            self._check_turns()
+            self._check_rope_factors()
         except BaseException:
             self.close()
             raise
@@ -82,8 +86,8 @@ class GgufFile:
         rows = tensor.shape[0] if len(tensor.shape) > 1 else 1
         step = max(CHUNK * rows // math.prod(tensor.shape) // together, 1) * together
         self._file.seek(tensor.start)
-        for at in range(0, rows, step):
-            shape = min(step, rows - at), tensor.size // rows
+        for row in range(0, rows, step):
+            shape = min(step, rows - row), tensor.size // rows
             data = np.fromfile(self._file, np.uint8, math.prod(shape)).reshape(shape)
             try:
                 numbers = self._package.dequantize(data, self._kind(name))
@@ -93,10 +97,11 @@ class GgufFile:
                 ) from error
             yield torch.from_numpy(numbers)
 
-    def _kind(self, name: str) -> Any:
-        return self._package.GGMLQuantizationType(self._tensors[name].kind)
+    def _kind(self, name: str) -> GGMLQuantizationType:
+        kind: GGMLQuantizationType = self._package.GGMLQuantizationType(self._tensors[name].kind)
+        return kind
 
-    def _header(self) -> tuple[dict[str, Any], dict[str, Entry]]:
+    def _header(self) -> tuple[dict[str, Value], dict[str, TensorEntry]]:
         try:
             size = self.where.stat().st_size
             return read_header(self._file, size, self._package.GGML_QUANT_SIZES)
@@ -105,10 +110,12 @@ class GgufFile:
         except ValueError as error:
             raise WeightsError(damaged(self.where)) from error
 
-    def _options(self, fields: dict[str, Any]) -> Options:
+    def _options(self, fields: dict[str, Value]) -> Options:
         """The fields as the options of a config.json."""
         arch = fields.get("general.architecture")
-        values = {theirs: fields.get(f"{arch}.{key}") for key, theirs in _OPTIONS.items()}
+        values: dict[str, object] = {
+            theirs: fields.get(f"{arch}.{key}") for key, theirs in _OPTIONS.items()
+        }
         options = Options(values, self.where)
         values["model_type"] = arch
         if arch not in _ARCHITECTURES:
@@ -123,7 +130,7 @@ class GgufFile:
         if scaling not in _NOT_SCALED:
             values["rope_scaling"] = {"rope_type": scaling}
         if _ROPE in self.shapes:
-            values["rope_scaling"] = {**_LLAMA3, "factor": float(self._slowed().max())}
+            values["rope_scaling"] = {**_LLAMA3, "factor": float(self._rope_factors().max())}
         heads = options.size("num_attention_heads")
         head = options.size("head_dim", options.size("hidden_size") // heads)
         for key in ("attention.value_length", "rope.dimension_count"):
@@ -133,21 +140,21 @@ class GgufFile:
                 )
         return options
 
-    def _slowed(self) -> Tensor:
-        """By how much the turn of each pair is slowed down."""
+    def _rope_factors(self) -> Tensor:
+        """By how much the angle per token of each pair is divided."""
         return torch.cat([factors.double().flatten() for factors in self.chunks(_ROPE)])
 
-    def _check_turns(self) -> None:
-        """Refuse factors that are not what Llama 3's rule gives."""
+    def _check_rope_factors(self) -> None:
+        """Refuse factors that Llama 3's scaling does not give."""
         if _ROPE in self.shapes:
             size = self.config.head_size
-            turn = self.config.rope_base ** -(torch.arange(0, size, 2).double() / size)
-            expected, found = turn / slower(self.config)(turn), self._slowed()
-            if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-3):
+            angle = self.config.rope_base ** -(torch.arange(0, size, 2).double() / size)
+            expected, factors = angle / llama3_scaling(self.config)(angle), self._rope_factors()
+            if factors.shape != expected.shape or not torch.allclose(factors, expected, rtol=1e-3):
                 raise WeightsError(f"{self.where}: {_ROPE} is not Llama 3's and not supported")
 
 
-def _package() -> Any:
+def _package() -> ModuleType:
     try:
         import gguf
     except ImportError as error:

@@ -5,36 +5,42 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from transformer.files import WeightsError
+from transformer.io import WeightsError
+
+T = TypeVar("T")
 
 
 class Options:
     """The options of a `config.json`, asked for by name, and where they come from."""
 
-    def __init__(self, values: Mapping[str, Any], where: Path) -> None:
+    def __init__(self, values: Mapping[str, object], where: Path) -> None:
         self.values, self.where = values, where
 
-    def with_defaults(self, defaults: Mapping[str, Any] | None) -> Options:
+    def with_defaults(self, defaults: Mapping[str, object] | None) -> Options:
         """The same, with `defaults` where an option is absent; not where it is null."""
         return Options({**(defaults or {}), **self.values}, self.where)
 
-    def get(self, name: str, kind: type, default: Any = None) -> Any:
+    def without(self, *names: str) -> Options:
+        """The same, but for the options of these names."""
+        return Options({n: v for n, v in self.values.items() if n not in names}, self.where)
+
+    def get(self, name: str, kind: type[T], default: T | None = None) -> T:
         """The option as `kind`; `default` where it is absent or null, an error if that is None."""
         value = self.values.get(name)
         value = default if value is None else value
         if value is None:
             raise self.error(f"{name} is missing")
         if kind is float and type(value) is int and abs(value) < 1 << 63:
-            return float(value)
-        if type(value) is not kind:
-            raise self.error(f"{name} must be {_A[kind]}, not {shown(value)}")
+            value = float(value)
+        if not (isinstance(value, kind) and type(value) is kind):  # True is no whole number
+            raise self.error(f"{name} must be {_IN_WORDS[kind]}, not {shown(value)}")
         return value
 
-    def size(self, name: str, default: Any = None) -> int:
-        """The option as a number of something there must be."""
-        value: int = self.get(name, int, default)
+    def size(self, name: str, default: int | None = None) -> int:
+        """The option as a positive whole number."""
+        value = self.get(name, int, default)
         if not 1 <= value < 1 << 31:
             raise self.error(f"{name} {shown(value)} is out of range")
         return value
@@ -50,7 +56,7 @@ class Options:
         return WeightsError(f"{self.where}: {what}")
 
 
-_A = {
+_IN_WORDS: Mapping[type, str] = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
@@ -62,5 +68,5 @@ _A = {
 
 def shown(value: object) -> str:
     """A value as JSON, on one short line."""
-    text = json.dumps(value)
+    text = json.dumps(value, default=str)
     return text if len(text) <= 60 else f"{text[:60]}…"

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from pipeline.explain.figures import lines
 from pipeline.explain.lesson import Lesson, Request, Table
+from transformer.block import FEEDFORWARDS, FeedForward
 from transformer.config import ModelConfig
-from transformer.feedforward import FEEDFORWARDS, FeedForward
 
 NAMES = {
     "relu": "ReLU",
@@ -101,7 +101,7 @@ def lesson(request: Request) -> Lesson:
         (
             "GELU: Hendrycks and Gimpel 2016, arXiv 1606.08415. SiLU: Elfwing et al. 2017, arXiv "
             "1702.03118. SwiGLU: Shazeer 2020, arXiv 2002.05202. LeakyReLU: Maas et al. 2013.",
-            "Code: transformer/feedforward.py.",
+            "Code: transformer/block.py.",
         ),
     )
 

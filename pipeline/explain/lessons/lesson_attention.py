@@ -72,7 +72,7 @@ def lesson(request: Request) -> Lesson:
         (
             "Vaswani et al. 2017, arXiv 1706.03762, section 3.2.1. Resting on the first token: "
             "Xiao et al. 2023, arXiv 2309.17453.",
-            "Code: transformer/attention.py, scores.py; the maps are read by "
+            "Code: transformer/attention.py, softmax.py; the maps are read by "
             "pipeline/explain/decoder_hooks.py.",
         ),
     )

@@ -14,10 +14,9 @@ from pipeline.explain.decoder_hooks import outputs
 from pipeline.explain.figures import BLUE, GREY
 from pipeline.explain.lesson import Lesson, Request, Table
 from pipeline.explain.tiny_model import encode, sample_tokenizer, token_names
-from transformer.attention import Grouped
-from transformer.block import PreNorm
+from transformer.attention import GroupedQueryAttention
+from transformer.block import FeedForward, PreNorm
 from transformer.decoder import Decoder
-from transformer.feedforward import FeedForward
 from transformer.presets import preset
 
 PRESET = "gpt2-lecture"
@@ -35,7 +34,7 @@ def parts(decoder: Decoder) -> dict[str, nn.Module]:
     """The parts of a decoder in the order of a pass, with all of those of the first layer."""
     first, last = (cast(PreNorm, decoder.blocks[n]) for n in (0, -1))
     feedforward = cast(FeedForward, first.feedforward)
-    attention = cast(Grouped, first.attention)
+    attention = cast(GroupedQueryAttention, first.attention)
     return {
         "embedding": decoder.tokens,
         "+ positions": decoder.dropout,
@@ -111,6 +110,6 @@ def lesson(request: Request) -> Lesson:
         (
             "Radford et al. 2019, Language Models are Unsupervised Multitask Learners, section "
             "2.3; Vaswani et al. 2017, arXiv 1706.03762.",
-            "Code: transformer/decoder.py, block.py, attention.py, feedforward.py.",
+            "Code: transformer/decoder.py, block.py, attention.py.",
         ),
     )

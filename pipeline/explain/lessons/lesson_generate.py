@@ -107,6 +107,6 @@ def lesson(request: Request) -> Lesson:
         (
             "Top-p sampling: Holtzman et al. 2019, arXiv 1904.09751; min-p: Nguyen et al. 2024, "
             "arXiv 2407.01082.",
-            "Code: transformer/generate.py, sampling.py.",
+            "Code: transformer/generate.py.",
         ),
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 from pipeline.explain.figures import BLUE, GREY, lines
 from pipeline.explain.lesson import Lesson, Request, Table
 from transformer.config import ModelConfig
-from transformer.norms import NORMS
+from transformer.layers import NORMS
 
 WIDTH = 64
 SCALES = ((0.2, 0.0), (1.0, 3.0), (5.0, -10.0), (20.0, 50.0))  # deviation and mean of a token
@@ -148,7 +148,7 @@ def lesson(request: Request) -> Lesson:
             "LayerNorm: Ba et al. 2016, arXiv 1607.06450. BatchNorm: Ioffe and Szegedy 2015, "
             "arXiv 1502.03167. RMSNorm: Zhang and Sennrich 2019, arXiv 1910.07467. Scales and "
             "descent: LeCun et al. 1998, Efficient BackProp, section 4.3.",
-            "Code: transformer/norms.py.",
+            "Code: transformer/layers.py.",
         ),
     )
 

@@ -120,7 +120,8 @@ def lesson(request: Request) -> Lesson:
         (9.6, 4.4),
         (
             "Ignored targets: torch.nn.functional.cross_entropy, ignore_index.",
-            "Code: pipeline/dialogue/windows.py, transformer/padding.py; docs/stage6-dialogues.md.",
+            "Code: pipeline/dialogue/windows.py, transformer/attention_plan.py.",
+            "Page: docs/stage6-dialogues.md.",
         ),
     )
 

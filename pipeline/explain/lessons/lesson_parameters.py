@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from pipeline.explain.figures import COLOURS
 from pipeline.explain.lesson import Lesson, Request, Table
-from transformer.blank import blank
+from transformer.decoder import meta_decoder
 from transformer.describe import BYTES, memory, parameters, weights
 from transformer.presets import preset
 
@@ -38,7 +38,7 @@ class Size(NamedTuple):
 
 def count(name: str) -> Size:
     """The preset `name`, by part."""
-    decoder = blank(preset(name))
+    decoder = meta_decoder(preset(name))
     config = decoder.config
     parts = {n: size for n, size in parameters(weights(decoder)).items() if n != "head"}
     return Size(parts, memory(decoder, config.block), config.vocab_size * config.width)

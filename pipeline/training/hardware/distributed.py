@@ -13,8 +13,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from pipeline.common.processes import World
 from pipeline.training.hardware import memory
 from pipeline.training.loss import Objective
-from transformer.blank import blank
-from transformer.decoder import Decoder
+from transformer.decoder import Decoder, meta_decoder
 
 STATES = 4  # numbers kept for each that learns: weight, gradient, the optimizer's two
 SHARE = 0.6  # of the memory for them; activations need the rest
@@ -96,6 +95,6 @@ def copy_whole(model: Decoder, wanted: bool) -> Decoder | None:
     weights = {name: whole(tensor, wanted) for name, tensor in model.state_dict().items()}
     if not wanted:
         return None
-    copied = blank(model.config)
+    copied = meta_decoder(model.config)
     copied.load_state_dict(weights, assign=True)
     return copied

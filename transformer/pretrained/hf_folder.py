@@ -10,17 +10,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from transformer.files import CONFIG, DTYPES, WEIGHTS, WeightsError, damaged, missing, read_json
+from transformer.io import CONFIG, DTYPES, WEIGHTS, WeightsError, damaged, missing, read_json
 from transformer.pretrained.families import config_of
-from transformer.pretrained.names import NAMINGS
 from transformer.pretrained.options import Options
+from transformer.pretrained.tensor_names import NAMINGS
 
 INDEX = "model.safetensors.index.json"
 _DTYPES = {name: dtype for dtype, name in DTYPES.items() if dtype.is_floating_point}
 
 
-class Folder:
-    """An open folder: what its config says, and its tensors by name, memory-mapped until `close`.
+class HfFolder:
+    """An open folder: its config, and its tensors by name, memory-mapped until `close`.
 
     Raises `WeightsError` for what is missing, damaged or not supported.
     """
@@ -44,7 +44,7 @@ class Folder:
             raise
 
     def close(self) -> None:
-        """Unmap all files; a tensor that is still held would keep its own."""
+        """Unmap all files, except those of tensors that are still in use."""
         self._files.clear()
         self._open.close()
 
@@ -52,7 +52,7 @@ class Folder:
         return self._dtypes[name]
 
     def chunks(self, name: str, together: int = 1) -> Iterator[Tensor]:
-        """The rows of a tensor: all at once, since they take no memory of their own."""
+        """The rows of a tensor: all at once, since they are memory-mapped."""
         yield self._files[name].get_tensor(name)  # type: ignore[no-untyped-call]
 
     def _add(self, path: Path) -> None:
@@ -62,7 +62,7 @@ class Folder:
             file = self._open.enter_context(safe_open(path, "pt"))
         except (SafetensorError, OSError) as error:
             raise WeightsError(damaged(path)) from error
-        for name in file.keys():  # noqa: SIM118 (it is no mapping)
+        for name in file.keys():  # noqa: SIM118 (it is not a mapping)
             if not name.isprintable():
                 raise WeightsError(damaged(path))
             if name in self.shapes:
@@ -79,7 +79,7 @@ class Folder:
 
 
 def _weights(where: Path) -> list[Path]:
-    """The files that hold weights; one alone goes before an index, as in transformers."""
+    """The files that hold weights; a single one goes before an index, as in transformers."""
     if (where / WEIGHTS).exists():
         return [where / WEIGHTS]
     if not (where / INDEX).exists():

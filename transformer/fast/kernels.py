@@ -1,7 +1,7 @@
-"""The compiled loops of `single.py`: one token, read against weights and a cache as they lie.
+"""The compiled loops of single.py: one token against weights and a cache where they lie.
 
 For a single token torch spends more time on starting its operations than on the numbers, and its
-matrix-vector products read memory at a half of what it gives. These loops have no such cost. They
+matrix-vector products use half of the memory's bandwidth. These loops have no such cost. They
 work on numpy's views of torch's memory; numbers are float32, and what is stored is float32 or
 bfloat16 (uint16 to numpy, the upper half of a float32). numba compiles a loop when it is first
 needed, and keeps the result for the next start.
@@ -24,11 +24,11 @@ Floats = NDArray[np.float32]
 Stored = NDArray[Any]  # float32, or bfloat16 as uint16
 
 F32 = np.float32
-ALONE = 1 << 17  # multiplications that one thread has done before a second one has begun
+SERIAL = 1 << 17  # multiplications that one thread finishes before a second one has started
 
 
-# Sums may be taken in any order, so that they are taken eight or sixteen numbers at a time; what is
-# infinite or no number stays so.
+# Sums may be taken in any order, so that eight or sixteen numbers are added at a time; infinities
+# and NaN stay what they are.
 _FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 
 
@@ -69,14 +69,14 @@ def _narrow(number: Any, like: Any) -> Any:
 
 
 @overload(_wide, inline="always", strict=False)
-def _wide_of(stored: Any) -> Any:
+def _overload_wide(stored: Any) -> Any:
     if isinstance(stored, types.Float):
         return lambda stored: stored
     return lambda stored: _as_float(np.uint32(stored) << np.uint32(16))
 
 
 @overload(_narrow, inline="always", strict=False)
-def _narrow_of(number: Any, like: Any) -> Any:
+def _overload_narrow(number: Any, like: Any) -> Any:
     def rounded(number: Any, like: Any) -> Any:
         bits = _as_bits(number)
         even = (bits >> np.uint32(16)) & np.uint32(1)
@@ -87,15 +87,17 @@ def _narrow_of(number: Any, like: Any) -> Any:
 
 def add_product(weight: Stored, x: Floats, y: Floats) -> None:
     """y (out,) += W (out, in) x (in,)."""
-    _ADD_PRODUCT[weight.size > ALONE](weight, x, y)
+    _ADD_PRODUCT[weight.size > SERIAL](weight, x, y)
 
 
-def attend(qkv: Floats, keys: Stored, values: Stored, at: int, y: Floats) -> None:
-    """Keep the keys and values of the token at position `at`, and attend to all up to it.
+def attend(
+    qkv: Floats, keys: Stored, values: Stored, slot: int, filled: int, scale: np.float32, y: Floats
+) -> None:
+    """Store the keys and values of a token at `slot`, and attend to the first `filled` slots.
 
-    qkv (H + 2 Hkv, D) holds its heads; keys and values (Hkv, room, D) are the cache; y (H, D).
+    qkv (H + 2 Hkv, D) holds its heads; keys and values (Hkv, slots, D) are the cache; y (H, D).
     """
-    _ATTEND[y.size * at > ALONE](qkv, keys, values, at, y)
+    _ATTEND[y.size * filled > SERIAL](qkv, keys, values, slot, filled, scale, y)
 
 
 def _add_product(weight: Stored, x: Floats, y: Floats) -> None:
@@ -132,11 +134,15 @@ def layer_norm(x: Floats, weight: Floats, bias: Floats, eps: float, y: Floats) -
         y[i] = (x[i] - mean) * scale * weight[i] + bias[i]
 
 
-NORMS: Mapping[str, Callable[..., None]] = {"rms": rms_norm, "layer": layer_norm}
+NORMS: Mapping[str, Callable[..., None]] = {
+    "rms": rms_norm,
+    "rms_centered": rms_norm,  # given 1 + its weight
+    "layer": layer_norm,
+}
 
 
 @_njit
-def head_norm(heads: Floats, weight: Floats, eps: float) -> None:
+def qk_norm(heads: Floats, weight: Floats, eps: float) -> None:
     """Each head of (H, D) normed in place by its root mean square; weight (H, D)."""
     for h in range(heads.shape[0]):
         squares = F32(0)
@@ -158,33 +164,34 @@ def rotate(heads: Floats, turn: Floats) -> None:
             heads[h, half + i] = b * turn[half + i] + a * turn[3 * half + i]
 
 
-def _attend(qkv: Floats, keys: Stored, values: Stored, at: int, y: Floats) -> None:
+def _attend(
+    qkv: Floats, keys: Stored, values: Stored, slot: int, filled: int, scale: np.float32, y: Floats
+) -> None:
     kv_heads, size = keys.shape[0], keys.shape[2]
     heads = y.shape[0]
-    scale = F32(1 / math.sqrt(size))
     for kv in range(kv_heads):
         for i in range(size):
-            keys[kv, at, i] = _narrow(qkv[heads + kv, i], keys[kv, at, i])
-            values[kv, at, i] = _narrow(qkv[heads + kv_heads + kv, i], values[kv, at, i])
+            keys[kv, slot, i] = _narrow(qkv[heads + kv, i], keys[kv, slot, i])
+            values[kv, slot, i] = _narrow(qkv[heads + kv_heads + kv, i], values[kv, slot, i])
     for h in prange(heads):
         kv = h * kv_heads // heads
-        scores = np.empty(at + 1, np.float32)
-        most = F32(-np.inf)
-        for s in range(at + 1):
+        scores = np.empty(filled, np.float32)
+        largest = F32(-np.inf)
+        for s in range(filled):
             score = F32(0)
             for i in range(size):
                 score += qkv[h, i] * _wide(keys[kv, s, i])
             scores[s] = score * scale
-            most = max(most, scores[s])
+            largest = max(largest, scores[s])
         total = F32(0)
-        for s in range(at + 1):
-            scores[s] = math.exp(scores[s] - most)
+        for s in range(filled):
+            scores[s] = math.exp(scores[s] - largest)
             total += scores[s]
         y[h] = F32(0)
-        for s in range(at + 1):
-            share = scores[s] / total
+        for s in range(filled):
+            weight = scores[s] / total
             for i in range(size):
-                y[h, i] += share * _wide(values[kv, s, i])
+                y[h, i] += weight * _wide(values[kv, s, i])
 
 
 # The same loop for one thread and for all.
@@ -237,4 +244,5 @@ ACTIVATIONS: Mapping[str, Callable[[Floats], None]] = {
     "gelu": gelu,
     "gelu_tanh": gelu_tanh,
     "swiglu": silu,
+    "geglu_tanh": gelu_tanh,
 }

@@ -1,7 +1,7 @@
 """Their names and layouts of tensors ⇄ ours: a table for each way of naming, used both ways.
 
-Ours is the left side of a row. Where they keep as several tensors what is one here, the row names
-them in the order of our rows. `{}` is the number of the layer.
+Ours is the left side of a row. Where theirs are several tensors and ours is one, the row names them
+in the order of our rows. `{}` is the number of the layer.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Naming(NamedTuple):
     rows: Rows
     head: str
     prefix: str = ""  # before all names but the head's; some files leave it out
-    ignored: str = r"(?!)"  # what may also be there: tables that follow from the config
-    turned: bool = False  # matrices of the layers are (in, out)
-    interleaved: bool = False  # the halves that RoPE pairs are neighbours, as llama.cpp has them
+    ignored: str = r"(?!)"  # what else may be there: tables that follow from the config
+    transposed: bool = False  # matrices of the layers are (in, out)
+    interleaved: bool = False  # the numbers that RoPE pairs are neighbours, as in llama.cpp
 
     def full(self, name: str) -> str:
-        """A name with the prefix that it has when it is written."""
+        """A name with its prefix, as it is written."""
         return name if name == self.head else self.prefix + name
 
 
@@ -39,35 +39,35 @@ class Place(NamedTuple):
     name: str
     start: int
     rows: int
-    turned: bool = False
+    transposed: bool = False
     heads: int = 0  # how many heads are interleaved in the file; 0: none
 
     def view(self, ours: Tensor) -> Tensor:
         """The part of our tensor as the file has it, sharing memory; heads (H, D/2, 2, …)."""
         part = ours.narrow(0, self.start, self.rows)
-        if self.turned:
+        if self.transposed:
             return part.t()
         if self.heads:
             return part.view(self.heads, 2, -1, *part.shape[1:]).transpose(1, 2)
         return part
 
     def shape(self, ours: torch.Size) -> tuple[int, ...]:
-        """What the file's tensor must measure, when ours measures `ours`."""
+        """The shape of the file's tensor, when the shape of ours is `ours`."""
         shape = (self.rows, *ours[1:])
-        return shape[::-1] if self.turned else shape
+        return shape[::-1] if self.transposed else shape
 
 
 def places(naming: Naming, config: ModelConfig, ours: Mapping[str, Tensor]) -> dict[str, Place]:
     """For every tensor that a file must have, by its name without prefix, where it belongs."""
-    found = {}
+    belongs = {}
     for name, tensor in ours.items():
         start = 0
         for theirs, heads, rows in _parts(naming, config, name, tensor.size(0)):
-            turned = naming.turned and tensor.dim() == 2 and name.startswith("blocks.")
+            transposed = naming.transposed and tensor.dim() == 2 and name.startswith("blocks.")
             heads = heads if naming.interleaved else 0
-            found[theirs] = Place(name, start, rows, turned, heads)
+            belongs[theirs] = Place(name, start, rows, transposed, heads)
             start += rows
-    return found
+    return belongs
 
 
 def _parts(naming: Naming, config: ModelConfig, name: str, rows: int) -> list[tuple[str, int, int]]:
@@ -80,7 +80,8 @@ def _parts(naming: Naming, config: ModelConfig, name: str, rows: int) -> list[tu
     heads = (config.heads, config.kv_heads, config.kv_heads)
     rotated = (config.heads, config.kv_heads, 0)
     return [
-        (n, turn, h * config.head_size) for n, turn, h in zip(names, rotated, heads, strict=True)
+        (name, turned, count * config.head_size)
+        for name, turned, count in zip(names, rotated, heads, strict=True)
     ]
 
 
@@ -124,7 +125,7 @@ GPT2 = Naming(
     head="lm_head.weight",
     prefix="transformer.",
     ignored=r"h\.\d+\.attn\.(masked_)?bias",
-    turned=True,
+    transposed=True,
 )
 
 GGUF = Naming(
@@ -146,10 +147,40 @@ GGUF = Naming(
     ignored=r"rope_freqs\.weight",
 )
 
+GEMMA3 = LLAMA._replace(
+    rows={
+        **LLAMA.rows,
+        "blocks.{}.attention_out_norm": ("layers.{}.post_attention_layernorm",),
+        "blocks.{}.feedforward_norm": ("layers.{}.pre_feedforward_layernorm",),
+        "blocks.{}.feedforward_out_norm": ("layers.{}.post_feedforward_layernorm",),
+    }
+)
+
+LFM2 = LLAMA._replace(
+    rows={
+        **LLAMA.rows,
+        "norm": ("embedding_norm",),
+        "blocks.{}.attention_norm": ("layers.{}.operator_norm",),
+        "blocks.{}.attention.qk_norm.q": ("layers.{}.self_attn.q_layernorm",),
+        "blocks.{}.attention.qk_norm.k": ("layers.{}.self_attn.k_layernorm",),
+        "blocks.{}.attention.out": ("layers.{}.self_attn.out_proj",),
+        "blocks.{}.attention.conv_in": ("layers.{}.conv.in_proj",),
+        "blocks.{}.attention.conv": ("layers.{}.conv.conv",),
+        "blocks.{}.attention.conv_out": ("layers.{}.conv.out_proj",),
+        "blocks.{}.feedforward_norm": ("layers.{}.ffn_norm",),
+        "blocks.{}.feedforward.gate": ("layers.{}.feed_forward.w1",),
+        "blocks.{}.feedforward.up": ("layers.{}.feed_forward.w3",),
+        "blocks.{}.feedforward.down": ("layers.{}.feed_forward.w2",),
+    }
+)
+
 NAMINGS: Mapping[str, Naming] = {
     "llama": LLAMA,
     "mistral": LLAMA,
     "qwen2": LLAMA,
     "qwen3": LLAMA,
     "gpt2": GPT2,
+    "smollm3": LLAMA,
+    "gemma3_text": GEMMA3,
+    "lfm2": LFM2,
 }

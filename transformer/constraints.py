@@ -1,33 +1,19 @@
-"""What a `ModelConfig` works out by itself, and what it refuses, with what to pick instead.
-
-A rule is a condition and the words for when it does not hold. Neither this file nor config.py
-imports torch.
-"""
+"""What a decoder cannot be, with what to pick instead: each rule is a condition and its advice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from transformer.config import ModelConfig
+from transformer.hyperparameters import USED_BY, Hyperparameters, is_used
 
-Rule = tuple[Callable[["ModelConfig"], bool], Callable[["ModelConfig"], str]]
+Condition = Callable[[Hyperparameters], bool]
+Advice = Callable[[Hyperparameters], str]
+Rule = tuple[Condition, Advice]  # a condition that must hold, and the words for when it does not
 
-GATED = frozenset({"swiglu"})  # feed-forwards with a second, multiplying input matrix
-SCORED = frozenset({"relative"})  # positions that add something to the attention scores
 
-# Settings that only some choices use, and which: any other refuses them, as they would mislead.
-USED_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "window": ("pattern", ("local", "dilated", "chunked", "global_local", "bigbird")),
-    "dilation": ("pattern", ("dilated",)),
-    "global_tokens": ("pattern", ("global_local", "bigbird")),
-    "random_blocks": ("pattern", ("bigbird",)),
-    "pattern_block": ("pattern", ("bigbird",)),
-    "query_latent": ("attention", ("latent",)),
-    "kv_latent": ("attention", ("latent",)),
-    "rope_head": ("attention", ("latent",)),
-}
+def first_violation(config: Hyperparameters, rules: tuple[Rule, ...]) -> str | None:
+    """The advice of the first rule that does not hold, or None."""
+    return next((advice(config) for holds, advice in rules if not holds(config)), None)
 
 
 def either(choices: tuple[object, ...]) -> str:
@@ -36,67 +22,29 @@ def either(choices: tuple[object, ...]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def _used(config: ModelConfig, name: str) -> bool:
-    choice, users = USED_BY[name]
-    return getattr(config, choice) in users
-
-
-def _default_kv_heads(config: ModelConfig) -> int:
-    if config.attention == "latent":
-        return config.heads
-    return config.heads if config.heads % 2 else config.heads // 2
-
-
-def _default_hidden(config: ModelConfig) -> int:
-    """4 C; with a gate 8/3 C, so that the size stays the same, in whole 64s for fast products."""
-    if config.feedforward not in GATED:
-        return 4 * config.width
-    return -(-8 * config.width // (3 * 64)) * 64
-
-
-def _default_rope_head(config: ModelConfig) -> int:
-    """Half a head, in whole pairs; nothing is turned unless the position is rope."""
-    return max(config.head_size // 4, 1) * 2 if config.position == "rope" else 0
-
-
-def _where_used(name: str, derived: Callable[[ModelConfig], int]) -> Callable[[ModelConfig], int]:
-    return lambda config: derived(config) if _used(config, name) else 0
-
-
-DERIVED: Mapping[str, Callable[[ModelConfig], int | bool]] = {
-    "kv_heads": _default_kv_heads,
-    "head_size": lambda c: c.width // c.heads,
-    "hidden": _default_hidden,
-    "qkv_bias": lambda c: c.qkv_bias is None and c.bias,
-    "window": _where_used("window", lambda c: max(c.block // 4, 1)),
-    "dilation": _where_used("dilation", lambda c: 2),
-    "global_tokens": _where_used("global_tokens", lambda c: 1),
-    "random_blocks": _where_used("random_blocks", lambda c: 3),
-    "pattern_block": _where_used("pattern_block", lambda c: min(c.block, 64)),
-    "query_latent": _where_used("query_latent", lambda c: max(c.width // 2, 1)),
-    "kv_latent": _where_used("kv_latent", lambda c: 4 * c.head_size),
-    "rope_head": _where_used("rope_head", _default_rope_head),
-}
-
-
-def _at_least(least: int, *names: str) -> tuple[Rule, ...]:
+def _at_least(minimum: int, *names: str) -> tuple[Rule, ...]:
     return tuple(
         (
-            lambda c, name=name: getattr(c, name) >= least,
-            lambda c, name=name: f"{name} {getattr(c, name)} is too small: pick {least} or more",
+            lambda c, name=name: getattr(c, name) >= minimum,
+            lambda c, name=name: f"{name} {getattr(c, name)} is too small: pick {minimum} or more",
         )
         for name in names
     )
 
 
-def _nearest_divisor(number: int, wanted: int) -> int:
-    return min((n for n in range(1, number + 1) if number % n == 0), key=lambda n: abs(n - wanted))
+def _nearest_divisor(number: int, target: int) -> int:
+    return min((n for n in range(1, number + 1) if number % n == 0), key=lambda n: abs(n - target))
 
 
 def _nearest_multiple(number: int, of: int) -> int:
     return max(round(number / of), 1) * of
 
 
+def _may_stand_in_a_layer(position: str | None, config: Hyperparameters) -> bool:
+    return position in (None, "rope", "none", config.position)
+
+
+# What must hold before the settings left open are filled in …
 RANGES: tuple[Rule, ...] = (
     *_at_least(1, "vocab_size", "block", "width", "layers", "heads"),
     *_at_least(1, "conv_kernel", "rope_original"),
@@ -121,6 +69,30 @@ RANGES: tuple[Rule, ...] = (
     (
         lambda c: 0 < c.norm_eps < 1,
         lambda c: f"norm_eps {c.norm_eps} must lie between 0 and 1: 1e-5 is usual",
+    ),
+    (
+        lambda c: 0 < c.embedding_scale < float("inf"),
+        lambda c: f"embedding_scale {c.embedding_scale} must be above 0: 1 changes nothing",
+    ),
+    (
+        lambda c: c.attention_scale < float("inf"),
+        lambda c: (
+            f"attention_scale {c.attention_scale} must be finite: 0 stands for 1 / √head_size"
+        ),
+    ),
+    (
+        lambda c: len(c.layer_types) <= c.layers,
+        lambda c: (
+            f"layer_types has {len(c.layer_types)} entries for layers {c.layers}: pick no more "
+            "than there are layers, which take them in turn"
+        ),
+    ),
+    (
+        lambda c: all(_may_stand_in_a_layer(t.position, c) for t in c.layer_types),
+        lambda c: (
+            "learned, sinusoidal and relative positions belong to the whole model, but layer_types "
+            f"asks for another than position {c.position}: pick rope or none in layer_types"
+        ),
     ),
     (
         lambda c: 1 <= c.rope_factor < float("inf"),
@@ -153,7 +125,7 @@ RANGES: tuple[Rule, ...] = (
 def _used_or_left_out(name: str) -> Rule:
     choice, users = USED_BY[name]
     return (
-        lambda c: _used(c, name) or not getattr(c, name),
+        lambda c: is_used(c, name) or not getattr(c, name),
         lambda c: (
             f"{name} {getattr(c, name)} means nothing with {choice} {getattr(c, choice)}: "
             f"pick {name} 0, or {choice} {either(users)}"
@@ -161,6 +133,7 @@ def _used_or_left_out(name: str) -> Rule:
     )
 
 
+# … and after.
 RULES: tuple[Rule, ...] = (
     *(_used_or_left_out(name) for name in USED_BY),
     (
@@ -171,7 +144,7 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     (
-        lambda c: c.attention != "linear" or c.position not in SCORED,
+        lambda c: c.attention != "linear" or c.position != "relative",
         lambda c: (
             f"attention linear has no scores that position {c.position} could add to: "
             "pick position rope or attention grouped"
@@ -225,6 +198,20 @@ RULES: tuple[Rule, ...] = (
         lambda c: (
             f"position sinusoidal needs pairs, but width {c.width} is odd: "
             f"pick width {c.width + 1} or another position"
+        ),
+    ),
+    (
+        lambda c: c.attention != "short_conv" or c.pattern == "full",
+        lambda c: (
+            f"attention short_conv sees mixer_kernel tokens and nothing that pattern {c.pattern} "
+            "could hide: pick pattern full, or attention grouped"
+        ),
+    ),
+    (
+        lambda c: c.attention != "short_conv" or c.position not in ("rope", "relative"),
+        lambda c: (
+            f"attention short_conv has no queries and keys that position {c.position} could act "
+            "on: pick position none, or attention grouped"
         ),
     ),
     (
