@@ -125,6 +125,11 @@ def _canonical(config: ModelConfig) -> tuple[LayerType, ...]:
         names = [field.name for field in fields(LayerType)]
         differs = {n: getattr(layer, n) for n in names if getattr(layer, n) != getattr(config, n)}
         types.append(LayerType(**differs))
+    if config.position == "relative" and all(t.position is not None for t in types):
+        raise ConfigError(
+            "position relative has weights that no layer in layer_types uses: pick position rope "
+            "or none, or leave position out of one entry"
+        )
     return shortest_cycle([types[index % len(types)] for index in range(config.layers)])
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests_support import SIZES
 
@@ -17,6 +18,7 @@ from transformer import attention_plan, patterns, softmax
 from transformer.block import FEEDFORWARDS, MIXERS, PLACEMENTS
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
+from transformer.hyperparameters import LayerType
 from transformer.io import load, save
 from transformer.layers import NORMS
 from transformer.patterns import PATTERNS
@@ -42,6 +44,8 @@ SHAPE = {
 
 def legal(attention: str, pattern: str, position: str) -> bool:
     """Whether these three go together; what the rules say, in other words."""
+    if attention == "short_conv":
+        return pattern == "full" and position not in ("rope", "relative")
     return attention != "linear" or (pattern == "full" and position != "relative")
 
 
@@ -66,7 +70,58 @@ def _configs(draw: st.DrawFn) -> ModelConfig:
     others["conv_kernel"] = draw(st.sampled_from([1, 2, 4]))
     others["head_size"] = draw(st.sampled_from([0, 6]))
     others["padding_id"] = draw(st.integers(0, V - 1))
-    return config_of(*row, **others)
+    others["embedding_scale"] = draw(st.sampled_from([1.0, 2.0]))
+    config = config_of(*row, **others)
+    if draw(st.booleans()):
+        return config
+    try:
+        return replace(config, layers=3, layer_types=draw(st.lists(layer_types, max_size=3)))
+    except ConfigError:  # what does not go together is refused: test_transformer_config.py
+        assume(False)
+        raise
+
+
+layer_types = st.sampled_from(
+    [
+        LayerType(),
+        LayerType(pattern="local", window=3),
+        LayerType(pattern="local", window=5, rope_base=50.0),
+        LayerType(pattern="full"),
+        LayerType(pattern="full", position="rope", rope_base=100.0),
+        LayerType(position="none"),
+        LayerType(attention="grouped"),
+        LayerType(attention="linear", position="none"),
+        LayerType(attention="latent"),
+        LayerType(attention="short_conv"),
+    ]
+)
+
+# Mixtures as published models have them, and one of everything.
+MIXTURES = {
+    "Gemma 3": {
+        "layer_types": (LayerType(pattern="local", window=3, rope_base=100.0), LayerType()),
+        "placement": "sandwich",
+        "norm": "rms_centered",
+        "feedforward": "geglu_tanh",
+        "qk_norm": True,
+        "embedding_scale": 4.0,
+        "attention_scale": 0.3,
+    },
+    "SmolLM3": {"layer_types": (LayerType(), LayerType(position="none"))},
+    "LFM2": {"layer_types": (LayerType(attention="short_conv"), LayerType())},
+    "linear between": {"layer_types": (LayerType(attention="linear"), LayerType())},
+    "everything": {
+        "layers": 5,
+        "position": "relative",
+        "layer_types": (
+            LayerType(attention="latent", position="rope"),
+            LayerType(pattern="bigbird", window=3),
+            LayerType(attention="short_conv", mixer_kernel=2),
+            LayerType(attention="linear", position="none"),
+            LayerType(),
+        ),
+    },
+}
 
 
 configs = _configs()
@@ -170,9 +225,17 @@ def test_the_three_laws_hold_for_every_row_of_the_grid(row):
     padded(config, 3, [{0, 1, 2}, {4}], 3)
 
 
+@pytest.mark.parametrize("name", MIXTURES)
+def test_the_three_laws_hold_where_layers_differ(name):
+    config = ModelConfig(**{"block": T, **SHAPE, **MIXTURES[name]})
+    causal(config, 1, 5)
+    cached(config, 2, {1, 5, 6})
+    padded(config, 3, [{0, 1, 2}, {4}], 3)
+
+
 def test_impossible_rows_are_refused():
     for row in set(product(MIXERS, PATTERNS, POSITIONS)) - set(GRID):
-        with pytest.raises(ConfigError, match=r"pick (pattern full|position rope)"):
+        with pytest.raises(ConfigError, match=r"pick (pattern full|position (rope|none))"):
             config_of(*row)
 
 

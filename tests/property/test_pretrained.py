@@ -27,6 +27,16 @@ KINDS = {
         "bias": True,
         "kv_heads": 2,
     },
+    "smollm3": {"layer_types": ({}, {"position": "none"})},
+    "gemma3": {
+        "layer_types": ({"pattern": "local", "window": 4, "rope_base": 10.0}, {}),
+        "norm": "rms_centered",
+        "placement": "sandwich",
+        "feedforward": "geglu_tanh",
+        "qk_norm": True,
+        "embedding_scale": 8**0.5,
+    },
+    "lfm2": {"layer_types": ({"attention": "short_conv"}, {}), "qk_norm": True},
 }
 VALUES = st.one_of(
     st.none(),
@@ -35,7 +45,9 @@ VALUES = st.one_of(
     st.integers(),
     st.floats(),
     st.sampled_from(["", "llama", "mistral", "qwen2", "qwen3", "gpt2", "silu", "gelu"]),
-    st.lists(st.sampled_from(["full_attention", "sliding_attention"]), max_size=3),
+    st.sampled_from(["smollm3", "gemma3_text", "lfm2", "gelu_pytorch_tanh"]),
+    st.lists(st.integers(-1, 2), max_size=3),
+    st.lists(st.sampled_from(["full_attention", "sliding_attention", "conv"]), max_size=3),
     st.dictionaries(
         st.sampled_from(["rope_type", "type", "factor", "rope_theta", "low_freq_factor"]),
         st.one_of(st.floats(), st.sampled_from(["llama3", "default"]), st.none()),
@@ -83,7 +95,10 @@ def damage(draw: st.DrawFn, data: bytes, most: int = 4) -> bytes:
 def test_options_of_any_value(kind, data):
     contents = files(kind)
     options = json.loads(contents["config.json"])
-    names = st.sampled_from([*options, "sliding_window", "layer_types", "rope_parameters"])
+    others = ["sliding_window", "layer_types", "rope_parameters", "rope_local_base_freq"]
+    others += ["no_rope_layers", "no_rope_layer_interval", "full_attn_idxs", "block_ff_dim"]
+    others += ["block_auto_adjust_ff_dim", "block_ffn_dim_multiplier", "sliding_window_pattern"]
+    names = st.sampled_from([*options, *others])
     changes = data.draw(st.dictionaries(names, VALUES, min_size=1, max_size=3))
     changed = json.dumps(options | changes).encode("utf-8")
     opens_or_says_why({**contents, "config.json": changed})

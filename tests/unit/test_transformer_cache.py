@@ -126,6 +126,7 @@ def test_what_has_forgotten_goes_back_to_the_beginning_or_not_at_all():
         ({"attention": "linear"}, [(1, 2, 4, 4), (1, 2, 4, 1)]),
         ({"attention": "latent"}, [(1, 1, 64, 16 + 2)]),
         ({"attention": "latent", "position": "none"}, [(1, 1, 64, 16)]),
+        ({"attention": "short_conv", "position": "none"}, [(1, 2, 16)]),
     ],
 )
 @torch.no_grad()
@@ -138,7 +139,14 @@ def test_no_more_is_kept_than_the_method_needs(changes, shapes):
         assert [tuple(t.shape) for t in cache.layers[0].tensors] == shapes
 
 
-@pytest.mark.parametrize("changes", [{"pattern": "local", "window": 4}, {"attention": "linear"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pattern": "local", "window": 4},
+        {"attention": "linear"},
+        {"layer_types": [{"attention": "short_conv"}, {"pattern": "local", "window": 4}]},
+    ],
+)
 @torch.no_grad()
 def test_an_interrupted_pass_never_happened(changes):
     decoder, ids = tiny(**changes), torch.arange(20)[None]

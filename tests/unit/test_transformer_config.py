@@ -108,6 +108,47 @@ def test_the_advice_can_be_followed():
         assert ModelConfig(vocab_size=300, **followed).head_size in (12, 10)
 
 
+def test_layers_take_their_types_in_turn():
+    types = [{"pattern": "local", "window": 8, "rope_base": 10_000.0}, {"window": 0}]
+    config = ModelConfig(vocab_size=9, layers=5, layer_types=types)
+    assert [config.layer(n).pattern for n in range(5)] == ["local", "full"] * 2 + ["local"]
+    assert config.to_dict()["layer_types"] == [{"pattern": "local", "window": 8}, {}]
+    assert ModelConfig.from_dict(config.to_dict()) == config
+    assert config.slice(1, 3).layer_types == config.layer_types[::-1]
+    assert config.slice(1, 2) == ModelConfig(vocab_size=9, layers=1)
+
+
+def test_a_config_whose_layers_are_alike_is_saved_as_ever():
+    plain = ModelConfig(vocab_size=9)
+    assert ModelConfig(vocab_size=9, layer_types=[{}, {"pattern": "full"}]) == plain
+    assert not {"layer_types", "mixer_kernel", "embedding_scale"} & plain.to_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"layer_types": [{}] * 5}, "layer_types has 5 entries for layers 4"),
+        ({"layer_types": [{"position": "learned"}]}, "pick rope or none in layer_types"),
+        ({"layer_types": [{}, {"window": 3}]}, "entry 1: window 3 means nothing with pattern full"),
+        ({"layer_types": [{"windw": 3}]}, "unknown setting in layer_types 'windw': .* window?"),
+        ({"layer_types": [{"position": "none", "rope_base": 3.0}]}, "entry 0: rope_base .* none"),
+        ({"layer_types": [{"attention": "short_conv", "pattern": "local"}]}, "pick pattern full"),
+        (
+            {"position": "relative", "layer_types": [{"position": "none"}]},
+            "no layer in layer_types",
+        ),
+        ({"layer_types": 3}, "layer_types must be a list of tables"),
+        ({"layer_types": [{"window": True}]}, "window must be a whole number"),
+        ({"attention": "short_conv"}, "position rope .* pick position none"),
+        ({"attention": "linear", "attention_scale": 0.2}, "attention_scale 0.2 means nothing"),
+        ({"mixer_kernel": 3}, "pick mixer_kernel 0, or attention short_conv"),
+    ],
+)
+def test_layers_that_cannot_be_are_refused(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        ModelConfig(vocab_size=9, **settings)
+
+
 def test_a_vocabulary_is_asked_for():
     with pytest.raises(ConfigError, match="vocab_size is missing"):
         ModelConfig.from_dict({})

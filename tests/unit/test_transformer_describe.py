@@ -42,7 +42,12 @@ def refused(*args: str) -> str:
 
 @pytest.mark.parametrize(
     ("attention", "position"),
-    [pair for pair in product(sorted(MIXERS), sorted(POSITIONS)) if pair != ("linear", "relative")],
+    [
+        (mixer, position)
+        for mixer, position in product(sorted(MIXERS), sorted(POSITIONS))
+        if (mixer, position) != ("linear", "relative")
+        and not (mixer == "short_conv" and position in ("rope", "relative"))
+    ],
 )
 @pytest.mark.parametrize("norm", sorted(NORMS))
 @pytest.mark.parametrize("more", [{}, {"bias": True, "tied": False, "feedforward": "gelu"}])
@@ -59,6 +64,25 @@ def test_the_parts_are_all_there_is(position, norm, attention, more):
     for part, module in (("attention", "attention"), ("feed-forward", "feedforward")):
         one = sum(w.numel() for w in getattr(decoder.blocks[0], module).parameters())
         assert parts[part] == 3 * one
+
+
+def test_layers_that_differ_are_counted_apart_and_named(tmp_path):
+    types = [{"attention": "short_conv"}, {"pattern": "local", "window": 8}]
+    config = ModelConfig(**TINY, layer_types=types)
+    decoder = Decoder(config)
+    found = weights(meta_decoder(config))
+    assert sum(w.size for w in found) == sum(w.numel() for w in decoder.parameters())
+    assert {w.label for w in found} >= {
+        "2 × blocks.attention.conv_in.weight",
+        "blocks.attention.qkv.weight",
+    }
+    one = decoder.blocks[1].attention
+    sizes = memory(decoder, 12)
+    assert sizes["cache of 12 tokens, one row"] == 2 * 2 * 16 + 2 * one.kv_heads * 8 * one.head_size
+    save(decoder, tmp_path)
+    shown = " ".join(said(str(tmp_path)).split())
+    assert "layers 1, 3: attention short_conv, position none" in shown
+    assert "layers 2: pattern local, window 8" in shown
 
 
 def test_weights_of_layers_are_shown_once():

@@ -22,6 +22,10 @@ VARIANTS = {
     "learned": {"position": "learned", "norm": "layer", "feedforward": "gelu", "bias": True},
     "sinusoidal, post": {"position": "sinusoidal", "placement": "post"},
     "convolution": {"conv_kernel": 4},
+    "layers that differ": {
+        "layer_types": [{"position": "none"}, {"rope_base": 100.0}],
+        "embedding_scale": 2.0,
+    },
     "no position, untied": {"position": "none", "tied": False, "qk_norm": True},
 }
 
@@ -106,6 +110,7 @@ def test_only_usual_decoders_on_a_cuda_device_have_it():
     assert cuda_graph_step(made()) is None  # on the CPU
     assert is_supported(made())
     assert not is_supported(made(pattern="local", window=8))
+    assert not is_supported(made(layer_types=[{}, {"pattern": "local", "window": 8}]))
     assert not is_supported(made(attention="linear", position="none"))
     assert not is_supported(made(position="relative"))
     watched = made()

@@ -16,6 +16,7 @@ from transformer.decoder import Decoder
 from transformer.fast.kernels import SERIAL
 from transformer.fast.single import CompiledStep, compiled_step
 from transformer.generate import Sampling, generate
+from transformer.hyperparameters import LayerType
 
 LENGTH = 150  # more than the first room of a cache
 SHAPE = {"vocab_size": 50, "block": LENGTH, "width": 32, "layers": 2, "heads": 4}
@@ -28,11 +29,22 @@ VARIANTS = [
     {"feedforward": "leaky_relu", "rope_factor": 8.0, "rope_original": 16},
     {"feedforward": "silu", "kv_heads": 4},
     {"conv_kernel": 4},
+    {"layers": 3, "layer_types": (LayerType(), LayerType(position="none"))},
+    {
+        "layers": 3,
+        "layer_types": (LayerType(pattern="local", window=20, rope_base=100.0), LayerType()),
+        "placement": "sandwich",
+        "norm": "rms_centered",
+        "feedforward": "geglu_tanh",
+        "qk_norm": True,
+        "embedding_scale": 2.0,
+        "attention_scale": 0.2,
+    },
 ]
 
 
 def made(**changes) -> Decoder:
-    decoder = Decoder(ModelConfig(**SHAPE, **changes)).eval()
+    decoder = Decoder(ModelConfig(**{**SHAPE, **changes})).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in decoder.parameters():
@@ -89,6 +101,8 @@ def test_going_back_and_padding_before_the_prompt_change_nothing():
         {"pattern": "local", "window": 8},
         {"attention": "latent"},
         {"attention": "linear"},
+        {"layer_types": (LayerType(attention="short_conv"), LayerType())},
+        {"layer_types": (LayerType(pattern="chunked", window=8), LayerType())},
         {"position": "relative"},
         {"norm": "batch", "laboratory": True},
     ],

@@ -158,7 +158,10 @@ def _lfm2_hidden(options: Options) -> int:
     hidden = options.size("block_ff_dim", options.size("intermediate_size"))
     if not options.get("block_auto_adjust_ff_dim", bool, True):
         return hidden
-    hidden = int(options.get("block_ffn_dim_multiplier", float, 1.0) * int(2 * hidden / 3))
+    factor = options.get("block_ffn_dim_multiplier", float, 1.0)
+    if not 0 < factor < 1000:
+        raise options.error(f"block_ffn_dim_multiplier {shown(factor)} is out of range")
+    hidden = int(factor * int(2 * hidden / 3))
     multiple = options.size("block_multiple_of", 256)
     return -(-hidden // multiple) * multiple
 
