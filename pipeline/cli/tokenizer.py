@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.opening import existing, opened
+from pipeline.cli.opening import opened
 from pipeline.cli.run import run_stages
 from pipeline.cli.shared_options import Given, chosen_stages, sources
 from pipeline.common.errors import one_line
 from pipeline.common.screen import Screen
 from pipeline.stages import runner
 from pipeline.workspace.stages import by_name
+from pipeline.workspace.workspace import Workspace, find_workspace
 
 
 @click.command()
@@ -35,7 +36,7 @@ def look(given: Given, sizes: str | None, text: str | None, screen: Screen) -> N
 
     wanted = tokenizer_compare.parse_sizes(sizes) if sizes is not None else []
     named = bool(given.settings())
-    workspace = opened(given, screen) if named else existing(given.workspace)
+    workspace = opened(given, screen) if named else Workspace(find_workspace(given.workspace))
     with one_line():
         if not wanted:
             tokenizer_show.show(workspace, text or "", screen)
