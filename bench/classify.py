@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
-from pipeline.classify import base, measures, parts, peer, table
-from pipeline.classify.learn import probabilities
-from pipeline.classify.train import train
+from pipeline.classify import backbone, csv_table, splits
+from pipeline.classify import classification_scores as scores
+from pipeline.classify.train_classifier import probabilities, train_classifier
 from pipeline.common.screen import Screen
 from transformer import pretrained
 from transformer.files import WeightsError
@@ -29,61 +29,63 @@ SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "spam.csv"
 
 SEEDS = range(100, 105)  # rates and passes were chosen on the splits of 0 to 4
 
-Way = Callable[[parts.Parts, int], list[int]]  # a split and a seed → classes of its test part
+Way = Callable[[splits.Splits, int], list[int]]  # a split and a seed → classes of its test part
 
 
 def main() -> None:
-    """Measure and print a row for each method."""
+    """Measure and print a row for each way."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("file", nargs="?", type=Path, default=SAMPLE)
     parser.add_argument("--quick", action="store_true", help="no SmolLM2, two splits")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    texts = parts.Learnable.of(table.read(args.file, "text", "label", labelled=True)).table
-    names = parts.classes(texts.labels)
+    table = splits.usable(csv_table.read(args.file, "text", "label", labelled=True)).table
+    names = splits.class_names(table.labels)
     seeds = SEEDS[:2] if args.quick else SEEDS
-    splits = {seed: parts.split(texts, names, seed) for seed in seeds}
-    tested = len(splits[SEEDS[0]]["test"])
-    print(f"{len(texts)} texts, {len(splits)} splits, {tested} to test each")
-    for name, method in ways(args.quick).items():
-        measure(name, method, splits, len(names))
+    parts = {seed: splits.split(table, names, seed) for seed in seeds}
+    tested = len(parts[SEEDS[0]].test)
+    print(f"{len(table)} texts, {len(parts)} splits, {tested} to test each")
+    for name, way in ways(args.quick).items():
+        measure(name, way, parts, len(names))
 
 
 def ways(quick: bool) -> dict[str, Way]:
     """What is compared, by name."""
-    methods: dict[str, Way] = {
-        peer.NAME: lambda split, _: peer.told(split["train"], split["test"].texts),
+    found: dict[str, Way] = {
+        scores.BASELINE: lambda split, _: scores.baseline(split.train, split.test.texts),
         "own small decoder": lambda split, seed: ours(
-            base.own(split["train"].texts, seed), split, seed
+            backbone.new_backbone(split.train.texts, seed), split, seed
         ),
     }
     try:
         pretrained.smollm2_path()
     except WeightsError as error:
         print(f"left out: {error}")
-        return methods
+        return found
     if not quick:
-        methods["SmolLM2-135M"] = lambda split, seed: ours(base.given(base.SMOLLM2), split, seed)
-    return methods
+        found["SmolLM2-135M"] = lambda split, seed: ours(
+            backbone.load_backbone("smollm2"), split, seed
+        )
+    return found
 
 
-def ours(start: base.Base, split: parts.Parts, seed: int) -> list[int]:
-    """Train from a base, then tell the test part."""
-    classes = len(set(split["test"].labels))
-    made = train(start, classes, (split["train"], split["val"]), seed, Screen())
-    ids, _ = made.encoder.encode(split["test"].texts)
-    machine = base.machine_for(start.decoder)
+def ours(start: backbone.Backbone, split: splits.Splits, seed: int) -> list[int]:
+    """Train from a backbone, then predict the test split."""
+    classes = len(set(split.test.labels))
+    made = train_classifier(start, classes, split.train, split.val, seed, Screen())
+    ids, _ = made.encoder.encode(split.test.texts)
+    machine = backbone.machine_for(start.decoder)
     return probabilities(made.classifier, ids, machine).argmax(dim=1).tolist()
 
 
-def measure(name: str, method: Way, splits: dict[int, parts.Parts], classes: int) -> None:
-    """Print how one method does."""
+def measure(name: str, way: Way, parts: dict[int, splits.Splits], classes: int) -> None:
+    """Print how one way does."""
     accuracies, began = [], time.process_time()
-    for seed, split in splits.items():
-        counts = measures.confusion(split["test"].labels, method(split, seed), classes)
-        accuracies.append(measures.accuracy(counts))
-    seconds = (time.process_time() - began) / len(splits)
+    for seed, split in parts.items():
+        counts = scores.confusion(split.test.labels, way(split, seed), classes)
+        accuracies.append(scores.accuracy(counts))
+    seconds = (time.process_time() - began) / len(parts)
     each = ", ".join(f"{accuracy:.1%}" for accuracy in accuracies)
     print(
         f"{name}: {statistics.mean(accuracies):.1%} ({min(accuracies):.1%} to "

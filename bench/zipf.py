@@ -54,7 +54,7 @@ def spelled(numbers: Any) -> Any:
 
 
 def text(characters: int, seed: int = 1) -> Iterator[str]:
-    """At least so many characters, in blocks of 200,000 words."""
+    """At least `characters` characters, in blocks of 200,000 words."""
     draw = np.random.default_rng(seed)
     while characters > 0:
         ranks = np.exp(draw.random(200_000) * np.log(WORDS)).astype(np.int64)

@@ -1,15 +1,14 @@
-"""Text classification by our own decoder: a table of texts and labels → a folder that labels texts.
+"""Text classification: a table of texts and labels → a folder that labels texts.
 
-Read in this order; each file is one step of the road:
+In reading order:
 
-    table.py     a CSV file → texts and labels
-    parts.py     texts to learn from, to stop by, and to test with
-    base.py      which decoder and tokenizer to begin with
-    encode.py    texts → ids of at most one block
-    frozen.py    what frozen blocks make of the texts, worked out once
-    learn.py     the loop
-    measures.py  accuracy, macro F1, confusion
-    peer.py      TF-IDF with logistic regression, to compare with
-    folder.py    the result on the disk
-    verbs.py     `classify train` and `classify predict`
+    verbs.py              `classify train` and `classify predict`
+    csv_table.py          a CSV file → texts and labels
+    splits.py             train, validation and test split
+    backbone.py           the decoder and tokenizer to start from
+    text_encoder.py       texts → token ids, at most one block each
+    train_classifier.py   the training loop, and prediction
+    frozen_blocks.py      hidden states of blocks that are not trained, computed once
+    scores.py            accuracy, macro F1, confusion; the TF-IDF baseline
+    classifier_folder.py  the result on disk
 """

@@ -8,7 +8,8 @@ import click
 
 from pipeline.cli import shared_options
 from pipeline.common.screen import Screen
-from pipeline.explain import Asked, show
+from pipeline.explain import show
+from pipeline.explain.lesson import Request
 
 
 @click.command()
@@ -23,4 +24,4 @@ def explain(
     if topic is None:
         show.show_topics(Screen())
     else:
-        show.explain(topic, Asked(texts, workspace), out, Screen())
+        show.explain(topic, Request(texts, workspace), out, Screen())

@@ -14,11 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from rich.console import Console
 
 from minbpe.base import Tokenizer
-from pipeline.classify.base import Base, machine_for
-from pipeline.classify.learn import probabilities
-from pipeline.classify.parts import FEWEST, Part, split
-from pipeline.classify.table import Table
-from pipeline.classify.train import train
+from pipeline.classify.backbone import Backbone, machine_for
+from pipeline.classify.csv_table import Table
+from pipeline.classify.splits import MIN_TEXTS, Examples, split
+from pipeline.classify.train_classifier import probabilities, train_classifier
 from pipeline.common.errors import DataError
 from pipeline.common.screen import Screen
 from transformer.decoder import Decoder
@@ -45,14 +44,16 @@ def learned(
     """
     drawn = balanced(texts, persona, seed)
     parts = split(drawn, (PERSONA, OTHERS), seed)
-    base = Base(copy.deepcopy(decoder).float(), tokenizer, persona)
-    known, more = parts["train"], parts["test"]
-    both = Part(known.texts + more.texts, known.labels + more.labels)
-    made = train(base, 2, (both, parts["val"]), seed, Screen(Console(quiet=True)), seconds)
+    backbone = Backbone(copy.deepcopy(decoder).float(), tokenizer, persona)
+    known, more = parts.train, parts.test
+    both = Examples([*known.texts, *more.texts], [*known.labels, *more.labels])
+    made = train_classifier(
+        backbone, 2, both, parts.val, seed, Screen(Console(quiet=True)), seconds
+    )
 
     def odds(replies: Sequence[str]) -> list[float]:
         ids, _ = made.encoder.encode(replies)
-        found = probabilities(made.classifier, ids, machine_for(base.decoder)).log()
+        found = probabilities(made.classifier, ids, machine_for(backbone.decoder)).log()
         each: list[float] = (found[:, 0] - found[:, 1]).tolist()
         return each
 
@@ -65,10 +66,10 @@ def balanced(texts: Mapping[str, Sequence[str]], persona: str, seed: int) -> Tab
     own = [text for text in texts.get(persona, ()) if text.strip()]
     others = [t for who, said in texts.items() if who != persona for t in said if t.strip()]
     count = min(len(own), len(others), MOST)
-    if count < FEWEST:
+    if count < MIN_TEXTS:
         raise DataError(
             f"There are {len(own)} turns of the persona and {len(others)} of others, too few to "
-            f"tell them apart (at least {FEWEST} each)."
+            f"tell them apart (at least {MIN_TEXTS} each)."
         )
     chosen = [*draw.sample(own, count), *draw.sample(others, count)]
     return Table(chosen, [PERSONA] * count + [OTHERS] * count)

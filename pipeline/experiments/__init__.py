@@ -1,12 +1,18 @@
-"""The laboratory: which choice learns a text better? One command, the same conditions, spreads.
+"""The laboratory: which choice learns a text better? The same conditions for all, and error bars.
 
-    families.py    what is compared                budget.py, build.py  the same size; table → run
-    text.py        the same text                   trial.py             one run, as a value
-    run.py         trains and measures one         lengths.py, speeds.py  beside the loss
-    process.py     a process for each run          timing.py, plan.py   how many tokens fit the time
-    laboratory.py  the order of runs and seeds     results.py, ranking.py  what may be said
-    claims.py      what the courses found          live.py, table.py, plots.py, conclusions.py
-    verb.py, study.py  the command                 page.py              results into the docs
+    verb.py, study.py    the command
+    variants.py          what is compared
+    training_text.py     what everything is trained on
+    trial.py             one run as a value: a variant at the common size, on a text
+    planning.py          how many steps fit the time
+    laboratory.py        the order of runs and seeds
+    child_process.py     a process for each run
+    run_trial.py         trains and measures one run
+    measurements.py      longer contexts, generation speed, cache size
+    results.py           what was measured, and which differences are significant
+    conclusions.py       sentences about it, also compared with the courses
+    result_tables.py     tables in the terminal and in Markdown
+    results_page.py      the page with its plots, and into the docs
 
-Importing it does not import torch.
+Importing the room does not import torch.
 """

@@ -1,95 +1,96 @@
 """The order of runs: every variant once, then the baseline and the best two with the other seeds.
 
-A run whose record is there is not done again, whichever family asked for it first.
+A run that has a record is not repeated, whichever family asked for it first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.common.files import read_json
-from pipeline.experiments import build
-from pipeline.experiments.families import Family, Variant
-from pipeline.experiments.plan import BEST
-from pipeline.experiments.process import Crashed, Runner, Tick, in_child
+from pipeline.experiments.child_process import Crashed, Runner, Tick, run_in_child
+from pipeline.experiments.planning import BEST
 from pipeline.experiments.results import Outcome, Results
-from pipeline.experiments.text import Text
-from pipeline.experiments.trial import SEEDS, Trial, model_of, record_of
+from pipeline.experiments.training_text import TrainingText
+from pipeline.experiments.trial import SEEDS, Record, Trial, make_trial
+from pipeline.experiments.variants import Family, Variant
 
-Watch = Callable[[Results, Variant, Trial], None]  # called while a run goes on
+Watch = Callable[[Results, Variant, Trial], None]  # called during a run and after it
 
 
 class Laboratory:
-    """One text, one number of steps, and the folder where everything is kept."""
+    """One text, one number of steps, and the folder of all results."""
 
-    def __init__(self, text: Text, steps: int, folder: Path, runner: Runner = in_child) -> None:
+    def __init__(
+        self, text: TrainingText, steps: int, folder: Path, runner: Runner = run_in_child
+    ) -> None:
         self.text, self.steps, self.folder, self.runner = text, steps, folder, runner
 
     def study(self, family: Family, watch: Watch = lambda *_: None) -> Results:
-        """Every run of a family."""
-        found = Results(family, {variant.label: Outcome(variant) for variant in family.variants})
+        """All runs of a family."""
+        results = Results(family, {v.label: Outcome(v) for v in family.variants})
         for variant in family.variants:
-            self._add(found, variant, SEEDS[0], watch)
+            self._add(results, variant, SEEDS[0], watch)
         for group in family.groups.values():
-            for variant in worth_repeating(group, found):
+            for variant in worth_repeating(group, results):
                 for seed in SEEDS[1:]:
-                    self._add(found, variant, seed, watch)
-        return found
+                    self._add(results, variant, seed, watch)
+        return results
 
     def missing(self, families: Sequence[Family]) -> int:
-        """How many runs with the first seed are still to be done; families may share some."""
-        wanted = {
-            build.trial(family, variant, self.text, self.steps, SEEDS[0])
+        """How many runs with the first seed are still to be done, counting shared ones once."""
+        trials = {
+            make_trial(family, variant, self.text, self.steps, SEEDS[0])
             for family in families
             for variant in family.variants
         }
-        return sum(self._known(trial) is None for trial in wanted)
+        return sum(self._known(trial) is None for trial in trials)
 
-    def _add(self, found: Results, variant: Variant, seed: int, watch: Watch) -> None:
-        family = found.family
-        trial = build.trial(family, variant, self.text, self.steps, seed)
-        kept = any(other.start == variant.name for other in family.variants)
-        record = self._record(trial, kept, lambda: watch(found, variant, trial))
-        found[variant].records.append(record)
-        watch(found, variant, trial)
+    def _add(self, results: Results, variant: Variant, seed: int, watch: Watch) -> None:
+        family = results.family
+        trial = make_trial(family, variant, self.text, self.steps, seed)
+        keep_model = any(other.pooled_from == variant.name for other in family.variants)
+        record = self._record(trial, keep_model, lambda: watch(results, variant, trial))
+        results[variant].records.append(record)
+        watch(results, variant, trial)
 
-    def _record(self, trial: Trial, keeps: bool, tick: Tick) -> dict[str, Any]:
-        """What a run found: read, or else found now."""
-        record = self._known(trial, keeps)
+    def _record(self, trial: Trial, keep_model: bool, tick: Tick) -> Record:
+        """The record of a run: read if it is known, otherwise made now."""
+        record = self._known(trial, keep_model)
         if record is not None:
             return record
         try:
-            begun = self._record(trial.start, True, tick) if trial.start else {}
-            if "failed" in begun:
-                return _without(begun)
-            self.runner(trial, self.folder, keeps, tick)
+            start = self._record(trial.pooled_from, True, tick) if trial.pooled_from else {}
+            if "failed" in start:
+                return _failed_start(start)
+            self.runner(trial, self.folder, keep_model, tick)
         except Crashed as reason:
             return {"failed": str(reason)}
-        return dict(read_json(record_of(trial, self.folder)))
+        made: Record = read_json(trial.record_path(self.folder))
+        return made
 
-    def _known(self, trial: Trial, keeps: bool = False) -> dict[str, Any] | None:
-        """A record of an earlier command, if the model that is to be kept is there as well."""
-        begun = self._known(trial.start) if trial.start else None
-        if begun and "failed" in begun:
-            return _without(begun)
+    def _known(self, trial: Trial, keep_model: bool = False) -> Record | None:
+        """The record of an earlier command, unless the model to keep is missing."""
+        start = self._known(trial.pooled_from) if trial.pooled_from else None
+        if start and "failed" in start:
+            return _failed_start(start)
         try:
-            record = dict(read_json(record_of(trial, self.folder)))
+            record: Record = read_json(trial.record_path(self.folder))
         except (FileNotFoundError, ValueError):
             return None
-        whole = not keeps or "failed" in record or model_of(trial, self.folder).exists()
-        return record if whole else None
+        complete = "failed" in record or not keep_model or trial.model_folder(self.folder).exists()
+        return record if complete else None
 
 
-def _without(begun: Mapping[str, Any]) -> dict[str, Any]:
-    """Stands for the record of a run that cannot begin."""
-    return {"failed": f"Its start came to no end: {begun['failed']}"}
+def _failed_start(start: Record) -> Record:
+    """The record of a run that has nothing to start from."""
+    return {"failed": f"The run it starts from failed: {start['failed']}"}
 
 
-def worth_repeating(group: list[Variant], found: Results) -> list[Variant]:
-    """The baseline and the best of the others, as far as they came to an end."""
+def worth_repeating(group: list[Variant], results: Results) -> list[Variant]:
+    """The baseline and the best of the others, if they finished."""
     baseline, *others = group
-    ended = [v for v in others if not v.start and found[v].losses]
-    best = sorted(ended, key=lambda v: found[v].losses[0])[:BEST]
-    return [v for v in group if v in best or (v is baseline and found[v].losses)]
+    finished = [v for v in others if not v.pooled_from and results[v].losses]
+    best = sorted(finished, key=lambda v: results[v].losses[0])[:BEST]
+    return [v for v in group if v in best or (v is baseline and results[v].losses)]

@@ -1,116 +1,84 @@
-"""Say what will be done and how long it takes, do what is not done yet, and show all of it."""
+"""Say what will be done and how long it takes, do what is not done yet, and show the results."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from pipeline.common.files import write_json
 from pipeline.common.screen import Screen
-from pipeline.experiments import claims, conclusions, plan, plots, table, text
-from pipeline.experiments.families import BASELINE, Family
+from pipeline.experiments.child_process import Runner, run_in_child
+from pipeline.experiments.conclusions import conclusions
 from pipeline.experiments.laboratory import Laboratory
-from pipeline.experiments.live import shown
-from pipeline.experiments.plan import Plan
-from pipeline.experiments.process import Runner, in_child
+from pipeline.experiments.planning import MIN_STEPS, Plan, load_plan, make_plan, plan_path
+from pipeline.experiments.result_tables import final_tables, live_view
 from pipeline.experiments.results import Results
-from pipeline.experiments.text import Text
+from pipeline.experiments.results_page import write_page
+from pipeline.experiments.training_text import TrainingText, load_text
 from pipeline.experiments.trial import ROWS
+from pipeline.experiments.variants import BASELINE, Family
 
 
 def study(
     name: str,
     families: Sequence[Family],
     minutes: float,
-    named: Path | None,
+    source: Path | None,
     folder: Path,
     screen: Screen,
-    runner: Runner = in_child,
+    runner: Runner = run_in_child,
 ) -> list[Results]:
-    """The results of some families, with the page `NAME.md` and its pictures in the folder."""
-    found = text.find(named, folder)
-    planned = _planned(families, minutes, found, folder, screen, runner)
-    laboratory = Laboratory(found, planned.steps, folder, runner)
-    _announce(families, planned, laboratory, screen)
-    if planned.steps == plan.FEWEST:
-        screen.warn(f"{minutes:g} minutes are short: fewer steps than these would show nothing")
-    studied = [_studied(family, laboratory, screen) for family in families]
-    pictures = [picture for results in studied for picture in plots.draw(results, folder)]
+    """The results of some families; writes the page `NAME.md` and its pictures to the folder."""
+    text = load_text(source, folder)
+    path = plan_path(families, minutes, text, folder)
+    plan = load_plan(path)
+    if plan is None:
+        screen.say(
+            f"First, a step of each variant is timed, to see how much fits into {minutes:g} "
+            "minutes (this time included)."
+        )
+        with screen.bar("timing a step of each variant", None):
+            plan = make_plan(families, minutes, text, folder, runner)
+        write_json(path, asdict(plan))
+    laboratory = Laboratory(text, plan.steps, folder, runner)
+    tokens = plan.steps * ROWS * int(BASELINE["block"])
+    screen.say(
+        f"{', '.join(family.name for family in families)}: about {plan.runs} runs of "
+        f"{plan.steps:,} steps each ({tokens:,} tokens, {tokens / text.tokens[0]:.1f} epochs of "
+        f"{text.name}), together about {plan.minutes:.0f} minutes on this machine."
+    )
+    if missing := laboratory.missing(families):
+        screen.say(f"Variants still to run: {missing}. Ctrl-C is safe: finished runs are kept.")
+    if plan.steps == MIN_STEPS:
+        screen.warn(f"{minutes:g} minutes are short: runs have the minimum of {MIN_STEPS} steps")
+    studied = []
+    for family in families:
+        with live_view(folder, screen) as watch:
+            results = laboratory.study(family, watch)
+        for table in final_tables(results):
+            screen.console.print(table, "")
+        for sentence in conclusions(results):
+            screen.note(sentence.replace("**", ""))
+        studied.append(results)
     page = folder / f"{name}.md"
-    conclusions.write_page(page, studied, _facts(studied, planned, found), pictures)
-    screen.say(f"{page} holds the tables, the pictures and what may be concluded.")
+    write_page(page, studied, _facts(studied, plan, tokens, text))
+    screen.say(f"{page} holds the tables, the pictures and the conclusions.")
     return studied
 
 
-def _planned(
-    families: Sequence[Family],
-    minutes: float,
-    found: Text,
-    folder: Path,
-    screen: Screen,
-    runner: Runner,
-) -> Plan:
-    """The plan of this command, made the first time that it is given."""
-    path = plan.path_of(families, minutes, found, folder)
-    known = plan.known(path)
-    if known is not None:
-        return known
-    screen.say(
-        f"First a step of each variant is timed, to see how much fits into {minutes:g} minutes "
-        "(this time included)."
-    )
-    with screen.bar("timing a step of each variant", None):
-        made = plan.made(families, minutes, found, folder, runner)
-    plan.keep(made, path)
-    return made
-
-
-def _announce(
-    families: Sequence[Family], planned: Plan, laboratory: Laboratory, screen: Screen
-) -> None:
-    missing = laboratory.missing(families)
-    passes = _tokens(planned) / laboratory.text.tokens[0]
-    names = ", ".join(family.name for family in families)
-    screen.say(
-        f"{names}: about {planned.runs} runs of {planned.steps:,} steps each ({_tokens(planned):,} "
-        f"tokens, {passes:.1f} passes over {laboratory.text.name}), together about "
-        f"{planned.minutes:.0f} minutes on this machine."
-    )
-    if missing:
-        screen.say(f"Not tried yet: {missing} variants. Ctrl-C is safe: what is done stays.")
-
-
-def _tokens(planned: Plan) -> int:
-    return planned.steps * ROWS * int(BASELINE["block"])
-
-
-def _studied(family: Family, laboratory: Laboratory, screen: Screen) -> Results:
-    """Do a family, and print it."""
-    with shown(laboratory.folder, screen) as watch:
-        found = laboratory.study(family, watch)
-    for each in table.whole(found):
-        screen.console.print(each, "")
-    for sentence in conclusions.sentences(found):
-        screen.note(sentence.replace("**", ""))
-    for line in claims.compared(found):
-        screen.note(f"Beside the courses. {line}".replace("**", ""))
-    return found
-
-
-def _facts(studied: Sequence[Results], planned: Plan, found: Text) -> str:
+def _facts(studied: Sequence[Results], plan: Plan, tokens: int, text: TrainingText) -> str:
     """What holds for all runs, and the machines that they ran on."""
+    records = [r for s in studied for outcome in s.outcomes.values() for r in outcome.records]
     machines = {
-        _machine(r["machine"]) for s in studied for o in s.outcomes.values() for r in o.runs
+        "{system}, {device}, threads: {threads}, Python {python}, torch {torch}".format(
+            **record["machine"]
+        )
+        for record in records
+        if "machine" in record
     }
     return (
-        f"Text: {found.name}, {found.tokens[0]:,} tokens to learn from and {found.tokens[1]:,} to "
-        f"validate with, vocabulary {found.vocabulary:,}. Runs of {planned.steps:,} steps, at most "
-        f"{_tokens(planned):,} tokens. Machine: {'; '.join(sorted(machines))}."
-    )
-
-
-def _machine(facts: dict[str, Any]) -> str:
-    return (
-        f"{facts['system']}, {facts['device']}, threads: {facts['threads']}, Python "
-        f"{facts['python']}, torch {facts['torch']}"
+        f"Text: {text.name}, {text.tokens[0]:,} tokens for training and {text.tokens[1]:,} for "
+        f"validation, vocabulary {text.vocabulary:,}. Runs of {plan.steps:,} steps, at most "
+        f"{tokens:,} tokens. Machine: {'; '.join(sorted(machines))}."
     )

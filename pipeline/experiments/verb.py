@@ -1,4 +1,4 @@
-"""`python -m pipeline experiments`: what was asked for, checked before anything heavy is loaded."""
+"""`python -m pipeline experiments`: the arguments, checked before anything heavy is loaded."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ from filelock import FileLock, Timeout
 
 from pipeline.common.errors import DataError, WorkspaceError
 from pipeline.common.screen import Screen
-from pipeline.experiments.families import FAMILIES, Family
+from pipeline.experiments.variants import FAMILIES, Family
 from pipeline.workspace.workspace import make_private
 
 ALL = "all"
-MINUTES = 12.0  # a family
-LOCK = ".lock"  # goes with the command that held it, on Windows
-MARK = ".laboratory"  # stays, and says whose folder it is
+MINUTES = 12.0  # per family
+LOCK = ".lock"  # on Windows, removed by the command that held it
+MARK = ".laboratory"  # stays, and identifies the folder as the laboratory's
 
 
 def experiments(
     name: str, minutes: float | None, text: Path | None, folder: Path, screen: Screen
 ) -> None:
-    """Study a family or all of them, within the minutes, and write the page."""
-    families = chosen(name)
-    budget = checked(MINUTES * len(families) if minutes is None else minutes)
-    with opened(folder):
+    """Study a family or all of them within the minutes, and write the page."""
+    families = find_families(name)
+    budget = MINUTES * len(families) if minutes is None else minutes
+    if not 0 < budget < float("inf"):
+        raise DataError(f"--minutes {budget:g} leaves no time to work; give a number above 0.")
+    with open_folder(folder):
         from pipeline.experiments.study import study
 
         study(name, families, budget, text, folder, screen)
 
 
-def chosen(name: str) -> list[Family]:
-    """The families that a word means."""
+def find_families(name: str) -> list[Family]:
+    """The family of that name, or all of them."""
     if name == ALL:
         return list(FAMILIES.values())
     if name not in FAMILIES:
@@ -41,25 +43,19 @@ def chosen(name: str) -> list[Family]:
     return [FAMILIES[name]]
 
 
-def checked(minutes: float) -> float:
-    """A time that something can be done in."""
-    if not 0 < minutes < float("inf"):
-        raise DataError(f"--minutes {minutes:g} is no time to work in; give a number above 0.")
-    return minutes
-
-
-def opened(folder: Path) -> FileLock:
-    """The folder of all results, for one command at a time; private, as its texts may be."""
+def open_folder(folder: Path) -> FileLock:
+    """Lock the folder of results for one command; it is private, as its texts may be."""
     if folder.is_file():
         raise WorkspaceError(f"{folder} is a file; give --workspace a folder for the results.")
     if (folder / "workspace.toml").exists():
         raise WorkspaceError(
-            f"{folder} is a workspace of its own; to learn from it give --text {folder}, and "
+            f"{folder} is a workspace of its own; to train on its text give --text {folder}, and "
             "--workspace another folder for the results."
         )
     if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
         raise WorkspaceError(
-            f"{folder} holds other files; give --workspace an empty or new folder for the results."
+            f"{folder} contains other files; give --workspace an empty or new folder for the "
+            "results."
         )
     folder.mkdir(parents=True, exist_ok=True)
     make_private(folder)

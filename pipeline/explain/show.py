@@ -1,9 +1,8 @@
-"""The verb: find the topic, print its lesson, write its picture."""
+"""The verb `explain`: print a lesson and write its picture."""
 
 from __future__ import annotations
 
 import textwrap
-from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -14,60 +13,50 @@ from rich.text import Text
 
 from pipeline.common.errors import SettingsError
 from pipeline.common.screen import Screen
-from pipeline.explain import TOPICS, Asked, find
-from pipeline.explain.lesson import Lesson, Table
+from pipeline.explain.lesson import Lesson, Request, Table
+from pipeline.explain.topics import TOPICS, load_lesson
 
-WIDEST = 100  # characters of a paragraph
+MAX_WIDTH = 100  # characters of a line of text
 
 
-def explain(name: str, asked: Asked, out: Path | None, screen: Screen) -> None:
-    """Print the lesson `name`, and write its picture to `out` or into the current folder."""
-    picture = place(name, out)
-    lesson = made(name, asked)
+def explain(name: str, request: Request, out: Path | None, screen: Screen) -> None:
+    """Print the lesson `name`; write its picture to `out` (a file or folder), else to NAME.png."""
+    picture = out or Path()
+    if picture.is_dir():
+        picture /= f"{name}.png"
+    elif picture.suffix.lower() != ".png":
+        raise SettingsError(f"--out {out} must be an existing folder, or a file ending in .png.")
+    lesson = load_lesson(name, request)
     show(lesson, screen.console)
-    draw(lesson, picture)
+    from pipeline.explain.figures import save_picture
+
+    save_picture(lesson.draw, lesson.size, picture)
     screen.say(f"The picture is in {picture}.")
 
 
-def made(name: str, asked: Asked) -> Lesson:
-    """The lesson; raises SettingsError for a topic that is not there or cannot be asked this."""
-    find(name, asked)
-    lesson: Lesson = import_module(f"pipeline.explain.{name}").explain(asked)
-    return lesson
-
-
-def place(name: str, out: Path | None) -> Path:
-    """Where the picture goes: the file or folder named, else TOPIC.png here."""
-    if out is None or out.is_dir():
-        return (out or Path()) / f"{name}.png"
-    if out.suffix.lower() != ".png":
-        raise SettingsError(f"--out {out} must be a folder that exists, or a file ending in .png.")
-    return out
-
-
 def show_topics(screen: Screen) -> None:
-    """All topics, a line each."""
+    """All topics, one per line."""
     width = max(map(len, TOPICS))
     for name, topic in TOPICS.items():
         screen.say(f"{name:{width}}  {topic.about}")
 
 
 def show(lesson: Lesson, console: Console) -> None:
-    """The words and tables in order, then the sources."""
+    """Print the paragraphs and tables in order, then the sources."""
     console.print(lesson.title, style="bold", markup=False)
     for part in lesson.parts:
         console.print()
         if isinstance(part, Table):
             console.print(_grid(part), soft_wrap=False)
         else:
-            _say(part, console)
+            _print_wrapped(part, console)
     console.print()
     for source in lesson.sources:
-        _say(source, console, "dim")
+        _print_wrapped(source, console, "dim")
 
 
-def _say(text: str, console: Console, style: str = "") -> None:
-    for line in textwrap.wrap(text, min(console.width, WIDEST)):
+def _print_wrapped(text: str, console: Console, style: str = "") -> None:
+    for line in textwrap.wrap(text, min(console.width, MAX_WIDTH)):
         console.print(line, style=style, markup=False)
 
 
@@ -86,10 +75,3 @@ def _grid(table: Table) -> Grid:
     for row in table.rows:
         grid.add_row(*map(Text, row))
     return grid
-
-
-def draw(lesson: Lesson, picture: Path) -> None:
-    """Write the lesson's picture as a PNG."""
-    from pipeline.explain.plots import save
-
-    save(lesson.draw, lesson.size, picture)

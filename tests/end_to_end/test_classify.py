@@ -6,11 +6,12 @@ import csv
 from pathlib import Path
 
 import pytest
+import torch
 
 import minbpe
 from minbpe import RegexTokenizer
 from pipeline.__main__ import main
-from pipeline.classify import base
+from pipeline.classify import backbone
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.io import save
@@ -33,16 +34,25 @@ def write(path: Path, found: Rows) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Steps this small are slower on two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def tiny(monkeypatch):
-    """A decoder that learns in seconds."""
+    """A decoder that learns in a second."""
 
     def config(model, tokens, vocabulary, padding_id):
         return ModelConfig(
-            vocab_size=vocabulary, padding_id=padding_id, width=32, layers=1, heads=2, block=128
+            vocab_size=vocabulary, padding_id=padding_id, width=32, layers=1, heads=2, block=64
         )
 
-    monkeypatch.setattr(base.auto, "model_config", config)
+    monkeypatch.setattr(backbone.auto, "model_config", config)
 
 
 def test_the_sample_is_balanced_and_repeats_nothing():
@@ -55,11 +65,17 @@ def test_the_sample_is_balanced_and_repeats_nothing():
 def test_what_is_learned_from_some_rows_holds_for_others(tmp_path, monkeypatch, capsys, tiny):
     monkeypatch.chdir(tmp_path)
     found = rows(SPAM)
-    write(Path("some.csv"), found[:320])
-    write(Path("others.csv"), found[320:])
+    write(Path("some.csv"), found[:240])
+    write(Path("others.csv"), found[240:])
     assert main(["classify", "train", "some.csv", "--seed", "1"]) == 0
     told = capsys.readouterr().out
-    for expected in ("split by seed 1", "all of it learns", "macro F1", "TF-IDF", "true \\ told"):
+    for expected in (
+        "split with seed 1",
+        "all blocks and the head are trained",
+        "macro F1",
+        "TF-IDF",
+        "true \\ predicted",
+    ):
         assert expected in told
     names = {path.name for path in Path("classifier").iterdir()}
     assert names == {
@@ -68,10 +84,10 @@ def test_what_is_learned_from_some_rows_holds_for_others(tmp_path, monkeypatch, 
     }
     assert main(["classify", "predict", "others.csv"]) == 0
     predicted = rows(Path("others.predicted.csv"))
-    assert [row["text"] for row in predicted] == [row["text"] for row in found[320:]]
-    right = sum(a["label"] == b["label"] for a, b in zip(predicted, found[320:], strict=True))
+    assert [row["text"] for row in predicted] == [row["text"] for row in found[240:]]
+    right = sum(a["label"] == b["label"] for a, b in zip(predicted, found[240:], strict=True))
     assert right / len(predicted) > 0.62
-    assert f"{right / len(predicted):.1%} are right" in capsys.readouterr().out
+    assert f"labelled rows: {right / len(predicted):.1%}." in capsys.readouterr().out
     assert all(0.5 <= float(row["probability"]) <= 1 for row in predicted)
 
 
@@ -79,7 +95,7 @@ def test_a_model_of_ours_is_begun_with_and_only_its_top_learns_where_it_is_large
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(base, "SMALL", 1)
+    monkeypatch.setattr(backbone, "SMALL_MODEL", 1)
     config = ModelConfig(vocab_size=256, width=16, layers=3, heads=2, block=32)
     save(Decoder(config), Path("space/5_pretrained/best"))
     minbpe.save(RegexTokenizer(), Path("space/tokenizer.json"))
@@ -89,8 +105,8 @@ def test_a_model_of_ours_is_begun_with_and_only_its_top_learns_where_it_is_large
     start = ["classify", "train", "some.csv", "--from"]
     assert main([*start, "space/5_pretrained/best", "--out", "made"]) == 0
     told = capsys.readouterr().out
-    assert "the last 2 blocks and the head learn" in told
-    assert told.count("longer than 32 tokens") == 1
+    assert "the last 2 blocks and the head are trained" in told
+    assert told.count("truncated to 32 tokens") == 1
     assert main([*start, "nowhere"]) == 2
     assert "There is no nowhere" in capsys.readouterr().err
 
@@ -123,7 +139,7 @@ def test_stopping_leaves_nothing_and_says_so(tmp_path, monkeypatch, capsys, tiny
     def pressed(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.classify.train.learn", pressed)
+    monkeypatch.setattr("pipeline.classify.train_classifier.fit_classifier", pressed)
     assert main(["classify", "train", "some.csv"]) == 130
-    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("Stopped: nothing")
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("Stopped; nothing")
     assert not Path("classifier").exists()

@@ -36,17 +36,17 @@ def test_rows_fit_and_y_is_x_moved_by_one(turns, kind):
 
 @given(conversation)
 def test_every_turn_of_the_persona_is_learned_once_and_no_other(turns):
-    # Turns are told apart by their place, so that equal ones count separately.
-    found = Counter(
+    # Turns are identified by `id`, so that equal ones count separately.
+    taught = Counter(
         id(turn)
         for example in examples(turns, TOKENIZER, list(map(is_ana, turns)), BLOCK, "multi")
         for turn, learned in zip(example.turns, example.learned, strict=True)
         if learned
     )
-    wanted = Counter(
+    expected = Counter(
         id(t) for t in turns if is_ana(t) and len(render_turn(t, TOKENIZER, True).ids) > 0
     )
-    assert found == wanted
+    assert taught == expected
 
 
 @given(conversation)
@@ -84,9 +84,9 @@ def test_a_window_begins_shortly_before_what_it_teaches_and_ends_with_it(turns):
 def test_what_is_far_from_all_that_is_learned_is_in_no_window():
     said = ["a", *"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "a"]
     turns = [Turn("Ana" if text == "a" else "Ben", (text,)) for text in said]
-    found = list(examples(turns, TOKENIZER, list(map(is_ana, turns)), BLOCK, "multi"))
-    assert [sum(e.learned) for e in found] == [1, 1]
-    assert len(found[0].turns) == 1 < len(found[1].turns) < 10
+    windows = list(examples(turns, TOKENIZER, list(map(is_ana, turns)), BLOCK, "multi"))
+    assert [sum(e.learned) for e in windows] == [1, 1]
+    assert len(windows[0].turns) == 1 < len(windows[1].turns) < 10
 
 
 @given(conversation)

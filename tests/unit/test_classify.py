@@ -12,10 +12,19 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from minbpe import RegexTokenizer
-from pipeline.classify import base, frozen, measures, parts, table
-from pipeline.classify.encode import Encoder, padded
-from pipeline.classify.folder import Ready, load
-from pipeline.classify.learn import Labelled, Passed, Plan, learn, probabilities, validate
+from pipeline.classify import classification_scores as scores
+from pipeline.classify import csv_table, frozen_blocks, splits
+from pipeline.classify.backbone import load_backbone
+from pipeline.classify.classifier_folder import TextClassifier, load
+from pipeline.classify.splits import Examples
+from pipeline.classify.text_encoder import TextEncoder, pad
+from pipeline.classify.train_classifier import (
+    Budget,
+    Epoch,
+    fit_classifier,
+    probabilities,
+    validate,
+)
 from pipeline.common.errors import DataError, SettingsError, WorkspaceError
 from pipeline.dialogue.template import END, SPECIAL
 from pipeline.evaluation import authorship
@@ -40,7 +49,7 @@ def read(tmp_path, content: str | bytes, **changes):
     path = tmp_path / "file.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
     options = {"text_column": "text", "label_column": "label", "labelled": True, **changes}
-    return table.read(path, **options)
+    return csv_table.read(path, **options)
 
 
 # --- tables ------------------------------------------------------------------------------------
@@ -50,7 +59,7 @@ def read(tmp_path, content: str | bytes, **changes):
 def test_any_delimiter_is_found_by_the_header(tmp_path, mark):
     content = f'id{mark}label{mark}text\r\n1{mark}ham{mark}"a, b; c"\r\n\r\n2{mark}spam{mark}d\r\n'
     found = read(tmp_path, content)
-    assert found == table.Table(["a, b; c", "d"], ["ham", "spam"])
+    assert found == csv_table.Table(["a, b; c", "d"], ["ham", "spam"])
 
 
 def test_texts_of_several_lines_and_the_mark_that_excel_writes_first(tmp_path):
@@ -60,7 +69,7 @@ def test_texts_of_several_lines_and_the_mark_that_excel_writes_first(tmp_path):
 
 def test_columns_can_have_other_names_and_the_label_can_be_missing(tmp_path):
     found = read(tmp_path, "body,x\nhello,1\n", text_column="body", labelled=False)
-    assert found == table.Table(["hello"], [""])
+    assert found == csv_table.Table(["hello"], [""])
     found = read(tmp_path, "body,kind\nhello,ham\n", text_column="body", label_column="kind")
     assert found.labels == ["ham"]
 
@@ -92,45 +101,45 @@ def test_a_fault_in_a_file_is_one_line_that_says_what_to_do(tmp_path, content, t
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match="no file"):
-        table.read(tmp_path / "none.csv", "text", "label", labelled=True)
+        csv_table.read(tmp_path / "none.csv", "text", "label", labelled=True)
 
 
 # --- parts -------------------------------------------------------------------------------------
 
 
 def test_rows_that_teach_nothing_are_counted_and_left_out():
-    rows = table.Table(["a", "A ", "", "b", "c"], ["x", "x", "x", "", "y"])
-    found = parts.Learnable.of(rows)
-    assert found.table == table.Table(["a", "c"], ["x", "y"])
-    assert (found.incomplete, found.repeats) == (2, 1)
+    rows = csv_table.Table(["a", "A ", "", "b", "c"], ["x", "x", "x", "", "y"])
+    found = splits.usable(rows)
+    assert found.table == csv_table.Table(["a", "c"], ["x", "y"])
+    assert (found.incomplete, found.duplicates) == (2, 1)
 
 
 def test_one_class_or_too_few_texts_are_refused():
     with pytest.raises(DataError, match="two classes"):
-        parts.classes(["x"] * 50)
+        splits.class_names(["x"] * 50)
     with pytest.raises(DataError, match=r"y \(3\)"):
-        parts.classes(["x"] * 50 + ["y"] * 3)
+        splits.class_names(["x"] * 50 + ["y"] * 3)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(10, 80), min_size=2, max_size=4), st.integers(0, 1000))
 def test_the_split_keeps_proportions_loses_nothing_and_can_be_repeated(counts, seed):
     labels = [str(n) for n, count in enumerate(counts) for _ in range(count)]
-    rows = table.Table([f"text {n}" for n in range(len(labels))], labels)
-    names = parts.classes(labels)
-    split = parts.split(rows, names, seed)
-    assert split == parts.split(rows, names, seed)
-    assert sorted(t for part in split.values() for t in part.texts) == sorted(rows.texts)
+    rows = csv_table.Table([f"text {n}" for n in range(len(labels))], labels)
+    names = splits.class_names(labels)
+    parts = splits.split(rows, names, seed)
+    assert parts == splits.split(rows, names, seed)
+    assert sorted(t for part in parts for t in part.texts) == sorted(rows.texts)
     label_of = dict(zip(rows.texts, labels, strict=True))
-    for name, part in split.items():
+    for name, part in parts._asdict().items():
         assert [names[n] for n in part.labels] == [label_of[text] for text in part.texts]
         for number, count in enumerate(counts):
-            assert abs(Counter(part.labels)[number] - parts.SHARES[name] * count) <= 1
+            assert abs(Counter(part.labels)[number] - splits.SHARES[name] * count) <= 1
 
 
 def test_another_seed_is_another_split():
-    rows = table.Table([str(n) for n in range(100)], ["a", "b"] * 50)
-    assert parts.split(rows, ["a", "b"], 0) != parts.split(rows, ["a", "b"], 1)
+    rows = csv_table.Table([str(n) for n in range(100)], ["a", "b"] * 50)
+    assert splits.split(rows, ["a", "b"], 0) != splits.split(rows, ["a", "b"], 1)
 
 
 # --- encoding, the frozen road, the loop ---------------------------------------------------------
@@ -149,7 +158,7 @@ def decoder(layers=3, **others) -> Decoder:
 
 def test_long_texts_are_cut_and_all_end_alike():
     tokenizer = RegexTokenizer(special=SPECIAL)
-    ids, cut = Encoder(tokenizer, 8).encode(["", "short", "far longer than eight"])
+    ids, cut = TextEncoder(tokenizer, 8).encode(["", "short", "far longer than eight"])
     end = tokenizer.special[END]
     assert cut == 1
     assert ids[0] == [end]
@@ -167,17 +176,19 @@ def test_long_texts_are_cut_and_all_end_alike():
 def test_the_upper_part_over_kept_states_tells_what_the_whole_tells(others):
     whole = decoder(**others)
     texts = [[5, 6, 7, 8], [9], [1, 2, 3]]
-    states = frozen.states(frozen.lower(whole, 2), texts, CPU, lambda done: None)
-    upper = frozen.upper(whole, 2, states)
+    states = frozen_blocks.hidden_states(
+        frozen_blocks.lower_part(whole, 2), texts, CPU, lambda done: None
+    )
+    upper = frozen_blocks.upper_part(whole, 2, states)
     device = torch.device("cpu")
     a = Classifier(whole, 2, torch.Generator().manual_seed(0)).eval()
     b = Classifier(upper, 2, torch.Generator().manual_seed(0)).eval()
     assert torch.allclose(
-        a(padded(texts, device)), b(padded(frozen.rows_of(texts), device)), atol=1e-5
+        a(pad(texts, device)), b(pad(frozen_blocks.row_numbers(texts), device)), atol=1e-5
     )
 
 
-def toy(count: int) -> Labelled:
+def toy(count: int) -> Examples:
     """Texts whose class is whether they hold a 7."""
     draw = np.random.default_rng(count)
     texts = [[int(i) for i in draw.integers(8, 30, size=6)] for _ in range(count)]
@@ -185,13 +196,13 @@ def toy(count: int) -> Labelled:
     for text, label in zip(texts, labels, strict=True):
         if label:
             text[int(draw.integers(6))] = 7
-    return Labelled(texts, labels)
+    return Examples(texts, labels)
 
 
-def trained(passes: int, **changes) -> tuple[Passed, torch.Tensor]:
+def trained(epochs: int, **changes) -> tuple[Epoch, torch.Tensor]:
     made = Classifier(decoder(layers=1), 2, torch.Generator().manual_seed(0))
-    plan = Plan(passes, 1e-2, **{"patience": passes, **changes})
-    best = learn(made, toy(160), toy(40), plan, CPU, 3, lambda *at: None)
+    budget = Budget(epochs, 1e-2, **{"patience": epochs, **changes})
+    best = fit_classifier(made, toy(160), toy(40), budget, CPU, 3, lambda *at: None)
     return best, probabilities(made, toy(60).texts, CPU)
 
 
@@ -201,18 +212,18 @@ def test_the_loop_learns():
 
 
 def test_the_loop_ends_with_its_best_pass_and_can_be_repeated():
-    seen: list[Passed] = []
+    seen: list[Epoch] = []
     made = Classifier(decoder(layers=1), 2, torch.Generator().manual_seed(0))
     val = toy(40)
 
-    def told(step, total, passed):
-        seen.extend([passed] if passed else [])
+    def told(step, total, epoch):
+        seen.extend([epoch] if epoch else [])
 
-    best = learn(made, toy(48), val, Plan(4, 3e-2, 4), CPU, 3, told)
-    assert best == max(seen, key=lambda at: at.merit)
+    best = fit_classifier(made, toy(48), val, Budget(4, 3e-2, 4), CPU, 3, told)
+    assert best == max(seen, key=lambda at: at.score)
     assert validate(made, val, CPU, best.number) == best
     again = Classifier(decoder(layers=1), 2, torch.Generator().manual_seed(0))
-    assert learn(again, toy(48), val, Plan(4, 3e-2, 4), CPU, 3, told) == best
+    assert fit_classifier(again, toy(48), val, Budget(4, 3e-2, 4), CPU, 3, told) == best
     assert torch.equal(again.head.weight, made.head.weight)
 
 
@@ -223,22 +234,24 @@ def test_the_time_limit_ends_a_run_after_a_pass():
 
 def test_a_base_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(SettingsError, match="smollm2"):
-        base.given(str(tmp_path / "none"))
+        load_backbone(str(tmp_path / "none"))
 
 
 # --- the folder --------------------------------------------------------------------------------
 
 
 def test_a_saved_classifier_replaces_an_older_one_whole_or_not_at_all(tmp_path, monkeypatch):
-    older = Ready(Classifier(decoder(layers=1), 2), RegexTokenizer(special=SPECIAL), ["a", "b"])
-    newer = Ready(Classifier(decoder(layers=2), 3), RegexTokenizer(), ["a", "b", "c"])
+    older = TextClassifier(
+        Classifier(decoder(layers=1), 2), RegexTokenizer(special=SPECIAL), ["a", "b"]
+    )
+    newer = TextClassifier(Classifier(decoder(layers=2), 3), RegexTokenizer(), ["a", "b", "c"])
     older.save(tmp_path / "made")
 
     def stopped(*given):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context:
-        context.setattr("pipeline.classify.folder.write_json", stopped)
+        context.setattr("pipeline.classify.classifier_folder.write_json", stopped)
         with pytest.raises(KeyboardInterrupt):
             newer.save(tmp_path / "made")
     assert load(tmp_path / "made").labels == ["a", "b"]
@@ -254,7 +267,9 @@ def test_a_saved_classifier_replaces_an_older_one_whole_or_not_at_all(tmp_path, 
 def test_a_folder_without_a_classifier_or_with_other_labels_is_one_line(tmp_path):
     with pytest.raises(WorkspaceError, match="classify train"):
         load(tmp_path)
-    Ready(Classifier(decoder(layers=1), 2), RegexTokenizer(), ["a", "b"]).save(tmp_path / "made")
+    TextClassifier(Classifier(decoder(layers=1), 2), RegexTokenizer(), ["a", "b"]).save(
+        tmp_path / "made"
+    )
     (tmp_path / "made" / "labels.json").write_text('["a"]', encoding="utf-8")
     with pytest.raises(WorkspaceError, match="damaged"):
         load(tmp_path / "made")
@@ -267,11 +282,11 @@ def test_a_folder_without_a_classifier_or_with_other_labels_is_one_line(tmp_path
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=40))
 def test_the_measures_are_those_of_scikit_learn(pairs):
     true, told = zip(*pairs, strict=True)
-    counts = measures.confusion(true, told, 3)
+    counts = scores.confusion(true, told, 3)
     assert (counts == confusion_matrix(true, told, labels=[0, 1, 2])).all()
-    assert measures.accuracy(counts) == pytest.approx(accuracy_score(true, told))
+    assert scores.accuracy(counts) == pytest.approx(accuracy_score(true, told))
     expected = f1_score(true, told, labels=[0, 1, 2], average="macro", zero_division=0)
-    assert measures.macro_f1(counts) == pytest.approx(expected)
+    assert scores.macro_f1(counts) == pytest.approx(expected)
 
 
 # --- authorship --------------------------------------------------------------------------------

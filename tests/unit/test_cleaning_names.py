@@ -14,8 +14,8 @@ def said(*senders: str | None) -> list[Message]:
 
 def test_all_but_the_persona_are_numbered_in_the_order_they_speak():
     chat = said("Ben", "Ana", None, "Cem", "Ben")
-    found = rename_speakers(chat, speaker_placeholders(chat, "Ana"))
-    assert [m.sender for m in found] == ["Person 1", "Ana", None, "Person 2", "Person 1"]
+    renamed = rename_speakers(chat, speaker_placeholders(chat, "Ana"))
+    assert [m.sender for m in renamed] == ["Person 1", "Ana", None, "Person 2", "Person 1"]
 
 
 def test_a_longer_export_keeps_the_numbers():

@@ -111,8 +111,7 @@ def test_a_newer_export_leaves_the_old_test_alone() -> None:
     goes_on = at(24 * 39 + 0.5, "Ann", "and another thing")
     newer = [*chat, goes_on, *days(20, "Ann", "Bob", first=40)]
 
-    found = find_conversations(newer, 4 * HOUR, pinned=old)
-    messages = assign_splits(found, "Ann")
+    messages = divided(newer, "Ann", old)
 
     assert messages[: len(old)] == old
     new = messages[len(old) :]

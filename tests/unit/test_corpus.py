@@ -21,18 +21,18 @@ from pipeline.corpus.listing import list_files
 
 def documents(paths, part, column=""):
     """The whole documents of one part."""
-    found, open_text = [], ""
+    whole_texts, open_text = [], ""
     for piece in pieces(Corpus(tuple(paths), column), part):
         *whole, last = piece.texts
         for text in whole:
-            found.append(open_text + text)
+            whole_texts.append(open_text + text)
             open_text = ""
         open_text += last
         if piece.ends_document:
-            found.append(open_text)
+            whole_texts.append(open_text)
             open_text = ""
     assert not open_text
-    return found
+    return whole_texts
 
 
 def whole(paths, part):
@@ -85,9 +85,9 @@ def test_pieces_end_where_no_word_is_cut(tmp_path, monkeypatch):
     small_pieces(monkeypatch, 50)
     text = "some words here\n\n  and more of them\nagain\n" * 30
     (tmp_path / "a.txt").write_bytes(text.encode())
-    found = [piece.texts[0] for piece in pieces(Corpus((tmp_path,)), "train")]
-    assert len(found) > 10
-    for piece, following in pairwise(found):
+    texts = [piece.texts[0] for piece in pieces(Corpus((tmp_path,)), "train")]
+    assert len(texts) > 10
+    for piece, following in pairwise(texts):
         assert not piece[-1].isspace() or piece[-1] == "\n"
         assert not following[0].isspace() or (following[0] == " " and not piece[-1].isspace())
 
@@ -96,20 +96,20 @@ def test_reading_in_pieces_gives_the_ids_of_the_whole(tmp_path, monkeypatch):
     small_pieces(monkeypatch, 64)
     text = "\u3000One line.\n\u3000\n\u3000Another  line\r\n\r\n\tand 'more'\n\n\nof it 😂\n" * 40
     (tmp_path / "a.txt").write_bytes(text.encode())
-    found = [t for piece in pieces(Corpus((tmp_path,)), "train") for t in piece.texts]
-    assert len(found) > 10
+    texts = [t for piece in pieces(Corpus((tmp_path,)), "train") for t in piece.texts]
+    assert len(texts) > 10
     for pattern in PATTERNS:
         tokenizer = RegexTokenizer.train(text, 350, pattern)
-        assert [i for t in found for i in tokenizer.encode(t)] == tokenizer.encode("".join(found))
+        assert [i for t in texts for i in tokenizer.encode(t)] == tokenizer.encode("".join(texts))
 
 
 def test_small_files_share_a_piece_and_stay_documents(tmp_path):
     for number in range(50):
         (tmp_path / f"{number:02}.txt").write_bytes(b"text %d\n" % number)
-    found = list(pieces(Corpus((tmp_path,)), "train"))
-    assert len(found) == 1
-    assert found[0].texts[:3] == ("text 0\n", "text 1\n", "text 2\n")
-    assert found[0].ends_document
+    all_pieces = list(pieces(Corpus((tmp_path,)), "train"))
+    assert len(all_pieces) == 1
+    assert all_pieces[0].texts[:3] == ("text 0\n", "text 1\n", "text 2\n")
+    assert all_pieces[0].ends_document
 
 
 # --- rows ------------------------------------------------------------------------------------
@@ -184,8 +184,8 @@ def test_halves_of_characters_and_categories_are_text_too(tmp_path):
     column = pyarrow.array(["a", "b", None, "c"]).dictionary_encode()
     nested = pyarrow.array([{"x": 1, "y": "no"}] * 4)
     parquet.write_table(pyarrow.table({"n": nested, "body": column}), tmp_path / "a.parquet")
-    found = [t for part in SPLITS for t in documents([tmp_path / "a.parquet"], part)]
-    assert found == ["a", "b", "c"]
+    texts = [t for part in SPLITS for t in documents([tmp_path / "a.parquet"], part)]
+    assert texts == ["a", "b", "c"]
 
 
 def test_a_long_row_comes_in_pieces(tmp_path, monkeypatch):

@@ -14,12 +14,12 @@ from pipeline.workspace.stages import by_name
 from pipeline.workspace.workspace import Workspace
 
 
-def told(*ways):
-    return dict(zip(ways, stated_splits([Path(way) for way in ways]), strict=True))
+def splits_of(*names):
+    return dict(zip(names, stated_splits([Path(name) for name in names]), strict=True))
 
 
 @pytest.mark.parametrize(
-    ("way", "part"),
+    ("name", "part"),
     [
         ("atlas/test-00000-of-00001.parquet", "test"),
         ("atlas/test-00000-of-00001-a09b74b3ef9c3b56.parquet", "test"),
@@ -43,17 +43,17 @@ def told(*ways):
         ("developer.txt", None),
     ],
 )
-def test_names(way, part):
-    assert told("wiki.train.jsonl", "wiki-train.00000-of-00008.jsonl", way)[way] == part
+def test_names(name, part):
+    assert splits_of("wiki.train.jsonl", "wiki-train.00000-of-00008.jsonl", name)[name] == part
 
 
 def test_a_name_behind_another_needs_a_sibling_in_its_folder():
-    assert told("a/book.txt", "a/book-test.txt")["a/book-test.txt"] == "test"
-    assert told("a/book.txt", "b/book-test.txt")["b/book-test.txt"] is None
+    assert splits_of("a/book.txt", "a/book-test.txt")["a/book-test.txt"] == "test"
+    assert splits_of("a/book.txt", "b/book-test.txt")["b/book-test.txt"] is None
 
 
 def test_names_that_leave_nothing_to_train_on_are_only_names():
-    assert told("test/a.txt", "test/b.txt") == {"test/a.txt": None, "test/b.txt": None}
+    assert splits_of("test/a.txt", "test/b.txt") == {"test/a.txt": None, "test/b.txt": None}
 
 
 def put(folder, **texts):
@@ -74,8 +74,8 @@ def test_a_link_is_what_its_own_name_says(tmp_path):
     (tmp_path / "blob").write_text("aaaa", encoding="utf-8")
     put(tmp_path / "set", train="a")
     (tmp_path / "set" / "test.jsonl").symlink_to(tmp_path / "blob")
-    found = {file.path.name: file.split for file in list_files([tmp_path / "set"])}
-    assert found == {"train.txt": "train", "test.jsonl": "test"}
+    splits = {file.path.name: file.split for file in list_files([tmp_path / "set"])}
+    assert splits == {"train.txt": "train", "test.jsonl": "test"}
 
 
 def test_a_file_renamed_to_another_part_makes_stages_out_of_date(tmp_path, console):

@@ -25,7 +25,7 @@ def put(tmp_path, value):
 
 def test_roles_become_speakers_and_the_last_tenths_are_held_out(tmp_path):
     parts = read_dialogues(put(tmp_path, [TALK] * 20), "Maya")
-    assert {name: len(found) for name, found in parts.items()} == {
+    assert {name: len(dialogues) for name, dialogues in parts.items()} == {
         "train": 16, "val": 2, "test": 2,
     }  # fmt: skip
     assert parts["train"][0] == [

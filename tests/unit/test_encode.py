@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests_support import chat_lines
 
 import minbpe
@@ -27,20 +30,26 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAIN = "".join(f"Line {n} of the corpus, {n * n} собак.\n" + "\n" * (n % 3) for n in range(900))
 
 
-@pytest.fixture
-def workspace(tmp_path, console):
-    """A workspace with a chat, a corpus of two files and a tokenizer."""
-    (tmp_path / "chat.txt").write_text(chat_lines(60), encoding="utf-8")
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A workspace with a chat, a corpus of two files and a tokenizer, to be copied."""
+    folder = tmp_path_factory.mktemp("prepared")
+    (folder / "chat.txt").write_text(chat_lines(60), encoding="utf-8")
     for name in "ab":
-        (tmp_path / f"{name}.txt").write_text(name + PLAIN, encoding="utf-8")
+        (folder / f"{name}.txt").write_text(name + PLAIN, encoding="utf-8")
     changes = {
-        "source.export": [str(tmp_path / "chat.txt")],
-        "source.corpus": [str(tmp_path / "a.txt"), str(tmp_path / "b.txt")],
+        "source.export": [str(folder / "chat.txt")],
+        "source.corpus": [str(folder / "a.txt"), str(folder / "b.txt")],
         "source.persona": "Ben",
     }
-    made = Workspace.make(tmp_path / "space", changes)
-    runner.run(made, STAGES[:3], Screen(console))
+    made = Workspace.make(folder / "space", changes)
+    runner.run(made, STAGES[:3], Screen(Console(file=io.StringIO())))
     return made
+
+
+@pytest.fixture
+def workspace(prepared, tmp_path):
+    return Workspace(Path(shutil.copytree(prepared.path, tmp_path / "space")))
 
 
 def encode(workspace, console, key="k"):

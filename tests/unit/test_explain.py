@@ -15,11 +15,15 @@ from torch import nn
 import minbpe
 from minbpe import RegexTokenizer
 from pipeline.__main__ import main
-from pipeline.explain import TOPICS, Asked
-from pipeline.explain.lesson import Table
-from pipeline.explain.show import draw, made, show
-from pipeline.explain.tiny import small
+from pipeline.explain.figures import save_picture
+from pipeline.explain.lesson import Request, Table
+from pipeline.explain.lessons import lesson_forward, lesson_memmap
+from pipeline.explain.show import show
+from pipeline.explain.tiny_model import tiny_model, untrained
+from pipeline.explain.topics import TOPICS, load_lesson
 from transformer import Decoder, ModelConfig, save
+from transformer.blank import blank
+from transformer.presets import preset
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "pictures"
@@ -34,9 +38,18 @@ def size_of(picture):
     return struct.unpack(">II", content[16:24])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_lessons():
+    """The two lessons that take long in their real size, with fewer numbers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lesson_forward, "preset", lambda name: preset(name, width=48))
+        patch.setattr(lesson_memmap, "TOKENS", (10_000, 20_000, 40_000))
+        yield
+
+
 @cache
 def lesson(topic):
-    return made(topic, Asked())
+    return load_lesson(topic, Request())
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -44,7 +57,7 @@ def test_every_topic_is_told_and_drawn_in_seconds(topic, tmp_path, console):
     began = time.process_time()
     show(lesson(topic), console)
     picture = tmp_path / "a.png"
-    draw(lesson(topic), picture)
+    save_picture(lesson(topic).draw, lesson(topic).size, picture)
     assert time.process_time() - began < SLOW
     width, height = size_of(picture)
     assert min(width, height) > 200
@@ -76,8 +89,8 @@ def test_the_pictures_are_small_and_none_is_left_over():
         (["xyz"], "pick one of forward, generate, loss"),
         (["masks", "hello"], "masks takes no text; texts are for forward, generate, attention"),
         (["generate", "a", "b"], "generate takes at most 1 text;"),
-        (["loss", "--workspace", "x"], "loss looks at no trained model; --workspace is for"),
-        (["masks", "--out", "a.jpg"], "--out a.jpg must be a folder that exists, or a file"),
+        (["loss", "--workspace", "x"], "loss uses no trained model; --workspace is for"),
+        (["masks", "--out", "a.jpg"], "--out a.jpg must be an existing folder, or a file"),
         (["attention", "a" * 500], "The text has 500 tokens: give one with 1 to 128."),
         (["generate", ""], "The text has 0 tokens"),
         (["attention", "--workspace", "nowhere"], "There is no nowhere; check the path."),
@@ -107,46 +120,44 @@ def test_the_picture_goes_where_it_is_wanted(tmp_path, monkeypatch, capsys):
 
 def test_any_text_is_shown_as_it_is(console, tmp_path):
     text = "[b] $x$ y^2 你 \\frac"
-    about = made("attention", Asked((text,)))
-    show(about, console)
-    draw(about, tmp_path / "a.png")
+    attention = load_lesson("attention", Request((text,)))
+    show(attention, console)
+    save_picture(attention.draw, attention.size, tmp_path / "a.png")
     size_of(tmp_path / "a.png")
-    show(made("generate", Asked((text,))), console)
+    show(load_lesson("generate", Request((text,))), console)
     assert text in console.file.getvalue().replace("\\\\", "\\")
 
 
 def test_forward_ends_in_logits_for_two_sentences_of_four_tokens():
-    from pipeline.explain.forward import SENTENCES, rows
-
-    found, ids = rows(SENTENCES)
+    found, ids = lesson_forward.rows(lesson_forward.SENTENCES)
     assert [len(row) for row in found] == [4, 4]
     assert ids.shape == (2, 4)
     tables = [part for part in lesson("forward").parts if isinstance(part, Table)]
     shapes = {row[0]: row[1] for table in tables for row in table.rows}
     assert shapes["logits"] == "(2, 4, 50257)"
-    assert shapes["layer 12"] == "(2, 4, 768)"
-    assert shapes["1: queries, keys, values"] == "(2, 4, 2304)"
+    assert shapes["layer 12"] == "(2, 4, 48)"
+    assert shapes["1: queries, keys, values"] == "(2, 4, 144)"
+    real = blank(preset(lesson_forward.PRESET))
+    assert sum(p.numel() for p in real.parameters()) == 163_009_536
 
 
 def test_texts_of_unequal_length_are_padded():
-    from pipeline.explain.forward import rows
-
-    found, ids = rows(("soup", "The soup was good"))
+    found, ids = lesson_forward.rows(("soup", "The soup was good"))
     assert ids.tolist() == [[*found[0], *[-1] * (4 - len(found[0]))], found[1]]
 
 
 def test_generate_takes_the_likeliest_each_time():
-    from pipeline.explain.generate import SHOWN, STEPS, steps
+    from pipeline.explain.lessons.lesson_generate import SHOWN, STEPS, generate
 
-    model = small()
+    model = tiny_model()
     ids = model.encode("Good morn")
-    found = steps(model, ids)
-    chosen = [step.trained[0][0] for step in found]
+    steps = generate(model, ids)
+    chosen = [step.trained[0][0] for step in steps]
     whole = torch.tensor([[*ids, *chosen]])
     assert chosen == model.decoder(whole)[0, -STEPS - 1 : -1].argmax(-1).tolist()
-    for step in found:
-        for likely in (step.untrained, step.trained):
-            shares = [share for _, share in likely]
+    for step in steps:
+        for ranked in (step.untrained, step.trained):
+            shares = [share for _, share in ranked]
             assert len(shares) == SHOWN
             assert shares == sorted(shares, reverse=True)
             assert 0 < sum(shares) <= 1
@@ -154,7 +165,13 @@ def test_generate_takes_the_likeliest_each_time():
 
 
 def test_the_update_by_hand_is_torchs():
-    from pipeline.explain.loss import RATE, TARGET, by_hand, first_adamw, small_decoder
+    from pipeline.explain.lessons.lesson_loss import (
+        RATE,
+        TARGET,
+        by_hand,
+        first_adamw,
+        small_decoder,
+    )
     from pipeline.training.loss import summed
 
     decoder, x, y = small_decoder()
@@ -188,16 +205,16 @@ def test_the_update_by_hand_is_torchs():
     ],
 )
 def test_parameters_are_those_of_gpt2(name, tied, own):
-    from pipeline.explain.parameters import counted
+    from pipeline.explain.lessons.lesson_parameters import count
 
-    size = counted(name)
+    size = count(name)
     assert size.total == tied == sum(size.parts.values())
     assert size.total + size.head == own
     assert size.gib("weights", "bfloat16") == pytest.approx(2 * tied / 2**30)
 
 
 def test_norms_give_mean_0_and_variance_1():
-    from pipeline.explain.normalization import ROWS, normed, tokens
+    from pipeline.explain.lessons.lesson_normalization import ROWS, normed, tokens
 
     y = normed("layer", tokens())
     torch.testing.assert_close(y.mean(1), torch.zeros(len(y)), atol=1e-5, rtol=0)
@@ -211,7 +228,7 @@ def test_norms_give_mean_0_and_variance_1():
 
 
 def test_padding_reaches_real_rows_through_batchnorm_only():
-    from pipeline.explain.normalization import with_padding
+    from pipeline.explain.lessons.lesson_normalization import with_padding
 
     found = with_padding()
     assert torch.equal(found.layer, found.layer_padded)
@@ -219,26 +236,32 @@ def test_padding_reaches_real_rows_through_batchnorm_only():
 
 
 def test_unequal_scales_slow_descent():
-    from pipeline.explain.normalization import descents
+    from pipeline.explain.lessons.lesson_normalization import descents
 
     raw, even = (len(losses) for losses in descents().values())
     assert raw > 100 * even
 
 
 def test_gradients_vanish_and_explode_and_shortcuts_mend_the_first():
-    from pipeline.explain.gradients import CASES, ours, plain
+    from pipeline.explain.lessons.lesson_gradients import CASES, decoder_gradients, stacked
 
-    first = {name: plain(*case, shortcut=False)[0] for name, case in CASES.items()}
+    first = {name: stacked(*case, residual=False)[0] for name, case in CASES.items()}
     assert first["sigmoid, weights × 1"] < 1e-15
     assert first["tanh, weights × 0.5"] < 1e-6
     assert first["tanh, weights × 4"] > 1e3
     assert first["sigmoid, weights × 40"] > 1e3
-    assert all(plain(*case, shortcut=True)[0] > 0.5 for case in CASES.values())
-    assert 0.5 < ours()[0] < 2
+    assert all(stacked(*case, residual=True)[0] > 0.5 for case in CASES.values())
+    assert 0.5 < decoder_gradients()[0] < 2
 
 
 def test_activations_are_those_of_the_papers():
-    from pipeline.explain.activations import activation, furthest, gated, slope, weights
+    from pipeline.explain.lessons.lesson_activations import (
+        activation,
+        gated,
+        largest_gap,
+        slope,
+        weights,
+    )
 
     x = torch.linspace(-3, 3, 13, dtype=torch.float64)
     wanted = {
@@ -252,12 +275,12 @@ def test_activations_are_those_of_the_papers():
         torch.testing.assert_close(activation(name)(x), y)
     torch.testing.assert_close(gated(x, 2 * x), 2 * x * wanted["silu"])
     assert slope(activation("silu"), torch.zeros(1)).item() == 0.5
-    assert 1e-4 < furthest()[1] < 1e-3
+    assert 1e-4 < largest_gap()[1] < 1e-3
     assert weights("swiglu") == weights("gelu")
 
 
 def test_positions_are_as_told():
-    from pipeline.explain.positions import WIDTH, angles, scores, waves
+    from pipeline.explain.lessons.lesson_positions import WIDTH, angles, scores, waves
 
     torch.testing.assert_close(waves().norm(dim=1), torch.full((128,), math.sqrt(WIDTH / 2)))
     found = scores()
@@ -269,7 +292,7 @@ def test_positions_are_as_told():
 
 
 def test_every_pattern_has_a_causal_mask():
-    from pipeline.explain.masks import SIZES, mask
+    from pipeline.explain.lessons.lesson_masks import SIZES, mask
     from transformer.patterns import PATTERNS
 
     assert set(SIZES) == set(PATTERNS)
@@ -282,18 +305,18 @@ def test_every_pattern_has_a_causal_mask():
 
 
 def test_maps_are_shares_of_the_past_as_attention_takes_them():
-    from pipeline.explain.watch import maps
+    from pipeline.explain.decoder_hooks import attention_maps
 
-    model = small()
+    model = tiny_model()
     ids = torch.tensor([model.encode("the soup is good")])
     before = model.decoder(ids)
-    layers = maps(model.decoder, ids)
+    layers = attention_maps(model.decoder, ids)
     assert torch.equal(before, model.decoder(ids)), "looking changes nothing"
     assert [tuple(layer.shape) for layer in layers] == [(1, 4, 16, 16)] * 2
     for layer in layers:
         torch.testing.assert_close(layer.sum(-1), torch.ones(1, 4, 16))
         assert not layer.triu(1).any()
-    shorter = maps(model.decoder, ids[:, :5])
+    shorter = attention_maps(model.decoder, ids[:, :5])
     torch.testing.assert_close(shorter[1], layers[1][:, :, :5, :5])
 
 
@@ -325,7 +348,7 @@ def test_a_workspaces_own_model_is_looked_at(changes, model_folder, tmp_path, ca
     assert main(["explain", "attention", *given]) == 0
     told = capsys.readouterr().out
     assert "layer 3, head 2" in told
-    assert "The model is that of" in told
+    assert "The model is the one in" in told
 
 
 def test_a_model_without_maps_or_weights_is_one_line(model_folder, tmp_path, capsys):
@@ -339,10 +362,9 @@ def test_a_model_without_maps_or_weights_is_one_line(model_folder, tmp_path, cap
 
 
 def test_the_trained_model_has_learned():
-    from pipeline.explain.tiny import untrained
     from pipeline.training.loss import summed
 
-    model = small()
+    model = tiny_model()
     ids = torch.tensor([model.encode("Good morning, the soup is on the table")])
     with torch.no_grad():
         after, targets = summed(model.decoder, ids[:, :-1], ids[:, 1:])
@@ -351,19 +373,19 @@ def test_the_trained_model_has_learned():
 
 
 def test_lora_changes_4_194_304_numbers_by_8_192():
-    from pipeline.explain.lora import adapted, check
+    from pipeline.explain.lessons.lesson_lora import adapted, check
 
     matrix = adapted()
     assert matrix.weight.numel() == 4_194_304
     assert matrix.adapter == 8_192
     found = check(matrix)
     assert found.at_start < 1e-5
-    assert found.apart < 1e-4
+    assert found.error < 1e-4
     assert found.rank == 2
 
 
 def test_padded_rows_are_x_moved_by_one_and_padding_changes_nothing():
-    from pipeline.explain.padding import check, rows
+    from pipeline.explain.lessons.lesson_padding import check, rows
 
     found = rows()
     for side in found[:2]:
@@ -376,17 +398,18 @@ def test_padded_rows_are_x_moved_by_one_and_padding_changes_nothing():
     assert (found.left[:, 0, 0] == -1).all()
     assert torch.equal(found.right[found.right >= 0], found.left[found.left >= 0])
     tested = check(found)
-    assert tested.logits < 1e-5
-    assert tested.alone < 1e-5
-    assert tested.nats[0] == pytest.approx(tested.nats[1], abs=1e-5)
+    assert tested.sides < 1e-5
+    assert tested.unpadded < 1e-5
+    assert tested.losses[0] == pytest.approx(tested.losses[1], abs=1e-5)
 
 
 def test_a_mapped_file_asks_for_no_memory_that_grows(tmp_path):
-    from pipeline.explain.memmap import WAYS, cost
-
-    small_costs, large = ({way: cost(way, n, tmp_path) for way in WAYS} for n in (50_000, 400_000))
+    small_costs, large = (
+        {name: lesson_memmap.cost(name, n, tmp_path) for name in lesson_memmap.FORMATS}
+        for n in (50_000, 400_000)
+    )
     assert large["pickle of a list"].memory > 6 * small_costs["pickle of a list"].memory
     assert large["pickle of an array"].memory > 6 * small_costs["pickle of an array"].memory
-    assert large["mapped file"].memory < 1.1 * small_costs["mapped file"].memory
-    assert large["mapped file"].memory < large["pickle of an array"].memory / 4
+    assert large["memory-mapped file"].memory < 1.1 * small_costs["memory-mapped file"].memory
+    assert large["memory-mapped file"].memory < large["pickle of an array"].memory / 4
     assert not list(tmp_path.iterdir())

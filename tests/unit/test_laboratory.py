@@ -8,7 +8,8 @@ import multiprocessing
 import os
 import signal
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,34 +22,31 @@ from pipeline.common.errors import Astray, DataError, SoundalikeError
 from pipeline.common.files import read_json, write_json
 from pipeline.common.screen import Screen
 from pipeline.experiments import (
-    build,
-    claims,
-    conclusions,
-    families,
-    lengths,
-    page,
-    plan,
-    speeds,
-    table,
-    text,
-    trial,
+    measurements,
+    planning,
+    result_tables,
+    results_page,
+    run_trial,
+    training_text,
     verb,
 )
-from pipeline.experiments import run as running
-from pipeline.experiments.budget import parameters
-from pipeline.experiments.families import BASELINE, FAMILIES, Variant
+from pipeline.experiments.child_process import Crashed, await_child, run_in_child
+from pipeline.experiments.conclusions import CLAIMS, conclusions
 from pipeline.experiments.laboratory import Laboratory
-from pipeline.experiments.live import shown
-from pipeline.experiments.process import Crashed, await_child, in_child
-from pipeline.experiments.ranking import Difference, Spread
-from pipeline.experiments.results import Outcome, Results
+from pipeline.experiments.results import Difference, Outcome, Results, Spread
+from pipeline.experiments.results_page import BEGIN, END
 from pipeline.experiments.study import study
+from pipeline.experiments.training_text import load_text
+from pipeline.experiments.trial import ROWS, Trial, make_trial, max_steps, parameters
+from pipeline.experiments.variants import BASELINE, FAMILIES, UPTRAINING, Family, Variant
 from pipeline.training.optimizer import ALONE, optimizers, restore_state, set_rate, state_tensors
 from pipeline.workspace.stages import ENCODED, TOKENIZER
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
 
-TEXT = text.Text("a text", "k", Path("train"), Path("val"), 1024, (160_000, 17_000))
+TEXT = training_text.TrainingText(
+    "a text", "k", Path("train"), Path("val"), 1024, (160_000, 17_000)
+)
 STEPS = 400
 PROSE = "".join(
     f"On day {n} the keeper of light {n * 7 % 11} wrote {n * n} words about the {w}.\n"
@@ -56,15 +54,15 @@ PROSE = "".join(
 )
 
 
-def trials(family: families.Family, seed: int = 1) -> dict[str, trial.Trial]:
-    return {v.label: build.trial(family, v, TEXT, STEPS, seed) for v in family.variants}
+def trials(family: Family, seed: int = 1) -> dict[str, Trial]:
+    return {v.label: make_trial(family, v, TEXT, STEPS, seed) for v in family.variants}
 
 
-def not_compared(family: families.Family, variant: Variant) -> bool:
+def not_compared(family: Family, variant: Variant) -> bool:
     """Whether nothing is said of it beside the others, though it were much better."""
     losses = {v.label: [2.0 if v is variant else 4.0] * 3 for v in family.variants}
     found = made_up(family.name, losses)
-    said = "\n".join([table.markdown(found), *conclusions.sentences(found)])
+    said = "\n".join([result_tables.markdown(found), *conclusions(found)])
     return f"**{variant.name}**" not in said and "| not compared |" in said
 
 
@@ -77,10 +75,10 @@ def test_a_family_has_one_size_and_the_same_tokens(family):
     wanted = parameters(next(iter(made.values())).config)
     for variant in family.variants:
         found = made[variant.label]
-        if variant.start:
-            begun = made[variant.start]
-            assert found.start == begun
-            assert found.steps == round(families.BRIEF * begun.steps)
+        if variant.pooled_from:
+            start = made[variant.pooled_from]
+            assert found.pooled_from == start
+            assert found.steps == round(UPTRAINING * start.steps)
             assert not_compared(family, variant)
             continue
         assert parameters(found.config) == pytest.approx(wanted, rel=0.02), variant.label
@@ -91,7 +89,7 @@ def test_a_family_has_one_size_and_the_same_tokens(family):
 def test_dropout_passes_once_over_much_and_twenty_times_over_little():
     made = trials(FAMILIES["dropout"])
     for label, found in made.items():
-        passes = found.tokens / (TEXT.tokens[0] * found.share)
+        passes = found.tokens / (TEXT.tokens[0] * found.text_share)
         assert passes == pytest.approx(20 if "little" in label else 1, rel=0.02)
 
 
@@ -106,7 +104,7 @@ def test_a_run_is_known_by_what_shapes_it():
     changed = [
         replace(found, steps=found.steps + 1),
         replace(found, seed=2),
-        replace(found, rate=found.rate / 2),
+        replace(found, learning_rate=found.learning_rate / 2),
         replace(found, text=replace(TEXT, key="another")),
         replace(found, config=replace(found.config, dropout=0.1)),
     ]
@@ -115,7 +113,7 @@ def test_a_run_is_known_by_what_shapes_it():
 
 
 def test_the_courses_claims_name_variants_that_there_are():
-    for name, known in claims.CLAIMS.items():
+    for name, known in CLAIMS.items():
         for claim in known:
             there = {v.name for v in FAMILIES[name].groups[claim.group]}
             assert {claim.better, *claim.others} <= there
@@ -144,7 +142,7 @@ class ToldTargets(torch.nn.Module):
 @pytest.mark.parametrize("position", ["none", "sinusoidal", "relative", "rope"])
 def test_a_longer_context_changes_nothing_within_the_old_one(position):
     decoder = small(position=position)
-    stretched = lengths.longer(decoder, 4)
+    stretched = measurements.extended(decoder, 4)
     ids = torch.arange(64).remainder(50)[None]
     with torch.no_grad():
         torch.testing.assert_close(stretched(ids)[:, :16], decoder(ids[:, :16]))
@@ -152,8 +150,8 @@ def test_a_longer_context_changes_nothing_within_the_old_one(position):
 
 def test_learned_positions_are_refused_beyond_their_length_with_the_reason():
     with pytest.raises(ConfigError, match="none for position 17"):
-        lengths.longer(small(position="learned"), 2)
-    found = lengths.measured(small(position="learned"), 2, torch.arange(40).numpy(), 99, 8)
+        measurements.extended(small(position="learned"), 2)
+    found = measurements.longer_loss(small(position="learned"), 2, torch.arange(40).numpy(), 99, 8)
     assert "one trained vector each for 16 positions" in found["refused"]
 
 
@@ -168,7 +166,7 @@ def test_a_longer_context_is_measured_on_as_many_targets_all_beyond_the_training
     ids = torch.arange(5000).remainder(50).numpy()
     for times in (2, 4):
         seen.clear()
-        lengths.measured(small(), times, ids, 9999, windows=64)
+        measurements.longer_loss(small(), times, ids, 9999, windows=64)
         rows = torch.cat(seen)
         assert int((rows >= 0).sum()) == pytest.approx(64 * 8, rel=0.1)
         assert not (rows[1:, :16] >= 0).any()
@@ -181,8 +179,8 @@ def test_the_spread_is_pooled_over_all_that_ran_several_times():
     spread = Spread.of([[1.0, 1.2, 1.1], [2.0, 2.2, 2.1], [9.0]])
     assert spread is not None
     assert (spread.deviation, spread.freedom) == (pytest.approx(0.1), 4)
-    assert spread.least(3, 3) == pytest.approx(2.78 * 0.1 * (2 / 3) ** 0.5)
-    assert spread.least(1, 3) > spread.least(3, 3)
+    assert spread.threshold(3, 3) == pytest.approx(2.78 * 0.1 * (2 / 3) ** 0.5)
+    assert spread.threshold(1, 3) > spread.threshold(3, 3)
     assert Spread.of([[1.0], [2.0]]) is None
 
 
@@ -235,29 +233,29 @@ def test_conclusions_tell_what_counts_and_what_does_not():
         },
         learned={"longer": {"2": refused, "4": refused}},
     )
-    said = "\n".join(conclusions.sentences(found))
+    said = "\n".join(conclusions(found))
     assert "**learned** is worse than rope by 0.100 nats" in said
     assert "**none** is worse" in said
-    assert "Not to be told apart from rope: relative +0.000" in said
-    assert "better" not in said.replace("better than learned", "")
-    assert "learned is refused beyond the training length: no vector for position 129." in said
-    theirs = list(claims.compared(found))
-    assert "rope 4.393, learned 4.675. Here: the same: rope is better than learned" in theirs[1]
-    assert "**not confirmed**: they cannot be told apart" in theirs[3]
+    assert "No significant difference from rope: relative +0.000" in said
+    assert "learned cannot be used beyond the training length: no vector for position 129." in said
+    ours, theirs = said.split("In the courses: ", 1)
+    assert "better" not in ours.replace("better than learned", "")
+    assert "rope 4.393, learned 4.675. Here: confirmed, rope is better than learned" in theirs
+    assert "relative 4.421. Here: **not confirmed**, no significant difference" in theirs
 
 
 def test_a_conclusion_against_the_courses_is_marked():
     found = made_up("placement", {"4 blocks: pre": [4.0, 4.0, 4.01], "4 blocks: post": [4.2] * 3})
-    (line,) = claims.compared(found)
-    assert "**otherwise**: post is worse than pre by 0.197 nats (counts from 0.0" in line
+    *_, line = conclusions(found)
+    assert "**contradicted**, post is worse than pre by 0.197 nats (significant from 0.0" in line
 
 
 def test_a_threshold_is_said_where_there_is_one():
     losses = {"rms": [4.0, 4.1, 4.2], "layer": [4.05], "batch": [4.0]}
-    said = "\n".join(conclusions.sentences(made_up("norms", losses)))
-    assert "Not to be told apart from rms: layer -0.050 (counts from 0.497 on)" in said
+    said = "\n".join(conclusions(made_up("norms", losses)))
+    assert "No significant difference from rms: layer -0.050 (significant from 0.497)" in said
     once = made_up("norms", {name: values[:1] for name, values in losses.items()})
-    said = "\n".join([*conclusions.sentences(once), *claims.compared(once)])
+    said = "\n".join(conclusions(once))
     assert "layer +0.050, batch +0.000." in said
     assert "inf" not in said
     assert "(spread" not in said
@@ -266,10 +264,10 @@ def test_a_threshold_is_said_where_there_is_one():
 def test_rows_keep_the_tables_order_and_failures_are_said():
     found = made_up("norms", {"rms": [4.0, 4.1, 4.2], "layer": [3.0]})
     found.outcomes["layer"].records.append({"failed": "The loss became nan"})
-    page = table.markdown(found)
+    page = result_tables.markdown(found)
     assert page.index("| rms ") < page.index("| layer ")
     assert "1 failed" in page
-    assert "**layer** came to no end. The loss became nan." in list(conclusions.sentences(found))
+    assert "**layer** did not finish. The loss became nan." in list(conclusions(found))
 
 
 # --- the order of runs -----------------------------------------------------------------------
@@ -279,19 +277,19 @@ class Pretended:
     """A runner that writes records and trains nothing; `stop` is the run at which Ctrl-C comes."""
 
     def __init__(self, stop: int = -1) -> None:
-        self.done: list[trial.Trial] = []
+        self.done: list[Trial] = []
         self.stop = stop
 
     def __call__(self, wanted, folder, keeps, tick) -> None:
         if len(self.done) == self.stop:
             raise KeyboardInterrupt
-        if wanted.start is not None:
-            assert trial.model_of(wanted.start, folder).exists()
+        if wanted.pooled_from is not None:
+            assert wanted.pooled_from.model_folder(folder).exists()
         if keeps:
-            trial.model_of(wanted, folder).mkdir(parents=True)
+            wanted.model_folder(folder).mkdir(parents=True)
         self.done.append(wanted)
         loss = 4 + wanted.config.hidden / 1000 + wanted.seed / 100
-        write_json(trial.record_of(wanted, folder), {"val_loss": loss, "setbacks": 0})
+        write_json(wanted.record_path(folder), {"val_loss": loss, "setbacks": 0})
 
 
 def test_the_baseline_and_the_best_two_run_with_all_seeds(tmp_path):
@@ -339,32 +337,32 @@ def test_a_crash_ends_nothing_else_and_is_tried_again(tmp_path):
 
 
 def test_what_would_begin_from_a_failed_run_fails_with_its_reason(tmp_path):
-    asked: list[trial.Trial] = []
+    asked: list[Trial] = []
 
     def straying(wanted, folder, keeps, tick):
         asked.append(wanted)
         Pretended()(wanted, folder, False, tick)
         if wanted.config.kv_heads == 4:
-            write_json(trial.record_of(wanted, folder), {"failed": "At step 9 it rose"})
+            write_json(wanted.record_path(folder), {"failed": "At step 9 it rose"})
 
     laboratory = Laboratory(TEXT, STEPS, tmp_path, straying)
     few = [v for v in FAMILIES["attention"].variants if v.name in ("gqa", "mha", "mha to gqa")]
     family = replace(FAMILIES["attention"], variants=tuple(few))
     found = laboratory.study(family)
-    assert found.outcomes["mha to gqa"].failed == "Its start came to no end: At step 9 it rose"
-    assert not any(t.start for t in asked)
+    assert found.outcomes["mha to gqa"].failed == "The run it starts from failed: At step 9 it rose"
+    assert not any(t.pooled_from for t in asked)
     assert laboratory.missing([family]) == 0
 
 
 def test_a_crashed_start_is_tried_again_with_what_begins_from_it(tmp_path):
     def crashing(wanted, folder, keeps, tick):
-        assert not wanted.start
+        assert not wanted.pooled_from
         raise Crashed("The process of a run ended with code -9")
 
     laboratory = Laboratory(TEXT, STEPS, tmp_path, crashing)
     family = FAMILIES["attention"]
     found = laboratory.study(family)
-    assert str(found.outcomes["mha to gqa"].failed).startswith("Its start came to no end: The pro")
+    assert "starts from failed: The process" in str(found.outcomes["mha to gqa"].failed)
     assert laboratory.missing([family]) == len(family.variants)
 
 
@@ -375,25 +373,25 @@ def test_a_shared_baseline_is_missing_once(tmp_path):
 
 def test_a_process_that_ends_early_is_told(tmp_path):
     with pytest.raises(Crashed, match="code 3"):
-        await_child(os._exit, (3,), tmp_path / "log", lambda: None)
+        await_child(partial(os._exit, 3), tmp_path / "log", lambda: None)
 
 
 def test_a_process_prints_nothing_on_the_screen(tmp_path, capfd):
     log = tmp_path / "runs" / "log"
-    await_child(print, ("all is well",), log, lambda: None)
+    await_child(partial(print, "all is well"), log, lambda: None)
     assert not log.exists()
-    with pytest.raises(Crashed, match=r"code 1; .*log says more"):
-        await_child(signal.default_int_handler, (2, None), log, lambda: None)
+    with pytest.raises(Crashed, match=r"code 1; see .*log"):
+        await_child(partial(signal.default_int_handler, 2, None), log, lambda: None)
     assert not log.read_text(encoding="utf-8")
-    with pytest.raises(Crashed, match=r"code 1; .*log says more"):
-        await_child(int, ("x",), log, lambda: None)
+    with pytest.raises(Crashed, match=r"code 1; see .*log"):
+        await_child(partial(int, "x"), log, lambda: None)
     assert "ValueError" in log.read_text(encoding="utf-8")
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows cannot hold it back")
 def test_an_interruption_of_a_process_that_still_imports_is_quiet(tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr("pipeline.experiments.process.GLANCE", 0.001)
+    monkeypatch.setattr("pipeline.experiments.child_process.POLL_SECONDS", 0.001)
 
     pressed: list[int] = []
 
@@ -404,7 +402,7 @@ def test_an_interruption_of_a_process_that_still_imports_is_quiet(tmp_path, capf
             os.kill(child.pid, signal.SIGINT)
 
     with pytest.raises(Crashed, match="code 1;"):
-        await_child(time.sleep, (60,), tmp_path / "log", interrupt)
+        await_child(partial(time.sleep, 10), tmp_path / "log", interrupt)
     assert capfd.readouterr() == ("", "")
 
 
@@ -412,55 +410,58 @@ def test_an_interruption_of_a_process_that_still_imports_is_quiet(tmp_path, capf
 
 
 def test_as_many_steps_as_fit_into_the_time():
-    costs = [plan.Cost(3, 0.1, 1.0, 10**6), plan.Cost(1, 0.2, 1.0, 100), plan.Cost(1, 0.1, 0.05, 9)]
-    steps = plan.fitting(costs, 500)
+    costs = [
+        planning.Cost(3, 0.1, 1.0, 10**6),
+        planning.Cost(1, 0.2, 1.0, 100),
+        planning.Cost(1, 0.1, 0.05, 9),
+    ]
+    steps = planning.fitting_steps(costs, 500)
     assert sum(c.seconds(steps) for c in costs) <= 500 < sum(c.seconds(steps + 1) for c in costs)
-    assert plan.fitting(costs, -5) == plan.FEWEST
+    assert planning.fitting_steps(costs, -5) == planning.MIN_STEPS
 
 
 def test_a_plan_counts_every_run_once_and_is_the_same_the_next_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "_timed", lambda trials, *_: [0.1] * len(trials))
+    monkeypatch.setattr(planning, "_time_steps", lambda trials, _: [0.1] * len(trials))
     both, runner = [FAMILIES["norms"], FAMILIES["activations"]], Pretended()
-    made = plan.made(both, 20.0, TEXT, tmp_path, runner)
+    made = planning.make_plan(both, 20.0, TEXT, tmp_path, runner)
     assert made.runs == 3 + 2 * 3 + (4 + 2 * 2)
     assert 19.5 < made.minutes <= 20.0
-    assert [t.steps for t in runner.done] == [plan.PILOT]
+    assert [t.steps for t in runner.done] == [planning.PILOT_STEPS]
     assert not list((tmp_path / "runs").iterdir())
-    path = plan.path_of(both, 20.0, TEXT, tmp_path)
-    plan.keep(made, path)
-    assert plan.known(path) == made
-    assert plan.known(plan.path_of(both, 21.0, TEXT, tmp_path)) is None
+    path = planning.plan_path(both, 20.0, TEXT, tmp_path)
+    write_json(path, asdict(made))
+    assert planning.load_plan(path) == made
+    assert planning.load_plan(planning.plan_path(both, 21.0, TEXT, tmp_path)) is None
 
 
 def test_the_time_of_the_timing_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "_timed", lambda trials, *_: [0.1] * len(trials))
+    monkeypatch.setattr(planning, "_time_steps", lambda trials, _: [0.1] * len(trials))
     clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr(plan, "time", clock)
+    monkeypatch.setattr(planning, "time", clock)
 
     def slow(wanted, folder, keeps, tick):
         assert wanted.config == trials(FAMILIES["positions"])["rope"].config
-        assert not wanted.stretches
+        assert not wanted.tests_longer
         Pretended()(wanted, folder, keeps, tick)
         clock.now += 12.0
 
-    made = plan.made([FAMILIES["positions"]], 10.0, TEXT, tmp_path, slow)
-    assert made.beside == 12.0
+    made = planning.make_plan([FAMILIES["positions"]], 10.0, TEXT, tmp_path, slow)
     assert 9.75 < made.minutes <= 10 - 12 / 60
 
 
 def test_a_run_that_families_share_is_planned_as_often_as_the_one_that_repeats_it(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(plan, "_timed", lambda trials, *_: [0.1] * len(trials))
+    monkeypatch.setattr(planning, "_time_steps", lambda trials, _: [0.1] * len(trials))
     one = FAMILIES["activations"]
     other = replace(one, variants=one.variants[::-1])
     for both in ([one, other], [other, one]):
-        assert plan.made(both, 20.0, TEXT, tmp_path, Pretended()).runs == 2 * 3 + 3 * 2
+        assert planning.make_plan(both, 20.0, TEXT, tmp_path, Pretended()).runs == 2 * 3 + 3 * 2
 
 
 def test_a_family_of_one_pass_is_planned_with_no_more():
-    most = build.most_steps(FAMILIES["dropout"], TEXT)
-    assert plan.fitting([plan.Cost(3, 0.1, 1.0, most)], 1e9) == most
+    most = max_steps(FAMILIES["dropout"], TEXT)
+    assert planning.fitting_steps([planning.Cost(3, 0.1, 1.0, most)], 1e9) == most
     assert most == pytest.approx(TEXT.tokens[0] / 1024, rel=0.01)
 
 
@@ -473,9 +474,9 @@ def tiny(monkeypatch, tmp_path):
     for name, value in {"block": 16, "width": 16, "layers": 1}.items():
         monkeypatch.setitem(BASELINE, name, value)
     monkeypatch.setattr("pipeline.training.hardware.device.PROBE_SECONDS", 0.001)
-    monkeypatch.setattr(text, "VOCABULARY", 300)
-    monkeypatch.setattr(speeds, "NEW_TOKENS", (4, 8))
-    monkeypatch.setattr(running, "peak_flops", lambda machine: 1.0)
+    monkeypatch.setattr(training_text, "VOCABULARY", 300)
+    monkeypatch.setattr(measurements, "NEW_TOKENS", (4, 8))
+    monkeypatch.setattr(run_trial, "peak_flops", lambda machine: 1.0)
     monkeypatch.setattr("pipeline.training.loop.peak_flops", lambda machine: 1.0)
     monkeypatch.setattr("pipeline.training.hardware.autotune.peak_flops", lambda machine: 1.0)
     path = tmp_path / "prose.txt"
@@ -484,20 +485,24 @@ def tiny(monkeypatch, tmp_path):
 
 
 def here(wanted, folder, keeps, tick) -> None:
-    running.run(wanted, folder, keeps)
+    run_trial.run(wanted, folder, keeps)
     tick()
 
 
-def test_a_family_from_a_text_to_a_page_and_the_second_time_only_printed(tiny, tmp_path, console):
+def test_a_family_from_a_text_to_a_page_and_the_second_time_only_printed(
+    tiny, tmp_path, console, monkeypatch
+):
+    growing = itertools.count(step=100)  # so small a model may fit into memory freed before
+    monkeypatch.setattr("pipeline.training.hardware.memory.used", lambda device: next(growing))
     lab, screen = tmp_path / "lab", Screen(console)
     family = FAMILIES["norms"]
-    found = text.find(tiny, lab)
-    plan.keep(plan.Plan(2, 9, 1.0, 0.1), plan.path_of([family], 1.0, found, lab))
+    found = load_text(tiny, lab)
+    write_json(planning.plan_path([family], 1.0, found, lab), asdict(planning.Plan(2, 9, 1.0)))
     (results,) = study("norms", [family], 1.0, tiny, lab, screen, here)
     for outcome in results.outcomes.values():
         assert len(outcome.records) == 3
         record = outcome.records[0]
-        assert record["tokens"] == 2 * trial.ROWS * 16
+        assert record["tokens"] == 2 * ROWS * 16
         assert {"4", "8"} == set(record["generation"])
         assert record["cache_bytes"] == 2 * 2 * 4 * 4
         assert record["peak_bytes"] > 0
@@ -516,7 +521,7 @@ def test_a_family_from_a_text_to_a_page_and_the_second_time_only_printed(tiny, t
 def test_a_pipe_is_told_of_the_timing_and_of_each_run_when_it_ends(
     tiny, tmp_path, console, monkeypatch
 ):
-    monkeypatch.setattr(plan, "_timed", lambda trials, *_: [0.1] * len(trials))
+    monkeypatch.setattr(planning, "_time_steps", lambda trials, _: [0.1] * len(trials))
 
     def ticking(wanted, folder, keeps, tick):
         tick()
@@ -542,15 +547,15 @@ def test_a_terminal_shows_the_run_that_goes_on(tmp_path):
     file = io.StringIO()
     screen = Screen(Console(file=file, force_terminal=True, width=120))
     found = made_up("norms", {"rms": [4.0], "layer": [], "batch": []})
-    with shown(tmp_path, screen) as watch:
+    with result_tables.live_view(tmp_path, screen) as watch:
         layer = FAMILIES["norms"]["layer"]
-        watch(found, layer, build.trial(FAMILIES["norms"], layer, TEXT, STEPS, 1))
+        watch(found, layer, make_trial(FAMILIES["norms"], layer, TEXT, STEPS, 1))
     assert "seed 1" in file.getvalue()
 
 
 def test_pooled_heads_begin_from_the_trained_ones(tiny, tmp_path):
     lab = tmp_path / "lab"
-    laboratory = Laboratory(text.find(tiny, lab), 3, lab, here)
+    laboratory = Laboratory(load_text(tiny, lab), 3, lab, here)
     family = FAMILIES["attention"]
     few = tuple(v for v in family.variants if v.name in ("gqa", "mha", "mha to gqa"))
     found = laboratory.study(replace(family, variants=few))
@@ -561,10 +566,10 @@ def test_pooled_heads_begin_from_the_trained_ones(tiny, tmp_path):
 
 
 def test_a_stopped_run_ends_as_an_unbroken_one(tiny, tmp_path, monkeypatch):
-    found = text.find(tiny, tmp_path)
-    wanted = build.trial(FAMILIES["optimizer"], FAMILIES["optimizer"]["sgd"], found, 6, 2)
-    running.run(wanted, tmp_path / "whole", False)
-    whole = read_json(trial.record_of(wanted, tmp_path / "whole"))
+    found = load_text(tiny, tmp_path)
+    wanted = make_trial(FAMILIES["optimizer"], FAMILIES["optimizer"]["sgd"], found, 6, 2)
+    run_trial.run(wanted, tmp_path / "whole", False)
+    whole = read_json(wanted.record_path(tmp_path / "whole"))
     taken: list[int] = []
 
     def stop_at_the_second(*_: object) -> None:
@@ -576,16 +581,16 @@ def test_a_stopped_run_ends_as_an_unbroken_one(tiny, tmp_path, monkeypatch):
     for attempt in range(2):
         if attempt == 0:
             with pytest.raises(KeyboardInterrupt):
-                running.run(wanted, tmp_path / "broken", False)
+                run_trial.run(wanted, tmp_path / "broken", False)
         else:
-            running.run(wanted, tmp_path / "broken", False)
-    broken = read_json(trial.record_of(wanted, tmp_path / "broken"))
+            run_trial.run(wanted, tmp_path / "broken", False)
+    broken = read_json(wanted.record_path(tmp_path / "broken"))
     assert broken["val_loss"] == whole["val_loss"]
     assert [row["step"] for row in broken["curve"]] == [row["step"] for row in whole["curve"]]
 
 
 def test_where_a_setback_goes_back_to_does_not_depend_on_the_clock(tiny, tmp_path, monkeypatch):
-    wanted = build.trial(FAMILIES["norms"], Variant("rms"), text.find(tiny, tmp_path), 20, 2)
+    wanted = make_trial(FAMILIES["norms"], Variant("rms"), load_text(tiny, tmp_path), 20, 2)
     saved: list[str] = []
     minutes = itertools.count(step=60)
     monkeypatch.setattr(
@@ -594,53 +599,50 @@ def test_where_a_setback_goes_back_to_does_not_depend_on_the_clock(tiny, tmp_pat
     monkeypatch.setattr(
         "pipeline.training.checkpoint._write", lambda path, *_: saved.append(path.name)
     )
-    running.run(wanted, tmp_path, False)
+    run_trial.run(wanted, tmp_path, False)
     steps = [int(name.partition(".")[0].removeprefix("step-")) for name in saved]
     assert set(steps) == set(range(0, 21, 2))
 
 
 def test_only_a_training_that_went_astray_is_a_result(tiny, tmp_path, monkeypatch):
-    wanted = build.trial(FAMILIES["norms"], Variant("rms"), text.find(tiny, tmp_path), 2, 2)
+    wanted = make_trial(FAMILIES["norms"], Variant("rms"), load_text(tiny, tmp_path), 2, 2)
 
     def ended_by(reason):
         def fit(*_):
             raise reason
 
-        monkeypatch.setattr(running, "fit", fit)
-        running.run(wanted, tmp_path, False)
-        return read_json(trial.record_of(wanted, tmp_path))
+        monkeypatch.setattr(run_trial, "fit", fit)
+        run_trial.run(wanted, tmp_path, False)
+        return read_json(wanted.record_path(tmp_path))
 
     with pytest.raises(DataError, match="memory"):
         ended_by(DataError("Not even one row fits into the memory; close other programs."))
-    assert not trial.record_of(wanted, tmp_path).exists()
+    assert not wanted.record_path(tmp_path).exists()
     assert ended_by(Astray("At step 5 it rose; set a lower rate."))["failed"] == "At step 5 it rose"
 
 
 def test_a_loss_that_is_no_number_in_the_end_is_a_failed_run(tiny, tmp_path, monkeypatch):
-    wanted = build.trial(FAMILIES["norms"], Variant("rms"), text.find(tiny, tmp_path), 1, 2)
+    wanted = make_trial(FAMILIES["norms"], Variant("rms"), load_text(tiny, tmp_path), 1, 2)
     monkeypatch.setattr(
-        running._Run, "_fit", lambda _, model: model.tokens.weight.data.fill_(float("nan"))
+        run_trial, "fit", lambda parts, *_: parts.model.tokens.weight.data.fill_(float("nan"))
     )
-    running.run(wanted, tmp_path, True)
-    record = read_json(trial.record_of(wanted, tmp_path))
+    run_trial.run(wanted, tmp_path, True)
+    record = read_json(wanted.record_path(tmp_path))
     assert "validation loss is nan" in record["failed"]
     assert "val_loss" not in record
-    assert not trial.model_of(wanted, tmp_path).exists()
+    assert not wanted.model_folder(tmp_path).exists()
 
 
 @pytest.mark.slow
 def test_a_run_has_a_process_of_its_own(tiny, tmp_path):
-    found = text.find(tiny, tmp_path)
-    wanted = replace(build.trial(FAMILIES["norms"], Variant("rms"), found, 2, 2), stretches=False)
+    found = load_text(tiny, tmp_path)
+    wanted = replace(make_trial(FAMILIES["norms"], Variant("rms"), found, 2, 2), tests_longer=False)
     ticks: list[int] = []
-    in_child(wanted, tmp_path, True, lambda: ticks.append(1))
-    assert read_json(trial.record_of(wanted, tmp_path))["steps"] == 2
-    assert (trial.model_of(wanted, tmp_path) / "model.safetensors").exists()
+    run_in_child(wanted, tmp_path, True, lambda: ticks.append(1))
+    assert read_json(wanted.record_path(tmp_path))["steps"] == 2
+    assert (wanted.model_folder(tmp_path) / "model.safetensors").exists()
     assert ticks
-    broken = replace(wanted, text=replace(found, train=tmp_path / "gone", key="gone"))
-    with pytest.raises(Crashed, match="says more"):
-        in_child(broken, tmp_path, False, lambda: None)
-    assert "FileNotFoundError" in trial.output_of(broken, tmp_path).read_text(encoding="utf-8")
+    assert not wanted.output_path(tmp_path).exists()
 
 
 @pytest.mark.parametrize("name", ALONE)
@@ -673,15 +675,15 @@ def test_every_optimizer_learns_and_goes_on_from_its_state(name):
     [
         (["position"], "did you mean positions?"),
         (["zebra"], "pick one of positions"),
-        (["norms", "--minutes", "0"], "no time to work in"),
+        (["norms", "--minutes", "0"], "leaves no time"),
         (["norms", "--text", "nothing.txt"], "There is no nothing.txt"),
-        (["norms", "--text", "short.txt"], "name a longer text"),
+        (["norms", "--text", "short.txt"], "give a longer text"),
         (["norms", "--text", "latin.txt"], "not UTF-8"),
         (["norms", "--text", "folder"], "is no encoded workspace"),
         (["norms", "--text", "damaged"], "damaged, not JSON"),
         (["norms", "--workspace", "short.txt"], "is a file"),
         (["norms", "--workspace", "used"], "--text used"),
-        (["norms", "--workspace", "others"], "holds other files"),
+        (["norms", "--workspace", "others"], "contains other files"),
     ],
 )
 def test_bad_input_is_one_clear_line(tmp_path, monkeypatch, capsys, words, told):
@@ -709,28 +711,28 @@ def test_the_help_names_every_family(capsys):
 
 
 def test_two_commands_do_not_share_a_folder(tmp_path):
-    with verb.opened(tmp_path / "lab"), pytest.raises(SoundalikeError, match="in use"):
-        verb.opened(tmp_path / "lab")
+    with verb.open_folder(tmp_path / "lab"), pytest.raises(SoundalikeError, match="in use"):
+        verb.open_folder(tmp_path / "lab")
 
 
 def test_a_folder_is_known_again_without_its_lock(tmp_path):
     folder = tmp_path / "lab"
-    verb.opened(folder).release()
+    verb.open_folder(folder).release()
     (folder / "norms.md").touch()
     (folder / verb.LOCK).unlink(missing_ok=True)  # as it is on Windows
-    verb.opened(folder).release()
+    verb.open_folder(folder).release()
 
 
 def test_a_text_of_one_line_is_cut_all_the_same():
-    learned, held_out = text._cut("a very long line " * 99)
+    learned, held_out = training_text.split("a very long line " * 99)
     assert (len(learned), len(held_out)) == (17 * 99 - 168, 168)
-    assert text._cut("one\ntwo and three\nfour") == ("one\ntwo and three\n", "four")
+    assert training_text.split("one\ntwo and three\nfour") == ("one\ntwo and three\n", "four")
 
 
 def test_the_manual_is_there_and_is_the_default(tmp_path):
-    found = text.find(None, tmp_path)
+    found = load_text(None, tmp_path)
     assert found.tokens[0] > 100_000
-    assert found == text.find(None, tmp_path)
+    assert found == load_text(None, tmp_path)
 
 
 def test_results_go_between_the_marks_of_a_page(tmp_path):
@@ -739,35 +741,37 @@ def test_results_go_between_the_marks_of_a_page(tmp_path):
     target.parent.mkdir()
     results.write_text("## norms\n\n![a](a.png)\nnew\n", encoding="utf-8")
     (tmp_path / "lab/a.png").write_bytes(b"a picture")
-    target.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n", encoding="utf-8")
+    target.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
     for _ in range(2):
-        assert page.main([str(results), str(target)]) is None
+        assert results_page.main([str(results), str(target)]) is None
     told = target.read_text(encoding="utf-8")
     picture = "![a](pictures/page-a.png)"
-    assert told == f"before\n{page.BEGIN}\n\n### norms\n\n{picture}\nnew\n\n{page.END}\nafter\n"
+    assert told == f"before\n{BEGIN}\n\n### norms\n\n{picture}\nnew\n\n{END}\nafter\n"
     assert (target.parent / "pictures/page-a.png").read_bytes() == b"a picture"
 
 
 def test_results_that_cannot_be_put_into_a_page_are_one_line(tmp_path):
     results, target = tmp_path / "all.md", tmp_path / "page.md"
-    assert page.main([]) == page.main(["one"]) == page.USAGE
+    assert results_page.main([]) == results_page.main(["one"]) == results_page.USAGE
     target.write_text("no marks", encoding="utf-8")
-    assert "no place for results" in str(page.main([str(results), str(target)]))
-    target.write_text(f"{page.BEGIN}\n{page.END}\n", encoding="utf-8")
-    assert "all.md" in str(page.main([str(results), str(target)]))
+    assert "no place for results" in str(results_page.main([str(results), str(target)]))
+    target.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
+    assert "all.md" in str(results_page.main([str(results), str(target)]))
 
 
 def test_the_docs_have_a_place_for_results_and_name_the_columns():
     told = (Path(__file__).resolve().parents[2] / "docs/laboratory.md").read_text(encoding="utf-8")
-    assert page.BEGIN in told
-    assert page.END in told
+    assert BEGIN in told
+    assert END in told
     assert all(f"`{name}`" in told for name in FAMILIES)
-    assert all(column in told for column in (*table.LEARNED, "val at 2×", *table.COSTS))
+    assert all(
+        column in told for column in (*result_tables.LEARNED, "val at 2×", *result_tables.COSTS)
+    )
 
 
 def test_the_live_table_shows_where_a_run_stands(console):
     found = made_up("norms", {"rms": [4.0], "layer": [], "batch": []})
-    console.print(table.live(found, "layer", "seed 1, 40%"))
+    console.print(result_tables.live_table(found, "layer", "seed 1, 40%"))
     told = console.file.getvalue()
     assert "seed 1, 40%" in told
     assert "4.000" in told
@@ -779,7 +783,7 @@ def test_a_difference_counts_from_students_t_on(freedom):
     stats = pytest.importorskip("scipy.stats", reason="needs SciPy, which scikit-learn brings")
     spread = Spread(0.1, freedom)
     wanted = stats.t.ppf(0.975, freedom) * 0.1 * (1 + 1 / 3) ** 0.5
-    assert spread.least(1, 3) == pytest.approx(wanted, rel=2e-3)
+    assert spread.threshold(1, 3) == pytest.approx(wanted, rel=2e-3)
 
 
 def test_two_groups_may_use_one_name():

@@ -69,6 +69,14 @@ def test_a_whole_telegram_account_has_several_chats(tmp_path: Path) -> None:
     assert [m.conversation for m in read_export(path).messages] == [0, 1]
 
 
+def test_in_a_folder_only_the_usual_names_of_exports_count(tmp_path: Path) -> None:
+    write(tmp_path / "notes.csv", "2024-03-05T09:07:01,Ann,hi\n")
+    write(tmp_path / "settings.json", json.dumps(telegram({"text": "no"})))
+    write(tmp_path / "result.json", json.dumps(telegram({"text": "yes"})))
+
+    assert said(tmp_path) == [("Ann", "text", "yes")]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

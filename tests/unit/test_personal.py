@@ -1,4 +1,4 @@
-"""Personal data: what is found, in labelled messages and in every country's numbers."""
+"""Personal data: what is recognized, in labeled messages and in every country's numbers."""
 
 from __future__ import annotations
 
@@ -26,43 +26,47 @@ from pipeline.cleaning.personal import (
 from pipeline.cleaning.ruleset import build_rules
 from pipeline.exports.message import Message
 
-LABELLED = Path(__file__).resolve().parents[1] / "data" / "personal.txt"
+LABELED = Path(__file__).resolve().parents[1] / "data" / "personal.txt"
 MARK = re.compile("⟦(\\w+):(.*?)⟧")
 KINDS = [kind for kind in FINDERS if kind != "words"]
-Found = set[tuple[str, int, int]]
+Labels = set[tuple[str, int, int]]  # (kind, start, end)
 
 
-def labelled(line: str) -> tuple[str, Found]:
-    text, wanted, at = "", set(), 0
+def labeled(line: str) -> tuple[str, Labels]:
+    """The text of a line without its ⟦kind:…⟧ labels, and the labels."""
+    text, labels, position = "", set(), 0
     for match in MARK.finditer(line):
-        text += line[at : match.start()]
-        wanted.add((match[1], len(text), len(text) + len(match[2])))
+        text += line[position : match.start()]
+        labels.add((match[1], len(text), len(text) + len(match[2])))
         text += match[2]
-        at = match.end()
-    return text + line[at:], wanted
+        position = match.end()
+    return text + line[position:], labels
 
 
-def found(text: str) -> Found:
-    taken: Found = set()
+def recognized(text: str) -> Labels:
+    """The spans that the finders yield, in their order, without overlaps."""
+    labels: Labels = set()
     for kind in FINDERS:
         for start, end in finder(kind)(text):
-            if all(end <= begin or start >= stop for _, begin, stop in taken):
-                taken.add((kind, start, end))
-    return taken
+            if all(
+                end <= other_start or start >= other_end for _, other_start, other_end in labels
+            ):
+                labels.add((kind, start, end))
+    return labels
 
 
-def test_precision_and_recall_on_the_labelled_messages() -> None:
+def test_precision_and_recall_on_the_labeled_messages() -> None:
     right: Counter[str] = Counter()
     missed: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
-    for line in LABELLED.read_text(encoding="utf-8").splitlines():
+    for line in LABELED.read_text(encoding="utf-8").splitlines():
         if not line or line.startswith("# "):
             continue
-        text, wanted = labelled(line)
-        got = found(text)
-        right.update(kind for kind, *_ in wanted & got)
-        missed.update(kind for kind, *_ in wanted - got)
-        wrong.update(kind for kind, *_ in got - wanted)
+        text, expected = labeled(line)
+        got = recognized(text)
+        right.update(kind for kind, *_ in expected & got)
+        missed.update(kind for kind, *_ in expected - got)
+        wrong.update(kind for kind, *_ in got - expected)
 
     assert all(right[kind] + missed[kind] >= 30 for kind in KINDS)
     assert right.total() / (right.total() + missed.total()) >= 0.98

@@ -1,4 +1,4 @@
-"""Opening exports: what is found in files, archives and folders, and what is refused."""
+"""Opening exports: what is read in files, archives and folders, and what is refused."""
 
 from __future__ import annotations
 

@@ -31,20 +31,20 @@ def test_different_things_stay_different():
 
 def test_a_long_line_that_is_said_every_night_is_thinned_too():
     turns = [Turn("Ana", ("Good night, my love, sleep well!",)) for _ in range(300)]
-    (found,) = limit_repeats([turns], [[True] * 300], None)
-    assert sum(found) == ALWAYS_LEARNED
+    (limited,) = limit_repeats([turns], [[True] * 300], None)
+    assert sum(limited) == ALWAYS_LEARNED
 
 
 def test_only_what_is_said_too_often_is_taken_out_evenly():
     turns = [
         Turn("Ana", ("ok" if n % 2 else f"this is message number {n} of many",)) for n in range(200)
     ]
-    (found,) = limit_repeats([turns], [[True] * 200], 10)
-    kept = [n for n, learned in enumerate(found) if learned and n % 2]
+    (limited,) = limit_repeats([turns], [[True] * 200], 10)
+    kept = [n for n, is_learned in enumerate(limited) if is_learned and n % 2]
     assert len(kept) == 10
     assert kept[0] < 20
     assert kept[-1] > 170
-    assert all(learned for n, learned in enumerate(found) if not n % 2)
+    assert all(is_learned for n, is_learned in enumerate(limited) if not n % 2)
 
 
 @given(
@@ -55,9 +55,9 @@ def test_only_what_is_said_too_often_is_taken_out_evenly():
 )
 def test_nothing_becomes_learned_and_few_repeats_stay_as_they_are(said):
     turns = [[Turn("Ana", (text,)) for text, _ in conversation] for conversation in said]
-    wanted = [[w for _, w in conversation] for conversation in said]
-    found = limit_repeats(turns, wanted, None)
-    for before, after in zip(wanted, found, strict=True):
+    learned = [[w for _, w in conversation] for conversation in said]
+    limited = limit_repeats(turns, learned, None)
+    for before, after in zip(learned, limited, strict=True):
         assert all(b or not a for b, a in zip(before, after, strict=True))
-    if sum(map(sum, wanted)) <= ALWAYS_LEARNED:
-        assert found == wanted
+    if sum(map(sum, learned)) <= ALWAYS_LEARNED:
+        assert limited == learned

@@ -21,8 +21,8 @@ def gaps(within: float, between: float, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize(("within", "between"), [(1, 600), (0.3, 120), (4, 1500)])
 def test_it_lies_between_the_two_kinds_of_gaps(within, between):
-    found = valley(gaps(within, between))
-    assert 3 * within < found < between / 2
+    silence = valley(gaps(within, between))
+    assert 3 * within < silence < between / 2
 
 
 def test_a_slower_chat_gets_a_longer_silence():

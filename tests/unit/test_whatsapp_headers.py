@@ -217,10 +217,10 @@ def test_a_second_form_may_begin_late() -> None:
 
 def test_on_ios_a_name_at_the_beginning_of_another_word_is_speech() -> None:
     said = ["John left", "Joanna added me on insta", "Jo left"]
-    found = parse(
+    messages = parse(
         "".join(f"[25/03/2024, 10:01:0{n}] Jo: {text}\r\n" for n, text in enumerate(said))
     )
-    assert [message.kind for message in found] == ["text", "text", "notice"]
+    assert [message.kind for message in messages] == ["text", "text", "notice"]
 
 
 def test_every_decimal_digit_of_unicode_is_known() -> None:

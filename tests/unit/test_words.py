@@ -8,7 +8,7 @@ from pipeline.common.words import is_unspaced, words
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("Don't go, co-op at 9!", ["don't", "go", "co-op", "at", "9"]),
         ("😂😂 ...", []),
@@ -17,8 +17,8 @@ from pipeline.common.words import is_unspaced, words
         ("ПРИВЕТ", ["привет"]),
     ],
 )
-def test_words_are_folded_and_whole_and_unspaced_scripts_come_by_character(text, found):
-    assert words(text) == found
+def test_words_are_folded_and_whole_and_unspaced_scripts_come_by_character(text, expected):
+    assert words(text) == expected
 
 
 def test_which_scripts_put_no_spaces():

@@ -1,0 +1,1 @@
+"""The lessons: one file per topic, each with `lesson(request) -> Lesson`."""
