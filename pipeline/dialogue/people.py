@@ -49,15 +49,15 @@ class People:
 
         Raises DataError when nobody in the chat is called so.
         """
-        wanted = workspace.settings.source.persona
+        name = workspace.settings.source.persona
         record = workspace.record(by_name("clean"))
         if record and PEOPLE in record.outputs:
             people = cls(**read_json(workspace.path / PEOPLE))
-            if find_speaker(wanted, people.speakers) == people.persona:
+            if find_speaker(name, people.speakers) == people.persona:
                 return people
         messages = workspace.chat.messages()
         speakers = Counter(m.sender for m in messages if m.sender is not None)
-        return cls.of(messages, find_speaker(wanted, speakers))
+        return cls.of(messages, find_speaker(name, speakers))
 
     def write(self, path: Path) -> None:
         """Write it for `read`."""
