@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.cli import shared_options
-from pipeline.cli.opening import existing
 from pipeline.common.errors import DataError, WorkspaceError
 from pipeline.common.files import read_jsonl, write_jsonl
 from pipeline.common.screen import Screen
@@ -21,7 +20,7 @@ from pipeline.evaluation.reply_cache import FOLDER, ReplyCache, moments_of, repl
 from pipeline.evaluation.rounds import MODEL, OTHER, REAL, AnswerRow, Result, Round, pairs, shuffled
 from pipeline.serving.model_card import ModelCard
 from pipeline.workspace.find_model import find_model
-from pipeline.workspace.workspace import Workspace
+from pipeline.workspace.workspace import Workspace, find_workspace
 
 SHOWN = 4  # turns of context above the replies
 KEYS = {"1": 0, "2": 1, "s": None}
@@ -95,7 +94,7 @@ class BlindTest:
 @click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, metavar="N")
 def blind_test(workspace: Path | None, against: Path | None, rounds: int) -> None:
     """Which reply is the real one? You judge, and see how often the model passes."""
-    hold(existing(workspace), against, rounds, Screen())
+    hold(Workspace(find_workspace(workspace)), against, rounds, Screen())
 
 
 def hold(

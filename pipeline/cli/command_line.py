@@ -95,6 +95,6 @@ class CommandLine(click.Group):
 
 def stopped(cause: BaseException | None) -> int:
     """Say what an interruption leaves behind, in its own words where it has some."""
-    told = str(cause) if isinstance(cause, KeyboardInterrupt) else ""
-    click.echo(told or "Stopped. Nothing is lost: the same command goes on from here.", err=True)
+    message = str(cause) if isinstance(cause, KeyboardInterrupt) else ""
+    click.echo(message or "Stopped. Nothing is lost: the same command goes on from here.", err=True)
     return 130

@@ -51,8 +51,8 @@ def show(findings: Findings, screen: Screen) -> None:
         screen.say(f"{chat.file}: {chat.platform}{form}, {days}; {format_confidence(chat)}")
     screen.console.print(_table(findings))
     if skipped(findings):
-        told = ", ".join(f"{count:,} {why}" for count, why in skipped(findings))
-        screen.say(f"Not speech: {told}.")
+        reasons = ", ".join(f"{count:,} {why}" for count, why in skipped(findings))
+        screen.say(f"Not speech: {reasons}.")
     _show_doubts(findings, screen)
     for line in verdicts(findings):
         screen.say(line)
@@ -60,13 +60,13 @@ def show(findings: Findings, screen: Screen) -> None:
 
 def verdicts(findings: Findings) -> list[str]:
     """One sentence a verdict, with whom it is about; the last says who can be imitated."""
-    told: dict[str, list[Speaker]] = {}
+    by_verdict: dict[str, list[Speaker]] = {}
     for speaker in findings.speakers:
-        told.setdefault(verdict(speaker, findings.words), []).append(speaker)
+        by_verdict.setdefault(verdict(speaker, findings.words), []).append(speaker)
     enough = [speaker for speaker in findings.speakers if speaker.is_enough]
     who = _listed(enough, SHOWN) if enough else "nobody"
     last = f"Enough text to be imitated: {who} ({len(enough)} of {len(findings.speakers)})."
-    return [*(f"{_listed(group, FEW)}: {words}." for words, group in told.items()), last]
+    return [*(f"{_listed(group, FEW)}: {words}." for words, group in by_verdict.items()), last]
 
 
 def _listed(speakers: Sequence[Speaker], limit: int) -> str:

@@ -145,8 +145,8 @@ def format_confidence(chat: ChatReport) -> str:
         if chat.unreadable_headers
         else "",
     ]
-    told = "; ".join(filter(None, doubts))
-    return f"format confidence {chat.confidence:.0%}" + (f": {told}" if told else "")
+    listed = "; ".join(filter(None, doubts))
+    return f"format confidence {chat.confidence:.0%}" + (f": {listed}" if listed else "")
 
 
 def skipped(findings: Findings) -> list[tuple[int, str]]:

@@ -20,11 +20,6 @@ from pipeline.workspace.workspace import Workspace, default_path, find_workspace
 LISTED, OFFERED = 12, 20  # speakers named in an error, and offered to choose from
 
 
-def existing(path: Path | None) -> Workspace:
-    """The workspace of a path, or the one worked in last."""
-    return Workspace(find_workspace(path))
-
-
 def opened(given: Given, screen: Screen) -> Workspace:
     """The workspace a command line means, with what it named checked and recorded.
 

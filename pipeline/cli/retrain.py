@@ -13,13 +13,13 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.opening import existing, opened
+from pipeline.cli.opening import opened
 from pipeline.cli.shared_options import Given, refuse_path, sources
 from pipeline.common.errors import WorkspaceError
 from pipeline.common.screen import Screen
 from pipeline.stages import runner
 from pipeline.workspace.stages import CLEAN, DIALOGUES, MODEL, PINNED, STAGES, START
-from pipeline.workspace.workspace import BASE, Workspace
+from pipeline.workspace.workspace import BASE, Workspace, find_workspace
 
 UNFINISHED = "unfinished"
 KEPT = ("config.json", "model.safetensors", "tokenizer.json")
@@ -44,7 +44,7 @@ def retrain(given: Given, words: tuple[str, ...], from_scratch: bool) -> None:
 
 def train_again(given: Given, from_scratch: bool, screen: Screen) -> None:
     """Add the exports to the workspace's own and train again, from the present model or not."""
-    workspace = existing(given.workspace)
+    workspace = Workspace(find_workspace(given.workspace))
     if not (workspace.path / MODEL / "config.json").exists():
         raise WorkspaceError(
             f"{workspace.path} has no finished model yet; `python -m pipeline run` makes one."

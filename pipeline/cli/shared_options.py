@@ -36,7 +36,7 @@ SOURCES = (
         type=PATH,
         multiple=True,
         metavar="PATH",
-        help="A WhatsApp export (.txt, .zip or a folder); may be repeated.",
+        help="An exported chat (.txt, .zip or a folder); may be repeated.",
     ),
     click.option("--persona", metavar="NAME", help="Who is imitated."),
     click.option(

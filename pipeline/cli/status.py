@@ -35,8 +35,10 @@ def status(workspace: Path | None) -> None:
             state, style = reason, "yellow"
         record = opened.record(stage)
         counts = list(record.counts.items())[:SHOWN] if record else []
-        told = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in counts)
-        table.add_row(str(stage.number), stage.name, f"[{style}]{escape(state)}[/]", escape(told))
+        results = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in counts)
+        table.add_row(
+            str(stage.number), stage.name, f"[{style}]{escape(state)}[/]", escape(results)
+        )
     screen = Screen()
     screen.say(str(opened.path))
     screen.console.print(table)
@@ -47,10 +49,10 @@ def status(workspace: Path | None) -> None:
 @shared_options.workspace
 def why(stage: str, workspace: Path | None) -> None:
     """Why a stage would run again, in a sentence."""
-    opened, asked = Workspace(find_workspace(workspace)), by_name(stage)
-    if not opened.applies(asked):
-        click.echo(f"{asked.name} has nothing to do without an export.")
-    elif (reason := Reasons(opened).why(asked)) is None:
-        click.echo(f"{asked.name} is up to date.")
+    opened, named = Workspace(find_workspace(workspace)), by_name(stage)
+    if not opened.applies(named):
+        click.echo(f"{named.name} has nothing to do without an export.")
+    elif (reason := Reasons(opened).why(named)) is None:
+        click.echo(f"{named.name} is up to date.")
     else:
-        click.echo(f"{asked.name} would run: {reason}.")
+        click.echo(f"{named.name} would run: {reason}.")

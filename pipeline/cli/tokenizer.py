@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.opening import existing, opened
+from pipeline.cli.opening import opened
 from pipeline.cli.run import run_stages
 from pipeline.cli.shared_options import Given, chosen_stages, sources
 from pipeline.common.errors import one_line
 from pipeline.common.screen import Screen
 from pipeline.stages import runner
 from pipeline.workspace.stages import by_name
+from pipeline.workspace.workspace import Workspace, find_workspace
 
 
 @click.command()
@@ -33,13 +34,15 @@ def look(given: Given, sizes: str | None, text: str | None, screen: Screen) -> N
     """Compare vocabularies on the training text, `text` the example; or else show its tokens."""
     from pipeline.cli import tokenizer_compare, tokenizer_show
 
-    wanted = tokenizer_compare.parse_sizes(sizes) if sizes is not None else []
+    vocab_sizes = tokenizer_compare.parse_sizes(sizes) if sizes is not None else []
     named = bool(given.settings())
-    workspace = opened(given, screen) if named else existing(given.workspace)
+    workspace = opened(given, screen) if named else Workspace(find_workspace(given.workspace))
     with one_line():
-        if not wanted:
+        if not vocab_sizes:
             tokenizer_show.show(workspace, text or "", screen)
             return
         if named:
             runner.run(workspace, [by_name("parse"), by_name("clean")], screen)
-        tokenizer_compare.compare(workspace, wanted, text or tokenizer_compare.SENTENCE, screen)
+        tokenizer_compare.compare(
+            workspace, vocab_sizes, text or tokenizer_compare.SENTENCE, screen
+        )

@@ -73,8 +73,8 @@ class Screen:
 
     def done(self, counts: Mapping[str, float], seconds: float) -> None:
         """A stage is whole."""
-        told = ", ".join(f"{_number(v)} {k.replace('_', ' ')}" for k, v in counts.items())
-        self.console.print(f"    [green]done[/green] in {seconds:.1f} s · {escape(told)}")
+        results = ", ".join(f"{_number(v)} {k.replace('_', ' ')}" for k, v in counts.items())
+        self.console.print(f"    [green]done[/green] in {seconds:.1f} s · {escape(results)}")
 
     @contextmanager
     def bar(self, title: str, total: float | None, *, count: bool = False) -> Iterator[Bar]:

@@ -17,7 +17,7 @@ from pipeline.common.speakers import find_speaker
 from pipeline.dialogue import training_text
 from pipeline.dialogue.turns import Turn
 from pipeline.exports.message import Message
-from pipeline.workspace.stages import PEOPLE
+from pipeline.workspace.stages import PEOPLE, by_name
 from pipeline.workspace.workspace import Workspace
 
 ASSISTANT, USER = "assistant", "user"  # where ready-made dialogues name nobody
@@ -49,14 +49,15 @@ class People:
 
         Raises DataError when nobody in the chat is called so.
         """
-        wanted, path = workspace.settings.source.persona, workspace.path / PEOPLE
-        if path.exists():
-            people = cls(**read_json(path))
-            if find_speaker(wanted, people.speakers) == people.persona:
+        name = workspace.settings.source.persona
+        record = workspace.record(by_name("clean"))
+        if record and PEOPLE in record.outputs:
+            people = cls(**read_json(workspace.path / PEOPLE))
+            if find_speaker(name, people.speakers) == people.persona:
                 return people
         messages = workspace.chat.messages()
         speakers = Counter(m.sender for m in messages if m.sender is not None)
-        return cls.of(messages, find_speaker(wanted, speakers))
+        return cls.of(messages, find_speaker(name, speakers))
 
     def write(self, path: Path) -> None:
         """Write it for `read`."""

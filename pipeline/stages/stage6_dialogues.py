@@ -47,15 +47,17 @@ class Builder:
 
     def examples(self, conversations: Sequence[list[Turn]], trains: bool) -> list[Example]:
         """Those to train on repeat nothing too often; those to measure with have more context."""
-        wanted = [[self._is_learned(turn) for turn in turns] for turns in conversations]
+        is_target = [[self._is_learned(turn) for turn in turns] for turns in conversations]
         repeats = self.settings.max_repeats
         if trains and repeats:
-            wanted = limit_repeats(conversations, wanted, None if repeats == "auto" else repeats)
+            is_target = limit_repeats(
+                conversations, is_target, None if repeats == "auto" else repeats
+            )
         before = windows.TRAIN_CONTEXT if trains else windows.EVAL_CONTEXT
         kind = self.settings.windows
         return [
             example
-            for turns, learned in zip(conversations, wanted, strict=True)
+            for turns, learned in zip(conversations, is_target, strict=True)
             for example in windows.examples(
                 turns, self.tokenizer, learned, self.block, kind, before
             )

@@ -330,7 +330,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Chat:
-    """How replies are drawn; kept in the model's chat.json."""
+    """How replies are drawn; saved in the model's chat.json."""
 
     temperature: float = setting(
         1.0, "Lower is safer, higher is wilder; 0 takes the likeliest.", low=0, high=5

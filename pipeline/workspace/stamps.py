@@ -1,4 +1,4 @@
-"""Stamps: what a file or folder held, so that a change can be told cheaply.
+"""Stamps: what a file or folder held, so that a change is noticed cheaply.
 
 A stamp is a content hash, and beside it sizes and dates. While sizes and dates are the same, the
 content is assumed to be; only otherwise is it read. A stamp holds no file names.

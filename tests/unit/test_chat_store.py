@@ -71,7 +71,9 @@ def test_who_is_who_needs_no_chat(cleaned, parses):
     assert told == {"Ana": 7 * len(list(training_text.conversations(workspace, "train")))}
 
 
-def test_a_workspace_without_that_file_is_up_to_date_and_knows_the_same(cleaned, parses):
+@pytest.mark.parametrize("left", [None, '{"persona": "Ana", "speakers": {"Ana": 1}}'])
+def test_a_workspace_of_an_earlier_version_is_up_to_date_and_knows_the_same(cleaned, parses, left):
+    """It has no such file, or one that a stage it does not belong to has left."""
     new = Workspace(cleaned)
     known = (persona_of(new), partners(new), People.read(new).messages)
     path, record = cleaned / PEOPLE, cleaned / "2_clean/stage.json"
@@ -80,6 +82,8 @@ def test_a_workspace_without_that_file_is_up_to_date_and_knows_the_same(cleaned,
     del row["outputs"][PEOPLE]
     try:
         path.unlink()
+        if left is not None:
+            path.write_text(left, encoding="utf-8")
         record.write_text(json.dumps(row), encoding="utf-8")
         old = Workspace(cleaned)
         assert freshness.why(old, by_name("clean")) is None
