@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TextIO
 
 from pipeline.exports.aliases import Aliases
-from pipeline.exports.chat import Chat, DateOrder, Tally
+from pipeline.exports.exported_chat import Chat, DateOrder, Tally
 from pipeline.exports.message import Message
 from pipeline.exports.sources import Source
 from pipeline.exports.whatsapp.characters import FIRST_UNSPACED, PLAIN
