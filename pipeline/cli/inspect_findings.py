@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.common.words import EMOJI, count_words
 from pipeline.exports.aliases import likely_pairs
-from pipeline.exports.chat import ChatReport, DateOrder
+from pipeline.exports.exported_chat import ChatReport, DateOrder
 from pipeline.exports.message import Kind, Message
 from pipeline.exports.read_export import ExportReport
 from pipeline.workspace.export_store import read_exports

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from minbpe import stream
-from pipeline.common.splits import Split
+from pipeline.common.split_names import Split
 from pipeline.corpus import readers
 from pipeline.corpus.listing import Corpus, CorpusFile, list_files
 from pipeline.corpus.readers import Text, reader_of

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.common.errors import DataError
-from pipeline.common.splits import Split
+from pipeline.common.split_names import Split
 from pipeline.corpus.readers import READERS
 
 WORDS: dict[str, Split] = {

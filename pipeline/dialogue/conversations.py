@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from pipeline.common.splits import Split
+from pipeline.common.split_names import Split
 from pipeline.dialogue.turns import bursts
 from pipeline.exports.merge import new_messages
 from pipeline.exports.message import Message

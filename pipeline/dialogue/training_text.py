@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline import corpus
-from pipeline.common.splits import SPLITS, Split
+from pipeline.common.split_names import SPLITS, Split
 from pipeline.corpus import Corpus, Piece
 from pipeline.corpus.listing import list_files
 from pipeline.dialogue.turns import Turn, turns

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NotRequired, TypedDict, get_args
 
-from pipeline.common.splits import Split
+from pipeline.common.split_names import Split
 
 Kind = Literal[
     "text",

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TextIO
 
 from pipeline.common.errors import ExportError
-from pipeline.exports.chat import Chat, DateOrder
+from pipeline.exports.exported_chat import Chat, DateOrder
 from pipeline.exports.message import KINDS, Kind, Message, repair_surrogates
 from pipeline.exports.sources import Source
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.common.errors import ExportError, SettingsError
 from pipeline.exports import message_table, telegram
 from pipeline.exports.aliases import Aliases
-from pipeline.exports.chat import DATE_ORDERS, Chat, ChatReport, DateOrder, Tally
+from pipeline.exports.exported_chat import DATE_ORDERS, Chat, ChatReport, DateOrder, Tally
 from pipeline.exports.message import Message
 from pipeline.exports.sources import Source, find_sources
 from pipeline.exports.whatsapp import reader as whatsapp

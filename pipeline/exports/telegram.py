@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from pipeline.common.errors import ExportError
-from pipeline.exports.chat import Chat, DateOrder
+from pipeline.exports.exported_chat import Chat, DateOrder
 from pipeline.exports.message import Kind, Message, repair_surrogates
 from pipeline.exports.sources import Source
 

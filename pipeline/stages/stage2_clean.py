@@ -18,7 +18,7 @@ from pipeline.cleaning.ruleset import build_rules
 from pipeline.common.errors import DataError
 from pipeline.common.files import write_json, write_jsonl
 from pipeline.common.speakers import find_speaker
-from pipeline.common.splits import SPLITS, Split
+from pipeline.common.split_names import SPLITS, Split
 from pipeline.dialogue.conversations import assign_splits, find_conversations
 from pipeline.dialogue.people import People
 from pipeline.dialogue.silence import detect_silence

@@ -11,7 +11,7 @@ import minbpe
 from minbpe.encoder import id_type, with_tiktoken
 from minbpe.parallel import parallel_map
 from pipeline.common.errors import DataError
-from pipeline.common.splits import SPLITS, Split
+from pipeline.common.split_names import SPLITS, Split
 from pipeline.dialogue import shards, training_text
 from pipeline.stages.runner import Task
 from pipeline.training.memmap import Resumable, resumable

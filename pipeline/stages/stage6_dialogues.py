@@ -10,7 +10,7 @@ import minbpe
 from pipeline.cleaning.personal import is_only_placeholders
 from pipeline.common.errors import DataError
 from pipeline.common.files import read_json, write_jsonl
-from pipeline.common.splits import SPLITS
+from pipeline.common.split_names import SPLITS
 from pipeline.dialogue import training_text, windows
 from pipeline.dialogue.dialogue_file import read_dialogues
 from pipeline.dialogue.people import persona_of

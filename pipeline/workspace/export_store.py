@@ -12,7 +12,7 @@ from pipeline.exports.message import Message
 from pipeline.workspace.settings import Settings
 
 if TYPE_CHECKING:
-    from pipeline.exports.chat import DateOrder
+    from pipeline.exports.exported_chat import DateOrder
     from pipeline.exports.merge import Renames
     from pipeline.exports.read_export import ExportReport
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pipeline.exports.chat import DateOrder, Tally
+from pipeline.exports.exported_chat import DateOrder, Tally
 from pipeline.exports.merge import merge
 from pipeline.exports.message import Message
 from pipeline.exports.whatsapp.headers import HEADER

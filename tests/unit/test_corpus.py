@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from minbpe import RegexTokenizer
 from minbpe.regex import PATTERNS
 from pipeline.common.errors import DataError, SettingsError
-from pipeline.common.splits import SPLITS
+from pipeline.common.split_names import SPLITS
 from pipeline.corpus import Corpus, pieces, readers, size
 from pipeline.corpus.listing import list_files
 

@@ -11,7 +11,7 @@ from time import process_time
 
 import pytest
 
-from pipeline.exports.chat import Tally
+from pipeline.exports.exported_chat import Tally
 from pipeline.exports.message import Message
 from pipeline.exports.whatsapp.characters import ZEROS
 from pipeline.exports.whatsapp.dates import Clocks, DateOrder, Days, decide_order

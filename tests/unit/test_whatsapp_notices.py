@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from pipeline.exports.chat import Tally
+from pipeline.exports.exported_chat import Tally
 from pipeline.exports.message import Message
 from pipeline.exports.whatsapp.layout import detect_layout
 from pipeline.exports.whatsapp.notices import BodyClassifier, notice_topic

@@ -11,7 +11,7 @@ from datetime import date, time
 from itertools import pairwise
 from typing import NamedTuple
 
-from pipeline.exports.chat import DateOrder, DetectedOrder
+from pipeline.exports.exported_chat import DateOrder, DetectedOrder
 from pipeline.exports.whatsapp.date_words import AM, ERAS, MONTHS, NIGHT, PM
 from pipeline.exports.whatsapp.headers import MONTH
 

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.exports.chat import DetectedOrder
+from pipeline.exports.exported_chat import DetectedOrder
 from pipeline.exports.whatsapp.characters import ANY_MARKS, PLAIN, ZEROS
 from pipeline.exports.whatsapp.headers import (
     DAY_PERIOD,

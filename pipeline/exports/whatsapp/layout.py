@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import TextIO
 
 from pipeline.common.errors import ExportError
-from pipeline.exports.chat import DateOrder
+from pipeline.exports.exported_chat import DateOrder
 from pipeline.exports.whatsapp.characters import APP_MARKS, OUTLINE
 from pipeline.exports.whatsapp.dates import Days, OrderDecision, decide_order
 from pipeline.exports.whatsapp.header_format import HeaderFormat, learn_format

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TextIO
 
 from pipeline.exports.aliases import Aliases
-from pipeline.exports.chat import Chat, DateOrder, Tally
+from pipeline.exports.exported_chat import Chat, DateOrder, Tally
 from pipeline.exports.message import Message
 from pipeline.exports.sources import Source
 from pipeline.exports.whatsapp.characters import FIRST_UNSPACED, PLAIN
@@ -135,7 +135,7 @@ def _raw_messages(
     """
     headers = _Headers(layout, days, tally)
     groups, spoken, clocks = headers.groups, headers.spoken, headers.clocks
-    clean_breaks = _line_break_cleaner(layout)
+    combine, clean_breaks = datetime.combine, _line_break_cleaner(layout)
     rest, offset, started = layout.newline, 0, False
     last_spoken: datetime | None = None
     while True:
@@ -151,7 +151,7 @@ def _raw_messages(
             if day is None or clock is None:
                 tally.unreadable.add(offset + position)
                 continue
-            when = datetime.combine(day, clock)
+            when = combine(day, clock)
             if who not in spoken and start >= 0 and position > pasted_until:
                 pasted = headers.count_pasted(match, last_spoken, when, is_last_block=not chunk)
                 if pasted is None:
