@@ -1,7 +1,7 @@
-"""Who wrote it? The question answered by our own decoder, with a head that tells the persona apart.
+"""Who wrote it? The question answered by our own decoder with a classification head.
 
-Beside a classifier of words or characters this one reads order and meaning, as far as the decoder
-knows the language.
+Unlike a classifier of character n-grams it reads order and meaning, as far as the decoder knows the
+language.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pipeline.common.screen import Screen
 from transformer.decoder import Decoder
 
 PERSONA, OTHERS = "a persona", "others"  # in this order
-MOST = 600  # turns of the persona, and as many of others
+MAX_TURNS = 600  # turns of the persona, and as many of others
 
 Odds = Callable[[Sequence[str]], list[float]]
 
 
-def learned(
+def learn_authorship(
     decoder: Decoder,
     tokenizer: Tokenizer,
     texts: Mapping[str, Sequence[str]],
@@ -36,26 +36,26 @@ def learned(
     seed: int,
     seconds: float = math.inf,
 ) -> Odds:
-    """What gives the log-odds that the persona wrote each of some replies, and nobody else.
+    """Learn a function that gives the log-odds that the persona wrote each of some replies.
 
     `texts` are real turns by speaker, of which as many are drawn from the persona as from all
-    others together, so that even odds are 0. `decoder` stays as it is. Training ends after
-    `seconds` at the latest. Raises DataError where there is too little to tell apart.
+    others together, so that even odds are 0. `decoder` is left unchanged. Training ends after
+    `seconds` at the latest. DataError where there is too little text.
     """
     drawn = balanced(texts, persona, seed)
     parts = split(drawn, (PERSONA, OTHERS), seed)
     backbone = Backbone(copy.deepcopy(decoder).float(), tokenizer, persona)
     known, more = parts.train, parts.test
     both = Examples([*known.texts, *more.texts], [*known.labels, *more.labels])
-    made = train_classifier(
+    trained = train_classifier(
         backbone, 2, both, parts.val, seed, Screen(Console(quiet=True)), seconds
     )
 
     def odds(replies: Sequence[str]) -> list[float]:
-        ids, _ = made.encoder.encode(replies)
-        found = probabilities(made.classifier, ids, machine_for(backbone.decoder)).log()
-        each: list[float] = (found[:, 0] - found[:, 1]).tolist()
-        return each
+        ids, _ = trained.encoder.encode(replies)
+        log_p = probabilities(trained.classifier, ids, machine_for(backbone.decoder)).log()
+        log_odds: list[float] = (log_p[:, 0] - log_p[:, 1]).tolist()
+        return log_odds
 
     return odds
 
@@ -65,7 +65,7 @@ def balanced(texts: Mapping[str, Sequence[str]], persona: str, seed: int) -> Tab
     draw = random.Random(seed)
     own = [text for text in texts.get(persona, ()) if text.strip()]
     others = [t for who, said in texts.items() if who != persona for t in said if t.strip()]
-    count = min(len(own), len(others), MOST)
+    count = min(len(own), len(others), MAX_TURNS)
     if count < MIN_TEXTS:
         raise DataError(
             f"There are {len(own)} turns of the persona and {len(others)} of others, too few to "

@@ -261,7 +261,7 @@ class Evaluator:
 
     def _learn_by_decoder(self) -> OddsOf:
         """Our own decoder with a classification head, as it was before the fine-tuning."""
-        odds = authorship.learned(
+        odds = authorship.learn_authorship(
             self.reader,
             self.own.tokenizer,
             self.evidence.turns,

@@ -302,7 +302,7 @@ def test_a_voice_is_told_from_others_and_its_decoder_is_left_alone():
         "Cem": [f"no {n} way" for n in range(40)],
     }
     replies = [f"yes! {n} yes!" for n in range(60, 80)] + [f"well, {n} hm" for n in range(60, 80)]
-    odds = authorship.learned(made, tokenizer, texts, "Ana", seed=0, seconds=20)(replies)
+    odds = authorship.learn_authorship(made, tokenizer, texts, "Ana", seed=0, seconds=20)(replies)
     assert len(odds) == 40
     assert sum(odds[:20]) > 0 > sum(odds[20:])
     assert all(torch.equal(before[name], value) for name, value in made.state_dict().items())
