@@ -35,10 +35,10 @@ from pipeline.common.processes import ALONE
 from pipeline.dialogue.template import SPECIAL
 from pipeline.training import auto
 from pipeline.training.batches import Blocks
-from pipeline.training.hardware.device import Machine, timed
-from pipeline.training.progress import FitSettings
+from pipeline.training.hardware.device import timed
 from pipeline.training.schedule import Schedule
-from pipeline.training.step import Samples, Stepper
+from pipeline.training.state import ComputePlan, FitSettings
+from pipeline.training.step import Stepper
 from pipeline.training.validation import measure_text
 from pipeline.workspace.settings import Settings
 from pipeline.workspace.settings_file import from_dict
@@ -124,13 +124,13 @@ class Laboratory:
             batch=auto.batch(pretrain.batch, config.block),
             accumulation=1,
             learning_rate=auto.learning_rate(pretrain.learning_rate, config.width),
-            weight_decay=auto.weight_decay(pretrain.weight_decay, len(ids), begun=False),
+            weight_decay=auto.weight_decay(pretrain.weight_decay, len(ids), warm_start=False),
             patience=0,
             train=settings.train,
         )
         data = Blocks(ids, config.block, pretrain.loader, seed)
-        machine = Machine(torch.device("cpu"), threads=threads)
-        return Stepper(model, data, fitting, machine, ALONE)
+        plan = ComputePlan(fitting.batch, threads=threads)
+        return Stepper(model, data, fitting, torch.device("cpu"), plan, ALONE)
 
     def ids(self, trial: Trial) -> tuple[minbpe.RegexTokenizer, list[Any]]:
         """The tokenizer of a trial, and the ids of both parts."""
@@ -148,7 +148,7 @@ class Laboratory:
         with trial.in_force():
             stepper = self.stepper(trial, threads)
             rows = stepper.settings.batch
-            taken = [timed(lambda: stepper.rehearse(rows)) for _ in range(TIMED)]
+            taken = [timed(lambda: stepper.dry_run(rows)) for _ in range(TIMED)]
             return {"step": round(min(taken), 4)}
 
     def run(self, trial: Trial, threads: int, steps: int, every: int = 0) -> dict[str, Any]:
@@ -163,8 +163,8 @@ class Laboratory:
 
             for step in range(steps):
                 rate = settings.learning_rate * schedule.rate(step)
-                samples = Samples(step * rows, rows, 1, step >= schedule.decay_from)
-                losses.append(stepper.take(samples, seed + step, rate).loss)
+                late = step >= schedule.decay_from
+                losses.append(stepper.step(step * rows, seed + step, rate, late).loss)
                 done = step + 1
                 if done == steps or (every and done % every == 0):
                     found[done] = measure_text(stepper.model, val, block, self.bytes[1])

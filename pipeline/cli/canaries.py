@@ -26,8 +26,8 @@ from pipeline.dialogue.windows import examples, padded
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.scores import score
 from pipeline.evaluation.voice import Voice
-from pipeline.stages.finetuning import BEST, Trainer
 from pipeline.stages.runner import Task
+from pipeline.stages.stage7_finetune import BEST, Trainer
 from pipeline.training.memmap import ArrayFile
 from pipeline.workspace.freshness import shape
 from pipeline.workspace.settings import Chat

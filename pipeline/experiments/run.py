@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from pipeline.common.errors import Astray
+from pipeline.common.errors import TrainingDiverged
 from pipeline.common.files import read_jsonl, write_json
 from pipeline.common.processes import ALONE
 from pipeline.common.screen import Screen
@@ -27,9 +27,9 @@ from pipeline.experiments.trial import LONGER, ROWS, Trial, model_of, record_of,
 from pipeline.training.batches import Blocks
 from pipeline.training.hardware import memory
 from pipeline.training.hardware.device import Machine, peak_flops, pick_device
-from pipeline.training.loop import Parts, fit
+from pipeline.training.loop import fit
 from pipeline.training.memmap import ArrayFile
-from pipeline.training.progress import FitSettings, Progress
+from pipeline.training.state import ComputePlan, FitSettings, Parts, TrainState
 from pipeline.training.step import Stepper
 from pipeline.training.validation import Loss, measure_text
 from pipeline.workspace.settings import Train
@@ -83,7 +83,7 @@ class _Run:
         }
         try:
             facts |= self._learned(keeps)
-        except Astray as error:  # which it would again; all else is tried anew
+        except TrainingDiverged as error:  # which it would again; all else is tried anew
             facts["failed"] = str(error).partition(";")[0]
         if self.trial.times:
             facts["generation"] = speeds.generation(self.trial.config, self.device)
@@ -96,7 +96,7 @@ class _Run:
         end = self._fit(model)
         val = self._measured(model)
         if not math.isfinite(val.nats):
-            raise Astray(f"After all steps the validation loss is {val.nats}")
+            raise TrainingDiverged(f"After all steps the validation loss is {val.nats}")
         if keeps:
             save(model, model_of(self.trial, self.folder))
         return {
@@ -106,7 +106,7 @@ class _Run:
             "before": before.per_token if before else None,
             "longer": self._longer(model),
             "peak_bytes": peak,
-            "setbacks": end.setbacks,
+            "setbacks": end.recovery.setbacks,
             "curve": list(read_jsonl(self.work / "log.jsonl")),
         }
 
@@ -118,7 +118,7 @@ class _Run:
             model = self._begun().to(self.device)
             stepper = stepper_of(self.trial, model, self.data)
             for _ in range(2):  # in the second one, the optimizer has its memory
-                stepper.rehearse(ROWS)
+                stepper.dry_run(ROWS)
             return model, held() - own
 
     def _begun(self) -> Decoder:
@@ -128,7 +128,7 @@ class _Run:
             return Decoder(trial.config, torch.Generator().manual_seed(trial.seed))
         return to_grouped(load(model_of(trial.start, self.folder)), trial.config.kv_heads)
 
-    def _fit(self, model: Decoder) -> Progress:
+    def _fit(self, model: Decoder) -> TrainState:
         trial = self.trial
 
         def evaluate(objective: nn.Module) -> Loss:
@@ -140,7 +140,7 @@ class _Run:
             model, self.device, self.data, evaluate, keep=lambda _: None, sample=lambda: ""
         )
         screen = Screen(Console(file=sys.stdout, highlight=False, force_terminal=False))
-        return fit(parts, settings_of(trial, self.data.epoch), self.work, screen)
+        return fit(parts, settings_of(trial, self.data.samples_per_epoch), self.work, screen)
 
     def _measured(self, model: Decoder) -> Loss:
         """The loss over the validation text, without dropout."""
@@ -189,8 +189,10 @@ def settings_of(trial: Trial, epoch: int) -> FitSettings:
 
 def stepper_of(trial: Trial, model: Decoder, data: Blocks) -> Stepper:
     """Takes steps of a trial, outside its training."""
-    way = Machine.plain(model.tokens.weight.device)
-    return Stepper(model, data, settings_of(trial, data.epoch), way, ALONE)
+    device = model.tokens.weight.device
+    plan = ComputePlan(ROWS, threads=torch.get_num_threads())
+    settings = settings_of(trial, data.samples_per_epoch)
+    return Stepper(model, data, settings, device, plan, ALONE)
 
 
 def machine(device: torch.device) -> dict[str, Any]:

@@ -21,6 +21,6 @@ def step_seconds(trial: Trial) -> float:
         data = Blocks(train.values, trial.config.block, LOADER, trial.seed)
         model = Decoder(trial.config, torch.Generator().manual_seed(0))
         stepper = stepper_of(trial, model.to(pick_device("auto", ALONE)), data)
-        stepper.rehearse(ROWS)
-        taken = sorted(timed(lambda: stepper.rehearse(ROWS)) for _ in range(STEPS))
+        stepper.dry_run(ROWS)
+        taken = sorted(timed(lambda: stepper.dry_run(ROWS)) for _ in range(STEPS))
     return taken[len(taken) // 2]

@@ -104,7 +104,7 @@ def measure(
         for x, y in _shared_out(batches, world):
             nats += objective(x.to(device), y.to(device)).item()
             targets += int((y >= 0).sum())
-    nats, whole = world.total(nats, targets)
+    nats, whole = world.all_reduce_sum(nats, targets)
     return Loss(nats, int(whole), text_bytes)
 
 

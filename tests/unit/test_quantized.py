@@ -20,8 +20,8 @@ from pipeline.training.adapters import lora, nf4
 from pipeline.training.auto import Tuning
 from pipeline.training.batches import Blocks
 from pipeline.training.hardware.flops import per_token
-from pipeline.training.loop import Parts, fit
-from pipeline.training.progress import FitSettings
+from pipeline.training.loop import fit
+from pipeline.training.state import FitSettings, Parts
 from pipeline.training.validation import Loss, measure, windows
 from pipeline.workspace.settings import Train
 from transformer.config import ModelConfig
