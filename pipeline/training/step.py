@@ -184,9 +184,10 @@ class Stepper:
             named[LOSS_SCALE] = torch.tensor(values, dtype=torch.float64)
         gathered = {}
         for name, tensor in named.items():
-            whole = distributed.whole(tensor)
+            if self.sharded:
+                tensor = distributed.whole(tensor)
             if self.world.leads:
-                gathered[name] = whole.detach().cpu()
+                gathered[name] = tensor.detach().cpu()
         return gathered
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:

@@ -476,7 +476,7 @@ def test_micro_batches_are_even_parts_of_a_batch(rows, fits, part):
 
 
 def test_a_batch_that_grows_is_timed_with_all_of_its_micro_batches(monkeypatch):
-    monkeypatch.setattr(autotune, "_step_seconds", lambda stepper, rows: 1.0)
+    monkeypatch.setattr(autotune, "_step_seconds", lambda stepper, rows, **_: 1.0)
     found = []
     for fits in (8, 64):
         monkeypatch.setattr(autotune, "_largest_batch", lambda _, rows, fits=fits: min(rows, fits))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -14,6 +15,7 @@ from pipeline.training.hardware.device import (
     candidates,
     peak_flops,
     seconds,
+    timed,
 )
 from pipeline.training.state import ComputePlan
 from pipeline.training.step import Stepper
@@ -44,13 +46,14 @@ def autotune(stepper: Stepper, samples_per_epoch: int) -> Tuned:
     if len(machines) > 1:
         machines.sort(key=peak_flops, reverse=True)
     plans = [replace(stepper.plan, dtype=m.precision, threads=m.threads) for m in machines]
+    matters = len(plans) > 1 or not settings.epochs or settings.train.evaluate_every == "auto"
     durations: dict[ComputePlan, float] = {}
     for plan in world.broadcast(plans):
         if min(durations.values(), default=0.0) > PROBE_SECONDS:
             break  # a step that long is all matrix products, and the first plans' are fastest
         stepper.apply(plan)
         stepper.reset()
-        durations[plan] = _step_seconds(stepper, rows)
+        durations[plan] = _step_seconds(stepper, rows, precisely=matters)
     plan = min(durations, key=lambda plan: durations[plan])
     samples = settings.batch * settings.accumulation * world.size
     tuned = _tuned(plan, rows, samples, durations[plan], world.size)
@@ -108,10 +111,11 @@ def out_of_memory(model: Decoder, device: torch.device) -> str:
     )
 
 
-def _step_seconds(stepper: Stepper, rows: int) -> float:
+def _step_seconds(stepper: Stepper, rows: int, precisely: bool = True) -> float:
     """The seconds of a micro-batch of typical length, the update included."""
     first = stepper.data.typical(rows)
-    return seconds(lambda: stepper.dry_run(rows, first), stepper.world)
+    step = partial(stepper.dry_run, rows, first)
+    return seconds(step, stepper.world) if precisely else stepper.world.broadcast(timed(step))
 
 
 def _grown(stepper: Stepper, tuned: Tuned, samples_per_epoch: int) -> Tuned:

@@ -5,6 +5,8 @@ Also how a sharded tensor becomes whole for a checkpoint, and how a whole one is
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -32,9 +34,11 @@ def lay_out(objective: Objective, device: torch.device, world: World, sharding: 
     if learns and any(world.all_reduce_sum(_too_large(objective.model, device, sharding))):
         _shard(objective, device)
         return objective
-    return DistributedDataParallel(
-        objective.to(device), broadcast_buffers=False, gradient_as_bucket_view=True
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # new name of an argument since torch 2.13
+        return DistributedDataParallel(
+            objective.to(device), broadcast_buffers=False, gradient_as_bucket_view=True
+        )
 
 
 def _too_large(model: Decoder, device: torch.device, sharding: str) -> bool:
