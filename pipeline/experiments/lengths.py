@@ -38,5 +38,5 @@ def measured(
     except ConfigError as reason:
         return {"refused": str(reason)}
     block = stretched.config.block
-    found = measure_text(stretched, val, block, text_bytes, most=windows // times)
+    found = measure_text(stretched, val, block, text_bytes, max_windows=windows // times)
     return {"val_loss": found.per_token, "bits_per_byte": found.bits_per_byte}

@@ -133,7 +133,11 @@ class _Run:
 
         def evaluate(objective: nn.Module) -> Loss:
             return measure_text(
-                objective, self.val.values, trial.config.block, self.val.info["bytes"], most=GLANCE
+                objective,
+                self.val.values,
+                trial.config.block,
+                self.val.info["bytes"],
+                max_windows=GLANCE,
             )
 
         parts = Parts(
@@ -145,12 +149,14 @@ class _Run:
     def _measured(self, model: Decoder) -> Loss:
         """The loss over the validation text, without dropout."""
         block = self.trial.config.block
-        return measure_text(model, self.val.values, block, self.val.info["bytes"], most=WINDOWS)
+        return measure_text(
+            model, self.val.values, block, self.val.info["bytes"], max_windows=WINDOWS
+        )
 
     def _learned_from(self, model: Decoder) -> Loss:
         """The same over what it learned from."""
         block = self.trial.config.block
-        return measure_text(model, self.ids, block, self.train_bytes, most=LEARNED)
+        return measure_text(model, self.ids, block, self.train_bytes, max_windows=LEARNED)
 
     def _longer(self, model: Decoder) -> dict[str, Any]:
         if not self.trial.stretches:

@@ -112,7 +112,7 @@ def _language(task: Task, base: Decoder) -> dict[str, Any]:
             return score(None, note=f"{name} is empty")
         block, most = (WINDOW, WINDOWS) if _is_large(base) else (base.config.block, 0)
         block = min(block, base.config.block)
-        loss = measure_text(base, part.values, block, part.info["bytes"], most=most)
+        loss = measure_text(base, part.values, block, part.info["bytes"], max_windows=most)
     note = f"stage 5's model on {name}{', evenly spread windows of it' if most else ''}"
     return score(loss.bits_per_byte, n=loss.targets, note=note)
 
