@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from pipeline.common.screen import Screen
 from pipeline.dialogue import training_text
-from pipeline.stages.finetuning import Trainer
 from pipeline.stages.runner import Task
 from pipeline.stages.stage6_dialogues import Builder
+from pipeline.stages.stage7_finetune import Trainer
 from pipeline.training.memmap import ArrayFile
 from pipeline.workspace.settings_file import from_dict, parse_value
 from pipeline.workspace.stages import DIALOGUES, by_name
@@ -83,7 +83,7 @@ def _trained(workspace: Workspace, trial: str, minutes: float) -> dict[str, Any]
         end = trainer.train(trainer.tuning(), minutes, Path(kept), trial)
     targets, tokens = (int((part >= 0).sum()) for part in (rows[:, 1], rows[:, 0]))
     return {
-        "bits_per_byte": round(end.best, 4),
+        "bits_per_byte": round(end.best.bits_per_byte, 4),
         "steps": end.step,
         "passes": round(end.samples / len(rows), 2),
         "targets_a_token": round(targets / tokens, 3),

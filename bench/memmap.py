@@ -64,9 +64,8 @@ def alone(
     import torch
 
     from pipeline.training import auto
-    from pipeline.training.batches import Blocks
+    from pipeline.training.batches import Blocks, Mixture
     from pipeline.training.memmap import ArrayFile
-    from pipeline.training.mixture import Mixture
     from transformer.decoder import Decoder
     from transformer.presets import preset
 
@@ -78,7 +77,7 @@ def alone(
         half = file.info["chat_tokens"]
         if loader == "mixture":
             halves = (Blocks(ids, block, "overlapping", 1) for ids in np.split(file.values, [half]))
-            data: Blocks | Mixture = Mixture(*halves, share=0.3, late_share=0.5)
+            data: Blocks | Mixture = Mixture(*halves, chat_share=0.3, late_chat_share=0.5)
         else:
             data = Blocks(file.values, block, loader, 1)
 

@@ -35,10 +35,10 @@ from pipeline.common.processes import ALONE
 from pipeline.dialogue.template import SPECIAL
 from pipeline.training import auto
 from pipeline.training.batches import Blocks
-from pipeline.training.hardware.device import Machine, timed
-from pipeline.training.progress import FitSettings
+from pipeline.training.hardware.device import timed
 from pipeline.training.schedule import Schedule
-from pipeline.training.step import Samples, Stepper
+from pipeline.training.state import ComputePlan, FitSettings
+from pipeline.training.step import Stepper
 from pipeline.training.validation import measure_text
 from pipeline.workspace.settings import Settings
 from pipeline.workspace.settings_file import from_dict
@@ -124,21 +124,21 @@ class Laboratory:
             batch=auto.batch(pretrain.batch, config.block),
             accumulation=1,
             learning_rate=auto.learning_rate(pretrain.learning_rate, config.width),
-            weight_decay=auto.weight_decay(pretrain.weight_decay, len(ids), begun=False),
+            weight_decay=auto.weight_decay(pretrain.weight_decay, len(ids), warm_start=False),
             patience=0,
             train=settings.train,
         )
         data = Blocks(ids, config.block, pretrain.loader, seed)
-        machine = Machine(torch.device("cpu"), threads=threads)
-        return Stepper(model, data, fitting, machine, ALONE)
+        plan = ComputePlan(fitting.batch, threads=threads)
+        return Stepper(model, data, fitting, torch.device("cpu"), plan, ALONE)
 
     def ids(self, trial: Trial) -> tuple[minbpe.RegexTokenizer, list[Any]]:
         """The tokenizer of a trial, and the ids of both parts."""
-        chosen = trial.settings.tokenizer
-        size = chosen.vocab_size
+        wanted = trial.settings.tokenizer
+        size = wanted.vocab_size
         size = auto.vocab_size(self.bytes[0]) if size == "auto" else size
         if size not in self.encoded:
-            tokenizer = minbpe.RegexTokenizer.train(self.parts[0], size, chosen.pattern, SPECIAL)
+            tokenizer = minbpe.RegexTokenizer.train(self.parts[0], size, wanted.pattern, SPECIAL)
             ids = [np.array(tokenizer.encode(part), dtype=np.uint16) for part in self.parts]
             self.encoded[size] = tokenizer, ids
         return self.encoded[size]
@@ -148,8 +148,8 @@ class Laboratory:
         with trial.in_force():
             stepper = self.stepper(trial, threads)
             rows = stepper.settings.batch
-            durations = [timed(lambda: stepper.rehearse(rows)) for _ in range(TIMED)]
-            return {"step": round(min(durations), 4)}
+            taken = [timed(lambda: stepper.dry_run(rows)) for _ in range(TIMED)]
+            return {"step": round(min(taken), 4)}
 
     def run(self, trial: Trial, threads: int, steps: int, every: int = 0) -> dict[str, Any]:
         """A whole training, and the loss of what comes out of it, and now and then before."""
@@ -157,23 +157,23 @@ class Laboratory:
             stepper = self.stepper(trial, threads)
             schedule, settings = Schedule.of(steps), stepper.settings
             seed, rows = trial.settings.train.seed, settings.batch
-            began, losses, evaluations = time.monotonic(), [], {}
+            began, losses, found = time.monotonic(), [], {}
             _, (train, val) = self.ids(trial)
             block = stepper.model.config.block
 
             for step in range(steps):
                 rate = settings.learning_rate * schedule.rate(step)
-                samples = Samples(step * rows, rows, 1, step >= schedule.decay_from)
-                losses.append(stepper.take(samples, seed + step, rate).loss)
+                late = step >= schedule.decay_from
+                losses.append(stepper.step(step * rows, seed + step, rate, late).loss)
                 done = step + 1
                 if done == steps or (every and done % every == 0):
-                    evaluations[done] = measure_text(stepper.model, val, block, self.bytes[1])
+                    found[done] = measure_text(stepper.model, val, block, self.bytes[1])
             wall = time.monotonic() - began
-        best = min(evaluations, key=lambda done: evaluations[done].bits_per_byte)
-        tokens, last = steps * rows * block, evaluations[steps]
+        best = min(found, key=lambda done: found[done].bits_per_byte)
+        tokens, last = steps * rows * block, found[steps]
         return {
             "bits": round(last.bits_per_byte, 4),
-            "best": round(evaluations[best].bits_per_byte, 4),
+            "best": round(found[best].bits_per_byte, 4),
             "best_at": best,
             "train": round(float(np.mean(losses[-max(1, steps // 10) :])) / last.per_token, 3),
             "steps": steps,
@@ -207,15 +207,15 @@ def main() -> None:
         trial = Trial.of(name, given.seed)
         about = {"text": given.text.name, "bytes": len(text), "trial": name}
         if given.verb == "time":
-            figures = laboratory.time(trial, given.threads)
+            found = laboratory.time(trial, given.threads)
         else:
             step = _step(_lines(given.out), about | ({"trial": given.like} if given.like else {}))
             if not (given.steps or step):
                 raise SystemExit(f"no time of {name} is known: run the verb `time` first")
             steps = given.steps or max(1, round(given.seconds / step))
-            figures = laboratory.run(trial, given.threads, steps, given.every)
-            figures["computed"] = round(steps * step, 1) if step else None
-        line = {**about, **figures, "seed": given.seed, "threads": given.threads, "commit": commit}
+            found = laboratory.run(trial, given.threads, steps, given.every)
+            found["computed"] = round(steps * step, 1) if step else None
+        line = {**about, **found, "seed": given.seed, "threads": given.threads, "commit": commit}
         print(json.dumps(line), flush=True)
         with given.out.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(line) + "\n")
@@ -223,8 +223,8 @@ def main() -> None:
 
 def _step(lines: list[dict[str, Any]], about: dict[str, Any]) -> float | None:
     """The seconds of a step that `time` found for a trial on this text."""
-    steps = [line["step"] for line in lines if "step" in line and about.items() <= line.items()]
-    return float(steps[-1]) if steps else None
+    found = [line["step"] for line in lines if "step" in line and about.items() <= line.items()]
+    return float(found[-1]) if found else None
 
 
 def _table(lines: list[dict[str, Any]]) -> None:

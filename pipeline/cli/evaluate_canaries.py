@@ -25,8 +25,8 @@ from pipeline.dialogue.windows import examples, padded
 from pipeline.evaluation.intervals import Score, Scores, score
 from pipeline.evaluation.moments import Moment
 from pipeline.evaluation.voice import Voice
-from pipeline.stages.finetuning import BEST, Trainer
 from pipeline.stages.runner import Task
+from pipeline.stages.stage7_finetune import BEST, Trainer
 from pipeline.training.memmap import ArrayFile
 from pipeline.workspace.freshness import shape
 from pipeline.workspace.record import TrainingBudget

@@ -32,8 +32,8 @@ class DataError(SoundalikeError):
     """There is too little of something to go on."""
 
 
-class Astray(DataError):
-    """A training came to nothing at every lower rate that it went back to as well."""
+class TrainingDiverged(DataError):
+    """A training diverged, at every lower learning rate that was tried too."""
 
 
 class ServerError(SoundalikeError):

@@ -1,7 +1,7 @@
 """Several processes that train as one, as `torchrun` starts them; or this process alone.
 
-The first process leads: it runs every verb as usual and writes all files. The others wait for it to
-call them to a stage that trains, and end when it has no more.
+The first process leads: it runs every verb as usual and writes all files. The others wait until it
+calls them to a stage that trains, and end with it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
+
+T = TypeVar("T")
 
 PATIENCE = timedelta(days=7)  # others wait while the first one encodes a large corpus
 
@@ -29,7 +34,7 @@ class World:
         """Whether this process is the one that writes."""
         return self.rank == 0
 
-    def total(self, *values: float) -> list[float]:
+    def all_reduce_sum(self, *values: float) -> list[float]:
         """The sums of some numbers over all processes."""
         if self.size == 1:
             return list(values)
@@ -40,15 +45,15 @@ class World:
         distributed.all_reduce(summed)
         return summed.tolist()
 
-    def agreed(self, value: Any) -> Any:
+    def broadcast(self, value: T) -> T:
         """The first process's value, in all of them."""
         if self.size == 1:
             return value
         from torch import distributed
 
-        told = [value]
-        distributed.broadcast_object_list(told, src=0)
-        return told[0]
+        shared = [value]
+        distributed.broadcast_object_list(shared, src=0)
+        return shared[0]
 
 
 ALONE = World()
@@ -68,19 +73,19 @@ def join() -> World:
     if torch.cuda.is_available():
         torch.cuda.set_device(min(local, torch.cuda.device_count() - 1))
         backend = "cpu:gloo,cuda:nccl"
-    store, rank, size = _meeting()
+    store, rank, size = _rendezvous()
     distributed.init_process_group(
         backend, store=store, rank=rank, world_size=size, timeout=PATIENCE
     )
     return World(rank, size, local)
 
 
-def _meeting() -> tuple[Any, int, int]:
-    """Where processes find one another, this one's number there, and how many they are.
+def _rendezvous() -> tuple[Store, int, int]:
+    """The store through which processes find one another, this one's rank, and their number.
 
     With `--max-restarts`, torchrun starts them again with the addresses of those that ended still
-    there (github.com/pytorch/pytorch/issues/135712), so on one machine each start has names of its
-    own. Machines count their starts differently.
+    in the store (github.com/pytorch/pytorch/issues/135712), so on one machine each start has keys
+    of its own. Several machines count their starts differently.
     """
     from torch.distributed import PrefixStore, rendezvous  # type: ignore[attr-defined]
 
@@ -92,18 +97,18 @@ def _meeting() -> tuple[Any, int, int]:
 
 
 def leave() -> None:
-    """End the work together: the first process lets the others go."""
+    """End together: the first process lets the others go."""
     if join().size > 1:
         from torch import distributed
 
         if join().leads:
-            join().agreed(None)
+            join().broadcast(None)
         distributed.barrier()
         distributed.destroy_process_group()
 
 
 def end(code: int) -> NoReturn:
-    """End this process; one of several at once, since threads of torch's may abort a slow exit."""
+    """End this process; one of several without delay, since threads of torch may abort the exit."""
     sys.stdout.flush()
     sys.stderr.flush()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

@@ -48,7 +48,7 @@ def longer_loss(
         longer = extended(decoder, times)
     except ConfigError as reason:
         return {"refused": str(reason)}
-    loss = measure_text(longer, val, longer.config.block, text_bytes, most=windows // times)
+    loss = measure_text(longer, val, longer.config.block, text_bytes, max_windows=windows // times)
     return {"val_loss": loss.per_token, "bits_per_byte": loss.bits_per_byte}
 
 

@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from pipeline.common.errors import Astray
+from pipeline.common.errors import TrainingDiverged
 from pipeline.common.files import read_jsonl, write_json
 from pipeline.common.processes import ALONE
 from pipeline.common.screen import Screen
@@ -25,9 +25,9 @@ from pipeline.experiments.trial import LONGER, ROWS, Record, Trial, parameters
 from pipeline.training.batches import Blocks
 from pipeline.training.hardware import memory
 from pipeline.training.hardware.device import Machine, peak_flops, pick_device, timed
-from pipeline.training.loop import Parts, fit
+from pipeline.training.loop import fit
 from pipeline.training.memmap import ArrayFile
-from pipeline.training.progress import FitSettings
+from pipeline.training.state import ComputePlan, FitSettings, Parts
 from pipeline.training.step import Stepper
 from pipeline.training.validation import Loss, measure_text
 from pipeline.workspace.settings import Train
@@ -64,7 +64,7 @@ def run(trial: Trial, folder: Path, keep_model: bool) -> None:
     try:
         with ArrayFile(trial.text.train) as train, ArrayFile(trial.text.val) as val:
             record |= _train_and_measure(trial, folder, train, val, device, keep_model)
-    except Astray as error:  # it would diverge again; after any other error the run is repeated
+    except TrainingDiverged as error:  # as it would again; other errors leave no record
         record["failed"] = str(error).partition(";")[0]
     if trial.times_generation:
         record["generation"] = generation_speed(trial.config, device)
@@ -88,7 +88,7 @@ def _train_and_measure(
     data = Blocks(ids, block, LOADER, trial.seed)
 
     def val_loss(model: nn.Module, windows: int) -> Loss:
-        return measure_text(model, val.values, block, val_bytes, most=windows)
+        return measure_text(model, val.values, block, val_bytes, max_windows=windows)
 
     model, peak_bytes = _build_and_weigh(trial, folder, data, device)
     before = val_loss(model, VAL_WINDOWS).per_token if trial.pooled_from else None
@@ -102,15 +102,16 @@ def _train_and_measure(
     )
     screen = Screen(Console(file=sys.stdout, highlight=False, force_terminal=False))
     work = trial.work_folder(folder)
-    end = fit(parts, fit_settings(trial, data.epoch), work, screen)
+    end = fit(parts, fit_settings(trial, data.samples_per_epoch), work, screen)
     final = val_loss(model, VAL_WINDOWS)
     if not math.isfinite(final.nats):
-        raise Astray(f"After all steps the validation loss is {final.nats}")
+        raise TrainingDiverged(f"After all steps the validation loss is {final.nats}")
     if keep_model:
         save(model, trial.model_folder(folder))
     train_bytes = round(train.info["bytes"] * used / len(train))
+    train_loss = measure_text(model, ids, block, train_bytes, max_windows=TRAIN_WINDOWS)
     return {
-        "train_loss": measure_text(model, ids, block, train_bytes, most=TRAIN_WINDOWS).per_token,
+        "train_loss": train_loss.per_token,
         "val_loss": final.per_token,
         "bits_per_byte": final.bits_per_byte,
         "before": before,
@@ -119,7 +120,7 @@ def _train_and_measure(
             for times in (LONGER if trial.tests_longer else ())
         },
         "peak_bytes": peak_bytes,
-        "setbacks": end.setbacks,
+        "setbacks": end.recovery.setbacks,
         "curve": list(read_jsonl(work / "log.jsonl")),
     }
 
@@ -141,7 +142,7 @@ def _build_and_weigh(
             model = to_grouped(start, trial.config.kv_heads)
         stepper = make_stepper(trial, model.to(device), data)
         for _ in range(2):  # the optimizer allocates its memory in the first
-            stepper.rehearse(ROWS)
+            stepper.dry_run(ROWS)
         return model, peak() - used_before
 
 
@@ -172,8 +173,10 @@ def fit_settings(trial: Trial, samples_per_epoch: int) -> FitSettings:
 
 def make_stepper(trial: Trial, model: Decoder, data: Blocks) -> Stepper:
     """Takes steps of a trial outside its training."""
-    machine = Machine.plain(model.tokens.weight.device)
-    return Stepper(model, data, fit_settings(trial, data.epoch), machine, ALONE)
+    device = model.tokens.weight.device
+    plan = ComputePlan(ROWS, threads=torch.get_num_threads())
+    settings = fit_settings(trial, data.samples_per_epoch)
+    return Stepper(model, data, settings, device, plan, ALONE)
 
 
 def step_seconds(trial: Trial) -> float:
@@ -182,8 +185,8 @@ def step_seconds(trial: Trial) -> float:
         data = Blocks(train.values, trial.config.block, LOADER, trial.seed)
         model = Decoder(trial.config, torch.Generator().manual_seed(0))
         stepper = make_stepper(trial, model.to(pick_device("auto", ALONE)), data)
-        stepper.rehearse(ROWS)
-        durations = sorted(timed(lambda: stepper.rehearse(ROWS)) for _ in range(TIMED_STEPS))
+        stepper.dry_run(ROWS)
+        durations = sorted(timed(lambda: stepper.dry_run(ROWS)) for _ in range(TIMED_STEPS))
     return durations[len(durations) // 2]
 
 

@@ -89,7 +89,7 @@ def _run_one(workspace: Workspace, stage: Stage, screen: Screen, budget: Trainin
     began = time.monotonic()
     task = Task(workspace, stage, screen, budget, shaped.key(stage.version), processes.join())
     if stage.trains:
-        task.world.agreed((workspace.path, stage.number, budget, task.key))
+        task.world.broadcast((workspace.path, stage.number, budget, task.key))
     with one_line():
         counts = _code(stage)(task)
     record = Record(
@@ -126,7 +126,7 @@ def _code(stage: Stage) -> Callable[[Task], Counts]:
 
 def follow(process: World) -> None:
     """What all processes but the first do: train when it does, until it calls no more."""
-    while call := process.agreed(None):
+    while call := process.broadcast(None):
         path, number, budget, key = call
         screen = Screen(Console(quiet=True))
         stage = STAGES[number - 1]

@@ -112,7 +112,7 @@ def _language(task: Task, base: Decoder) -> Score:
             return score(None, note=f"{name} is empty")
         block, limit = (WINDOW, WINDOWS) if _is_large(base) else (base.config.block, 0)
         block = min(block, base.config.block)
-        loss = measure_text(base, part.values, block, part.info["bytes"], most=limit)
+        loss = measure_text(base, part.values, block, part.info["bytes"], max_windows=limit)
     note = f"stage 5's model on {name}{', evenly spread windows of it' if limit else ''}"
     return score(loss.bits_per_byte, n=loss.targets, note=note)
 

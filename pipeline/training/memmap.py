@@ -1,8 +1,8 @@
 """Arrays of ids on disk: a JSON header, then raw values, memory-mapped when read.
 
-Written as a stream, so nothing has to fit in memory; the header, of fixed size, is filled in at
-the end. It says type, shape and whatever the writer counted (`bytes` of the text behind the ids,
-so that a loss can be turned into bits per byte).
+Written as a stream, so nothing has to fit in memory; the header, of fixed size, is filled in at the
+end. It holds type, shape and whatever the writer counted (such as the `bytes` of the text behind
+the ids, by which a loss becomes bits per byte).
 """
 
 from __future__ import annotations
@@ -40,40 +40,40 @@ class Writer:
 
 
 class Resumable(Writer):
-    """A writer that can stop between two shards and go on there, `shards` of them being done."""
+    """A writer that can stop between two shards and go on there; `shards` of them are written."""
 
-    def __init__(self, file: IO[bytes], dtype: str, journal: Path, known: dict[str, Any]) -> None:
+    def __init__(self, file: IO[bytes], dtype: str, journal: Path, saved: dict[str, Any]) -> None:
         super().__init__(file, dtype, ())
-        self._journal, self._key = journal, known["key"]
-        self.shards: int = known["shards"]
-        self.count, self.info = known["count"], known["info"]
+        self._journal, self._key = journal, saved["key"]
+        self.shards: int = saved["shards"]
+        self.count, self.info = saved["count"], saved["info"]
 
     def commit(self) -> None:
-        """The values since the last commit are a shard: should all end here, they are kept."""
+        """The values since the last commit are a shard, and stay should the process end here."""
         self.file.flush()
         os.fsync(self.file.fileno())
         self.shards += 1
-        known = {"key": self._key, "shards": self.shards, "count": self.count, "info": self.info}
-        write_json(self._journal, known)
+        saved = {"key": self._key, "shards": self.shards, "count": self.count, "info": self.info}
+        write_json(self._journal, saved)
 
 
 @contextmanager
 def resumable(path: Path, dtype: str, key: str) -> Iterator[Resumable]:
-    """A new array file of ids, in place once it is whole; until then it is kept for the next call.
+    """A new array file of ids, in place once it is whole; until then the next call goes on with it.
 
     A journal beside the unfinished file says how far it got. `key` names all that shapes the
-    values: with another key, or where the two do not agree, everything starts anew.
+    values: with another key, or where journal and file disagree, everything starts anew.
     """
     part, journal = (path.with_name(path.name + ending) for ending in (".part", ".journal"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    known = _progress(part, journal, key, np.dtype(dtype).itemsize)
-    end = HEADER + known["count"] * np.dtype(dtype).itemsize
-    with part.open("r+b" if known["shards"] else "w+b") as file:
-        if not known["shards"]:
+    saved = _progress(part, journal, key, np.dtype(dtype).itemsize)
+    end = HEADER + saved["count"] * np.dtype(dtype).itemsize
+    with part.open("r+b" if saved["shards"] else "w+b") as file:
+        if not saved["shards"]:
             file.write(b" " * HEADER)
         file.truncate(end)  # an unfinished shard goes
         file.seek(end)
-        writer = Resumable(file, dtype, journal, known)
+        writer = Resumable(file, dtype, journal, saved)
         yield writer
         _write_header(writer)
         file.flush()
@@ -83,12 +83,12 @@ def resumable(path: Path, dtype: str, key: str) -> Iterator[Resumable]:
 
 
 def _progress(part: Path, journal: Path, key: str, width: int) -> dict[str, Any]:
-    """What the journal says, where it belongs to this work and the file is as long as it says."""
+    """What the journal says, where it has this key and the file is as long as it says."""
     try:
-        known: dict[str, Any] = read_json(journal)
+        saved: dict[str, Any] = read_json(journal)
         size = part.stat().st_size
-        if known["key"] == key and size >= HEADER + known["count"] * width:
-            return {"key": key, **{name: known[name] for name in ("shards", "count", "info")}}
+        if saved["key"] == key and size >= HEADER + saved["count"] * width:
+            return {"key": key, **{name: saved[name] for name in ("shards", "count", "info")}}
     except (OSError, ValueError, LookupError, TypeError):
         pass
     return {"key": key, "shards": 0, "count": 0, "info": {}}
@@ -137,7 +137,7 @@ class ArrayFile:
         return len(self.values)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         mapped = getattr(self.values, "_mmap", None)
         self.values = self.values[:0].copy()
         if mapped is not None:

@@ -1,167 +1,283 @@
-"""Where a run begins: anew, with its budget turned into steps, or where it stopped."""
+"""Where a run begins, goes on and goes back to: planned anew, or from a checkpoint.
+
+`resume_or_plan` is called once, before the first step. The others are called by the loop: to get
+the number of steps right (`corrected_budget`), and to recover from a loss that diverges or from
+memory that runs out.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pipeline.common.errors import DataError, TrainingDiverged
 from pipeline.common.processes import World
 from pipeline.common.screen import Screen
-from pipeline.training.hardware import autotune
-from pipeline.training.hardware.device import Machine
-from pipeline.training.progress import (
+from pipeline.training.checkpoints import Checkpoint, Checkpoints, Log
+from pipeline.training.hardware import autotune, memory
+from pipeline.training.hardware.autotune import Tuned
+from pipeline.training.schedule import (
     SLACK,
-    FitSettings,
-    Progress,
-    grown,
-    pace,
-    spread,
+    Schedule,
+    evaluation_interval,
+    longer_interval,
     steps_of_epochs,
-    steps_of_minutes,
+    steps_of_seconds,
 )
-from pipeline.training.run_checkpoints import Keeping
-from pipeline.training.schedule import Schedule
+from pipeline.training.state import Best, Budget, FitSettings, Parts, TimeSpent, TrainState
 from pipeline.training.step import Stepper
 from pipeline.training.validation import Loss
 
-NO_LIMIT = 1 << 62  # rows of a pass
+MAX_SETBACKS = 6
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """What is needed to begin; `epoch`: samples of a pass, `began`: when time began to count."""
+class Run:
+    """What a training works with. What changes from step to step is in `TrainState`."""
 
+    parts: Parts
     settings: FitSettings
     stepper: Stepper
-    keeping: Keeping
-    epoch: int
-    measure: Callable[[], Loss]
+    checkpoints: Checkpoints
+    log: Log
     screen: Screen
     world: World
-    began: float
+    started: float  # `time.monotonic()`, from which the minutes count
 
-    def progress(self) -> Progress:
-        """Where the run stands, with all that computes set up for it."""
-        return self._resumed() or self._planned()
 
-    @property
-    def _place(self) -> str:
-        return self.keeping.here.place
+def resume_or_plan(run: Run) -> TrainState:
+    """Where a run of this key stopped, else the beginning of a new one; all is set up for it.
 
-    # --- where it stopped --------------------------------------------------------------------
-
-    def _resumed(self) -> Progress | None:
-        """Where a run of this key stopped; with a larger budget, where it was before its decay."""
-        found = self.keeping.found(self.keeping.last)
-        if found is None:
-            return None
-        tensors, at = found
-        steps = grown(self.settings, at, self.epoch)
-        if steps > at.planned:
-            before = self.keeping.found(self.keeping.stable)
-            if before and at.step > before[1].step:
-                tensors, at = before[0], before[1].with_best_of(at)
-            at = replace(
-                at,
-                minutes=self.settings.minutes,
-                epochs=self.settings.epochs,
-                planned=steps,
-                schedule=Schedule.of(steps),
-                every=spread(self.settings, steps, at.every),
-                waiting=0,
+    With a larger budget, a run goes on from before its decay.
+    """
+    checkpoint = run.checkpoints.last()
+    if checkpoint is None:
+        return plan_run(run)
+    settings, state, screen = run.settings, checkpoint.state, run.screen
+    steps = _steps_of_budget(run, state)
+    if steps > state.budget.steps:
+        stable = run.checkpoints.stable()
+        if stable and state.step > stable.state.step:
+            best = replace(
+                stable.state.best,
+                bits_per_byte=state.best.bits_per_byte,
+                step=state.best.step,
             )
-            self.screen.note(f"continuing from step {at.step:,} of now {steps:,}")
-        elif at.step < at.schedule.total:
-            self.screen.note(f"continuing from step {at.step:,} of {at.schedule.total:,}")
-        if at.step < at.schedule.total:
-            at = self._fitted(at)
-        self.keeping.put_back(tensors, at)
-        return at
-
-    def _fitted(self, at: Progress) -> Progress:
-        """On another machine, computed as suits that; in several processes, with rows that fit."""
-        stepper, model = self.stepper, self.stepper.model
-        if at.place not in ("", self._place):
-            size = self._sized_up()
-            self.screen.note(f"on another machine than before: {size}, {size.seconds:.3f} s a step")
-            at = replace(at, place=self._place, rows=size.rows, compiled=False, timed=False)
-            way = size.machine.way
-        elif self.world.size > 1:
-            way = {name: value for name, value in at.way.items() if name != "recompute"}
-            model.recompute = at.way["recompute"]
-            stepper.use(Machine(stepper.machine.device, **way))
-            rows = at.rows_in(self.world.size)
-            fits = autotune.fitting(stepper, rows, self.keeping.most(rows))
-            if fits < rows:
-                at = replace(at, rows=autotune.evenly(at.rows, fits))
-        else:
-            return at
-        return replace(at, way={**way, "recompute": model.recompute})
-
-    # --- anew --------------------------------------------------------------------------------
-
-    def _planned(self) -> Progress:
-        """Turn the budget into steps, by measuring when it is given in minutes."""
-        if self.world.leads:
-            self.keeping.log.cut(-1)
-        settings, stepper = self.settings, self.stepper
-        size = self._sized_up()
-        began = time.monotonic()
-        first = self.measure()
-        evaluation = time.monotonic() - began
-        total, minutes = self._budget(size, evaluation)
-        size = autotune.compile_if_it_pays(stepper, size, total * size.seconds)
-        total, minutes = self._budget(size, evaluation)
-        at: Progress = self.world.agreed(
-            Progress(
-                settings.key,
-                minutes,
-                settings.epochs,
-                planned=total,
-                schedule=Schedule.of(total),
-                every=pace(settings, total, size.seconds, evaluation),
-                way={**size.machine.way, "recompute": stepper.model.recompute},
-                place=self._place,
-                compiled=size.compiled,
-                update=size.update,
-                rows=size.rows,
-                best=first.bits_per_byte,
-                recent=first.bits_per_byte,
-                timed=not settings.epochs,
-                start=time.monotonic() - self.began,
-                evaluation=evaluation,
-            )
+            checkpoint = Checkpoint(stable.tensors, replace(stable.state, best=best))
+        state = checkpoint.state
+        state.budget = replace(
+            state.budget, steps=steps, minutes=settings.minutes, epochs=settings.epochs
         )
-        self._tell(at, size, first, evaluation)
-        return at
-
-    def _sized_up(self) -> autotune.Size:
-        return autotune.size_up(self.stepper, self.epoch, self.keeping.most(NO_LIMIT))
-
-    def _budget(self, size: autotune.Size, evaluation: float) -> tuple[int, float]:
-        """The budget as steps, and the minutes they are worth."""
-        settings = self.settings
-        if settings.epochs:
-            return steps_of_epochs(settings.epochs, size.update, self.epoch), settings.minutes
-        left = settings.minutes * 60 - (time.monotonic() - self.began)
-        steps = total = steps_of_minutes(left, size.seconds, evaluation)
-        if settings.passes:
-            total = min(steps, steps_of_epochs(settings.passes, size.update, self.epoch))
-        return total, settings.minutes * total / steps
-
-    def _tell(self, at: Progress, size: autotune.Size, first: Loss, evaluation: float) -> None:
-        """What was chosen, how long it takes, and how much of the data it reaches."""
-        passes = at.planned * at.update / self.epoch
-        reach = f"{passes:.1f} passes over the data" if passes >= 1 else f"{passes:.0%} of the data"
-        several = f" in {self.world.size} processes" if self.world.size > 1 else ""
-        if self.stepper.sharded:
-            several += ", each with its share of the model"
-        evaluations = math.ceil(at.planned / at.every) * evaluation
-        minutes = (at.planned * size.seconds * SLACK + evaluations) / 60
-        self.screen.note(
-            f"{size}{several}: {at.planned:,} steps of {size.seconds:.3f} s and "
-            f"{at.update} rows, about {minutes:.1f} min, {reach}; "
-            f"before training {first.bits_per_byte:.3f} bits/byte"
+        state.schedule = Schedule.of(steps)
+        state.evaluate_every = longer_interval(
+            settings.train.evaluate_steps, steps, state.evaluate_every
         )
+        state.best.evaluations_since = 0
+        screen.note(f"continuing from step {state.step:,} of now {steps:,}")
+    elif state.step < state.schedule.total:
+        screen.note(f"continuing from step {state.step:,} of {state.schedule.total:,}")
+    if state.step < state.schedule.total:
+        _adapt_plan(run, state)
+    restore(run, Checkpoint(checkpoint.tensors, state))
+    return state
+
+
+def _steps_of_budget(run: Run, state: TrainState) -> int:
+    """The steps of the present budget, for a run that was planned with an earlier one."""
+    settings, epoch = run.settings, run.parts.data.samples_per_epoch
+    if settings.epochs:
+        return steps_of_epochs(settings.epochs, state.samples_per_step, epoch)
+    budget = state.budget
+    if budget.epochs or not budget.minutes:
+        return budget.steps
+    steps = round(budget.steps * settings.minutes / budget.minutes)
+    if settings.max_epochs:
+        enough = steps_of_epochs(settings.max_epochs, state.samples_per_step, epoch)
+        steps = min(steps, max(budget.steps, enough))
+    return steps
+
+
+def _adapt_plan(run: Run, state: TrainState) -> None:
+    """Tune the plan anew on another device; in several processes, to rows that fit."""
+    stepper, world = run.stepper, run.world
+    device = world.broadcast(memory.device_name(stepper.device))
+    if state.device not in ("", device):
+        tuned = autotune.autotune(stepper, run.parts.data.samples_per_epoch)
+        words = autotune.describe(tuned.plan, stepper.device)
+        run.screen.note(
+            f"on another machine than before: {words}, {tuned.step_seconds:.3f} s per step"
+        )
+        state.compute, state.device, state.budget.timed = tuned.plan, device, False
+    elif world.size > 1:
+        plan = state.compute.for_processes(world.size, state.samples_per_step)
+        stepper.apply(plan)
+        rows = autotune.fitting_rows(stepper, plan.rows)
+        if rows < plan.rows:
+            rows = autotune.largest_divisor(state.compute.rows, rows)
+            state.compute = replace(state.compute, rows=rows)
+        state.compute = replace(state.compute, checkpointing=stepper.plan.checkpointing)
+
+
+def restore(run: Run, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint into effect: its plan, its tensors, and the log until then."""
+    state, stepper = checkpoint.state, run.stepper
+    stepper.apply(state.compute.for_processes(run.world.size, state.samples_per_step))
+    stepper.reset()
+    stepper.restore(checkpoint.tensors)
+    if run.world.leads:
+        run.log.cut(state.step)
+
+
+# --- a new run ---------------------------------------------------------------------------------
+
+
+def plan_run(run: Run) -> TrainState:
+    """Turn the budget into steps, by measuring when it is in minutes."""
+    settings, world = run.settings, run.world
+    if world.leads:
+        run.log.cut(-1)
+    epoch = run.parts.data.samples_per_epoch
+    tuned = autotune.autotune(run.stepper, epoch)
+    began = time.monotonic()
+    before = validate(run)
+    evaluation = time.monotonic() - began
+    steps, minutes = _plan_budget(run, tuned, evaluation)
+    state = TrainState(
+        key=settings.key,
+        budget=Budget(steps, minutes, settings.epochs, timed=not settings.epochs),
+        schedule=Schedule.of(steps),
+        evaluate_every=evaluation_interval(
+            settings.train.evaluate_steps, steps, tuned.step_seconds, evaluation
+        ),
+        samples_per_step=tuned.samples_per_step,
+        compute=tuned.plan,
+        device=memory.device_name(run.stepper.device),
+        best=Best(before.bits_per_byte, recent=before.bits_per_byte),
+        time=TimeSpent(
+            startup_seconds=time.monotonic() - run.started, evaluation_seconds=evaluation
+        ),
+    )
+    state = world.broadcast(state)
+    _describe_plan(run, state, tuned, before)
+    return state
+
+
+def _plan_budget(run: Run, tuned: Tuned, evaluation: float) -> tuple[int, float]:
+    """The budget as steps, and the minutes that they are worth."""
+    settings, epoch = run.settings, run.parts.data.samples_per_epoch
+    if settings.epochs:
+        return steps_of_epochs(settings.epochs, tuned.samples_per_step, epoch), settings.minutes
+    left = settings.minutes * 60 - (time.monotonic() - run.started)
+    fitting = steps = steps_of_seconds(left, tuned.step_seconds, evaluation)
+    if settings.max_epochs:
+        steps = min(steps, steps_of_epochs(settings.max_epochs, tuned.samples_per_step, epoch))
+    return steps, settings.minutes * steps / fitting
+
+
+def _describe_plan(run: Run, state: TrainState, tuned: Tuned, before: Loss) -> None:
+    """Say what was chosen, how long it takes, and how much of the data it reaches."""
+    steps, stepper = state.budget.steps, run.stepper
+    epochs = steps * state.samples_per_step / run.parts.data.samples_per_epoch
+    reach = f"{epochs:.1f} epochs" if epochs >= 1 else f"{epochs:.0%} of the data"
+    processes = f" in {run.world.size} processes" if run.world.size > 1 else ""
+    if stepper.sharded:
+        processes += ", each with its share of the model"
+    evaluations = math.ceil(steps / state.evaluate_every) * state.time.evaluation_seconds
+    minutes = (steps * tuned.step_seconds * SLACK + evaluations) / 60
+    run.screen.note(
+        f"{autotune.describe(tuned.plan, stepper.device)}{processes}: {steps:,} steps of "
+        f"{tuned.step_seconds:.3f} s and {state.samples_per_step} rows, about {minutes:.1f} min, "
+        f"{reach}; before training {before.bits_per_byte:.3f} bits/byte"
+    )
+
+
+def validate(run: Run) -> Loss:
+    """The loss on the validation text."""
+    with run.stepper.autocast:
+        return run.parts.evaluate(run.stepper.objective)
+
+
+# --- while it runs -----------------------------------------------------------------------------
+
+
+def corrected_budget(run: Run, state: TrainState) -> Budget:
+    """The budget by what the steps have taken so far, instead of by the few that were timed first.
+
+    A run that was cut short, or whose budget is no time, keeps its own.
+    """
+    settings, budget, spent = run.settings, state.budget, state.time
+    if settings.epochs or not budget.timed or state.schedule != Schedule.of(budget.steps):
+        return budget
+    fixed = spent.startup_seconds + spent.evaluation_seconds  # the last evaluation
+    evaluations = state.step / state.evaluate_every * spent.evaluation_seconds
+    overhead = max(spent.overhead_seconds, evaluations)
+    per_step = (spent.step_seconds + overhead) / state.step
+    steps = round((settings.minutes * 60 - fixed) / per_step)
+    if settings.max_epochs:
+        epoch = run.parts.data.samples_per_epoch
+        enough = steps_of_epochs(settings.max_epochs, state.samples_per_step, epoch)
+        steps = min(steps, enough)
+    steps = max(state.step + 1, steps)
+    return run.world.broadcast(
+        replace(budget, steps=steps, minutes=(fixed + steps * per_step) / 60)
+    )
+
+
+def recover_from_divergence(run: Run, state: TrainState, reason: str) -> TrainState:
+    """Back to a good checkpoint, with half the learning rate from there on.
+
+    Every further setback goes back to an older one. Raises TrainingDiverged when that does not
+    help.
+    """
+    recovery = state.recovery
+    checkpoint = run.checkpoints.last(skip=recovery.setbacks_in_a_row)
+    if checkpoint is None or recovery.setbacks == MAX_SETBACKS:
+        raise TrainingDiverged(
+            f"At step {state.step:,} {reason}, and a lower rate did not help; set a lower "
+            f"{run.settings.name}.learning_rate in workspace.toml (it was "
+            f"{run.settings.learning_rate:.2g}) and run the stage again."
+        )
+    earlier = checkpoint.state.gone_back_from(state)
+    earlier.recovery = replace(
+        earlier.recovery,
+        lr_scale=recovery.lr_scale / 2,
+        setbacks=recovery.setbacks + 1,
+        setbacks_in_a_row=recovery.setbacks_in_a_row + 1,
+    )
+    restore(run, Checkpoint(checkpoint.tensors, earlier))
+    run.checkpoints.save(run.stepper.tensors(), earlier)
+    run.screen.warn(
+        f"at step {state.step:,} {reason}: back to step {earlier.step:,}, with "
+        f"{earlier.recovery.lr_scale:.3g} times the learning rate"
+    )
+    return earlier
+
+
+def train_with_less_memory(run: Run, state: TrainState) -> TrainState:
+    """Half the rows in a micro-batch, and more of them; the samples of a step stay the same.
+
+    Where the memory ran out while the weights changed, back to the last checkpoint.
+    """
+    stepper, model = run.stepper, run.parts.model
+    plan = stepper.plan
+    if plan.rows == 1 and plan.checkpointing:
+        raise DataError(autotune.out_of_memory(model, stepper.device))
+    smaller = replace(
+        state.compute,
+        rows=autotune.largest_divisor(plan.rows, plan.rows // 2),
+        checkpointing=plan.checkpointing or plan.rows == 1,
+    ).for_processes(run.world.size, state.samples_per_step)
+    memory.release(stepper.device)
+    if stepper.update_interrupted:
+        checkpoint = run.checkpoints.last()
+        if checkpoint is None:
+            raise DataError(autotune.out_of_memory(model, stepper.device))
+        state = replace(checkpoint.state.gone_back_from(state), compute=smaller)
+        restore(run, Checkpoint(checkpoint.tensors, state))
+    else:
+        state.compute = smaller
+        stepper.apply(smaller)
+    slower = ", with activation checkpointing" if smaller.checkpointing else ""
+    run.screen.warn(f"memory ran out; going on with {smaller.rows} rows in a batch{slower}")
+    return state

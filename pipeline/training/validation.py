@@ -1,8 +1,8 @@
 """Loss in bits per byte: a figure that compares across tokenizers and models.
 
-The summed -log2 p of every target of a split, divided by the UTF-8 bytes of the text alone. Long
-texts are read in windows that move by half a block, so that every target (but the first few) has
-at least half a block of context, and none is counted twice.
+The summed -log2 p of every target of a split, divided by the UTF-8 bytes of its text. Long texts
+are read in windows that move by half a block, so that every target but the first few has at least
+half a block of context, and none is counted twice.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Rows = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Loss:
-    """What a pass over a split found."""
+    """The loss over a split, summed."""
 
     nats: float
     targets: int
@@ -43,7 +43,7 @@ class Loss:
 
     @property
     def per_token(self) -> float:
-        """Mean loss in nats a target, as training shows it."""
+        """Mean loss in nats per target, as training shows it."""
         return self.nats / max(1, self.targets)
 
     @property
@@ -51,15 +51,15 @@ class Loss:
         return self.nats / math.log(2) / max(1, self.bytes)
 
 
-def windows(ids: NDArray[np.integer], block: int, most: int = 0) -> Iterator[Batch]:
+def windows(ids: NDArray[np.integer], block: int, max_windows: int = 0) -> Iterator[Batch]:
     """Batches that cover a row of ids: windows of one block, moving by half a block.
 
-    Each is x and y of shape (b, T); y is -1 where the target belonged to an earlier window. With
-    `most`, only so many windows, evenly spread over a longer text.
+    Each is x and y of shape (B, T); y is -1 where the target belongs to an earlier window. With
+    `max_windows`, at most that many, evenly spread over a longer text.
     """
     step = max(1, block // 2)
     count = 1 + max(0, math.ceil((len(ids) - 1 - block) / step))
-    read = min(most or count, count)
+    read = min(max_windows or count, count)
     per_batch = max(1, TOKENS_AT_ONCE // block)
     for first in range(0, read, per_batch):
         numbers = range(first, min(first + per_batch, read))
@@ -74,12 +74,12 @@ def windows(ids: NDArray[np.integer], block: int, most: int = 0) -> Iterator[Bat
 
 
 def row_batches(rows: Rows) -> Iterator[Batch]:
-    """Batches that cover padded rows of shape (N, 2, T), rows of like length together."""
-    return (trimmed(rows[chosen]) for chosen in _alike(rows))
+    """Batches that cover padded rows of shape (N, 2, T), rows of similar length together."""
+    return (trimmed(rows[chosen]) for chosen in _by_length(rows))
 
 
-def _alike(rows: Rows) -> Iterator[NDArray[np.int64]]:
-    """The numbers of the rows, shortest first, as many at a time as one pass takes."""
+def _by_length(rows: Rows) -> Iterator[NDArray[np.int64]]:
+    """The numbers of the rows, shortest first, in batches."""
     lengths = (rows[:, 0] >= 0).sum(axis=1)
     order = np.argsort(lengths, kind="stable")
     while len(order):
@@ -92,20 +92,20 @@ def _alike(rows: Rows) -> Iterator[NDArray[np.int64]]:
 def measure(
     model: nn.Module, batches: Iterable[Batch], text_bytes: int, world: World = ALONE
 ) -> Loss:
-    """One pass over a split, in evaluation mode; the model's mode is put back afterwards.
+    """The loss over a split, in evaluation mode; the model's own mode is restored afterwards.
 
-    `model` is a decoder or the `Objective` of one. Each process of the `world` passes over its
-    share; all of them get the whole.
+    `model` is a decoder or the `Objective` of one. Each process of the `world` reads its share; all
+    of them get the whole.
     """
     objective = Objective(model) if isinstance(model, Decoder) else model
     device = next(model.parameters()).device
     nats, targets = 0.0, 0
     with evaluating(objective):
-        for x, y in _shared_out(batches, world):
+        for x, y in _own_batches(batches, world):
             nats += objective(x.to(device), y.to(device)).item()
             targets += int((y >= 0).sum())
-    nats, whole = world.total(nats, targets)
-    return Loss(nats, int(whole), text_bytes)
+    nats, all_targets = world.all_reduce_sum(nats, targets)
+    return Loss(nats, int(all_targets), text_bytes)
 
 
 def measure_text(
@@ -114,21 +114,21 @@ def measure_text(
     block: int,
     text_bytes: int,
     world: World = ALONE,
-    most: int = 0,
+    max_windows: int = 0,
 ) -> Loss:
-    """One pass over a row of ids; with `most`, over so many windows of it, evenly spread.
+    """The loss over a row of ids; with `max_windows`, over that many windows, evenly spread.
 
-    The bytes of a part are told by its share of the tokens.
+    The bytes of a part follow from its share of the tokens.
     """
-    found = measure(model, windows(ids, block, most), text_bytes, world)
-    share = found.targets / max(1, len(ids) - 1)
-    return replace(found, bytes=round(text_bytes * share))
+    loss = measure(model, windows(ids, block, max_windows), text_bytes, world)
+    share = loss.targets / max(1, len(ids) - 1)
+    return replace(loss, bytes=round(text_bytes * share))
 
 
-def _shared_out(batches: Iterable[Batch], world: World) -> Iterator[Batch]:
-    """Every process's own batches; where they do not come out even, one without targets."""
-    left = iter(batches)
-    while group := list(islice(left, world.size)):
+def _own_batches(batches: Iterable[Batch], world: World) -> Iterator[Batch]:
+    """This process's share of the batches; one without targets where they do not divide evenly."""
+    remaining = iter(batches)
+    while group := list(islice(remaining, world.size)):
         x, y = group[min(world.rank, len(group) - 1)]
         yield x, (y if world.rank < len(group) else torch.full_like(y, -1))
 
@@ -138,7 +138,7 @@ def row_losses(model: Decoder, rows: Rows) -> tuple[NDArray[np.float64], NDArray
     nats, targets = np.zeros(len(rows)), np.zeros(len(rows))
     device = model.tokens.weight.device
     with evaluating(model):
-        for chosen in _alike(rows):
+        for chosen in _by_length(rows):
             x, y = (half.to(device) for half in trimmed(rows[chosen]))
             wanted = y >= 0
             logits = model.head(model.hidden(x, select=wanted)).float()
@@ -151,7 +151,7 @@ def row_losses(model: Decoder, rows: Rows) -> tuple[NDArray[np.float64], NDArray
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients, for a while."""
+    """Evaluation mode and no gradients, within the context."""
     training = model.training
     model.eval()
     try:

@@ -214,12 +214,12 @@ class Train:
 
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute.")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = setting(
-        "auto", "auto: a half-sized format where a short probe shows that it is faster."
+        "auto", "auto: a 16-bit format where a short probe shows that it is faster."
     )
     threads: int | Auto = setting("auto", "CPU threads; auto: as many as are fastest.", low=1)
     sharding: Literal["auto", "always", "never"] = setting(
         "auto",
-        "Under torchrun: cut the model up among the processes; auto: when it does not fit on each.",
+        "Under torchrun: shard the model among the processes; auto: when it does not fit on each.",
     )
     seed: int = setting(1337, "Seed of everything random.", low=0)
     evaluate_steps: int | Auto = setting(
@@ -248,17 +248,19 @@ class Pretrain:
     chat_share: float | Auto = setting(
         "auto",
         "Share of the blocks that are the chat's, when there is a corpus too, and the square root "
-        "of it (more) while the rate decays; auto: by size, small chats more than that.",
+        "of it (more) while the learning rate decays; auto: by size, small chats more than that.",
         low=0,
         high=1,
     )
-    batch: int | Auto = setting("auto", "Blocks in one forward pass.", low=1)
-    accumulation: int = setting(1, "Forward passes before one update.", low=1)
+    batch: int | Auto = setting("auto", "Blocks of a micro-batch.", low=1)
+    accumulation: int = setting(1, "Micro-batches before one update.", low=1)
     learning_rate: float | Auto = setting(
-        "auto", "Peak rate; auto: by the model's width, a third for one that learned before.", low=0
+        "auto",
+        "Peak learning rate; auto: by the model's width, a third for one that learned before.",
+        low=0,
     )
     weight_decay: float | Auto = setting(
-        "auto", "Pull of the weights towards zero; auto: stronger for less text.", low=0
+        "auto", "Weight decay; auto: stronger for less text.", low=0
     )
     patience: int = setting(
         5, "Evaluations without a better validation before the final decay begins; 0: never.", low=0
@@ -308,12 +310,12 @@ class Finetune:
     dropout: float = setting(0.0, "LoRA: dropout before the added matrices.", low=0, high=1)
     layers: tuple[int, ...] = setting((), "LoRA: numbers of the blocks to adapt; empty: all.")
     tune: bool = setting(
-        False, "Spend two fifths of the minutes on trying several ranks and rates first."
+        False, "Spend two fifths of the minutes on trying several ranks and learning rates first."
     )
-    batch: int | Auto = setting("auto", "Windows in one forward pass.", low=1)
-    accumulation: int = setting(1, "Forward passes before one update.", low=1)
-    learning_rate: float | Auto = setting("auto", "Peak rate; auto: by the method.", low=0)
-    weight_decay: float = setting(0.05, "Pull of the weights towards zero.", low=0)
+    batch: int | Auto = setting("auto", "Windows of a micro-batch.", low=1)
+    accumulation: int = setting(1, "Micro-batches before one update.", low=1)
+    learning_rate: float | Auto = setting("auto", "Peak learning rate; auto: by the method.", low=0)
+    weight_decay: float = setting(0.05, "Weight decay.", low=0)
     patience: int = setting(
         3, "Evaluations without a better validation before the final decay begins; 0: never.", low=0
     )

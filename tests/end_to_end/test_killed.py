@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KILLED = """
 import os, signal, sys
 from pipeline.__main__ import main
-from pipeline.training import checkpoint
+from pipeline.training import checkpoints as checkpoint
 
 content, written = checkpoint.as_safetensors, []
 

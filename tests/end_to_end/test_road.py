@@ -19,7 +19,7 @@ from pipeline.serving.model_card import read_warning, write_warning
 from pipeline.stages import stage5_pretrain
 from pipeline.training import auto
 from pipeline.training.loop import fit
-from pipeline.training.progress import FitSettings
+from pipeline.training.state import FitSettings
 from pipeline.workspace.workspace import Workspace
 from transformer.io import load_config
 
@@ -242,7 +242,7 @@ def test_retraining_keeps_the_test_and_tells_what_it_brought(home, capsys, monke
     assert "starting from the model that is retrained" in out
     width = load_config(space / "5_pretrained/best").width
     assert [(s.learning_rate, s.weight_decay) for s in taken] == [
-        (auto.learning_rate("auto", width, begun=True), auto.USUAL_WEIGHT_DECAY)
+        (auto.learning_rate("auto", width, warm_start=True), auto.USUAL_WEIGHT_DECAY)
     ]
     assert split_of("test") == test
     assert (space / "3_tokenizer/tokenizer.json").read_bytes() == tokenizer

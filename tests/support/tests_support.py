@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from pipeline.training.progress import FitSettings
+from pipeline.training.state import FitSettings
 from pipeline.workspace.settings import Train
 
 SMALL = [

@@ -69,7 +69,7 @@ def test_presets_stand_in_order_of_size():
 
 @given(tokens=TOKENS, more=st.integers(1, 1000))
 def test_more_text_is_never_pulled_harder(tokens, more):
-    little, much = (auto.weight_decay("auto", n, begun=False) for n in (tokens, tokens * more))
+    little, much = (auto.weight_decay("auto", n, warm_start=False) for n in (tokens, tokens * more))
     assert little >= much
 
 
@@ -88,11 +88,11 @@ def test_little_text_pulls_hard_but_not_on_what_was_learned(setting, tokens, beg
 
 
 def test_more_text_gets_a_longer_block_and_a_head_of_its_own():
-    little, more = picked(auto.LITTLE), picked(auto.LITTLE + 1, 1e13)
+    little, more = picked(auto.SMALL_CORPUS_TOKENS), picked(auto.SMALL_CORPUS_TOKENS + 1, 1e13)
     assert (little.tied, little.block, little.conv_kernel) == (True, 128, 4)
     assert (more.tied, more.block, more.conv_kernel) == (False, 256, 4)
-    assert picked(auto.LITTLE + 1, size="small").tied
-    assert picked(auto.LITTLE + 1, conv_kernel=1).conv_kernel == 1
+    assert picked(auto.SMALL_CORPUS_TOKENS + 1, size="small").tied
+    assert picked(auto.SMALL_CORPUS_TOKENS + 1, conv_kernel=1).conv_kernel == 1
 
 
 def test_it_says_what_to_expect():

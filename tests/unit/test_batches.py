@@ -42,10 +42,10 @@ def test_y_is_x_moved_by_one_and_a_batch_is_the_same_whenever_it_is_asked_for(lo
 
 def test_overlapping_takes_every_block_and_blocks_every_token_once():
     walk = Blocks(IDS, 8, "overlapping", 0)
-    assert walk.epoch == 95
+    assert walk.samples_per_epoch == 95
     assert sorted(walk.batch(0, 95)[0][:, 0].tolist()) == list(range(95))
     side = Blocks(IDS, 8, "blocks", 0)
-    assert side.epoch == 12
+    assert side.samples_per_epoch == 12
     assert sorted(side.batch(0, 12)[1].flatten().tolist()) == list(range(1, 97))
 
 

@@ -7,7 +7,7 @@ import json
 import math
 import signal
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,16 +17,16 @@ import torch
 from rich.console import Console
 from tests_support import fit_settings
 
-from pipeline.common.errors import Astray, DataError, SettingsError, WorkspaceError
+from pipeline.common.errors import SettingsError, TrainingDiverged, WorkspaceError
 from pipeline.common.processes import ALONE
 from pipeline.common.screen import Screen
-from pipeline.training import checkpoint, compiled, held_up
 from pipeline.training.batches import Blocks, Data
+from pipeline.training.checkpoints import checkpoint_files
 from pipeline.training.hardware import autotune, memory
-from pipeline.training.live_view import Watch
-from pipeline.training.loop import Parts, fit
-from pipeline.training.muon import Muon
-from pipeline.training.progress import SLACK, Progress
+from pipeline.training.loop import fit
+from pipeline.training.optimizer import Muon
+from pipeline.training.schedule import SLACK, Schedule
+from pipeline.training.state import ComputePlan, Parts, TimeSpent, TrainState
 from pipeline.training.step import Stepper
 from pipeline.training.validation import Loss, measure, windows
 from pipeline.workspace.settings import Train
@@ -65,7 +65,7 @@ class Trial:
         text = (self.folder / "log.jsonl").read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines()]
 
-    def run(self, steps: int, began: float | None = None, **changes: object) -> Progress:
+    def run(self, steps: int, started: float | None = None, **changes: object) -> TrainState:
         settings = fit_settings(**{"epochs": steps * 4 / 99, "train": TRAIN, **changes})
         parts = Parts(
             model=self.decoder,
@@ -75,7 +75,7 @@ class Trial:
             keep=lambda model: self.kept.append(len(self.log())),
             sample=self.sample,
         )
-        return fit(parts, settings, self.folder, self.screen, began=began)
+        return fit(parts, settings, self.folder, self.screen, started=started)
 
     def weights(self) -> list[torch.Tensor]:
         return [p.detach().clone() for p in self.decoder.parameters()]
@@ -98,7 +98,9 @@ def test_it_learns_and_logs_what_the_contract_names(trial):
     }  # fmt: skip
     assert log[-1]["tokens"] == 60 * 4 * 8
     assert log[-1]["val_loss"] < 0.7 * log[0]["val_loss"]
-    assert end.best == pytest.approx(min(r["val_bits_per_byte"] for r in log), abs=1e-4)
+    assert end.best.bits_per_byte == pytest.approx(
+        min(r["val_bits_per_byte"] for r in log), abs=1e-4
+    )
 
 
 def without_times(log):
@@ -169,12 +171,12 @@ def test_a_larger_budget_never_replaces_the_best_by_a_worse_one(trial):
     small = trial()
     small.losses = [9.0, 5.0, 4.0, 3.0, 2.0, 1.0]
     end = small.run(50)
-    assert end.best_step == 50
+    assert end.best.step == 50
     larger = trial()
     larger.losses = [4.5, 4.0, 3.5, 3.0, 2.5, 0.5, 0.7, 0.9]  # from step 30, before the decay, on
     end = larger.run(100)
     assert larger.kept == [7]  # only what is better than the first run's end
-    assert (end.best, end.best_step) == (pytest.approx(0.5 / math.log(2)), 80)
+    assert (end.best.bits_per_byte, end.best.step) == (pytest.approx(0.5 / math.log(2)), 80)
 
 
 def test_going_back_keeps_what_is_best(trial):
@@ -190,8 +192,8 @@ def test_going_back_keeps_what_is_best(trial):
 
     run.sample = spoil
     end = run.run(40)  # its only checkpoint is of step 0
-    assert end.setbacks == 1
-    assert (end.best, end.best_step) == (pytest.approx(1 / math.log(2)), 10)
+    assert end.recovery.setbacks == 1
+    assert (end.best.bits_per_byte, end.best.step) == (pytest.approx(1 / math.log(2)), 10)
 
 
 def test_the_same_budget_again_trains_nothing_more(trial):
@@ -206,7 +208,7 @@ def test_a_model_that_only_gets_worse_is_not_kept(trial):
     run.losses = [1.0] + [2.0] * 10
     end = run.run(30)
     assert run.kept == [0]
-    assert (end.best, end.best_step) == (pytest.approx(1 / math.log(2)), 0)
+    assert (end.best.bits_per_byte, end.best.step) == (pytest.approx(1 / math.log(2)), 0)
 
 
 def test_a_smaller_budget_later_changes_nothing(trial):
@@ -228,7 +230,7 @@ def test_when_validation_stalls_it_decays_and_then_stops(trial):
     run = trial()
     run.losses = [5.0, 4.0, 3.0] + [3.5] * 20
     end = run.run(400, patience=3)
-    assert end.best_step == 20
+    assert end.best.step == 20
     assert end.step == 80  # stalled at 50, decayed from there, stalled again at 80
     assert run.kept == [0, 0, 1]  # before training, and at steps 10 and 20
 
@@ -253,19 +255,19 @@ def clock(monkeypatch):
     monkeypatch.setattr("pipeline.training.hardware.autotune.seconds", lambda work, world: 0.1)
     monkeypatch.setattr("pipeline.training.loop.time", made)
     monkeypatch.setattr("pipeline.training.resume.time", made)
-    take = Stepper.take
+    step = Stepper.step
 
     def slow(*args):
         made.now += made.step
-        return take(*args)
+        return step(*args)
 
-    monkeypatch.setattr(Stepper, "take", slow)
+    monkeypatch.setattr(Stepper, "step", slow)
     return made
 
 
 def test_minutes_become_steps_by_what_a_step_takes(trial, clock):
     end = trial().run(1, epochs=0.0, minutes=0.1)
-    assert 50 < end.planned == end.step <= 60
+    assert 50 < end.budget.steps == end.step <= 60
 
 
 @pytest.mark.parametrize(("times", "least", "most"), [(0.4, 125, 160), (1.5, 30, 40), (4, 27, 31)])
@@ -273,7 +275,7 @@ def test_a_wrong_timing_is_corrected_before_the_decay(trial, clock, times, least
     """Of 54 steps planned; where half of them took all the time, a short decay is left."""
     clock.step *= times
     end = trial().run(1, epochs=0.0, minutes=0.1)
-    assert least <= end.planned == end.step <= most
+    assert least <= end.budget.steps == end.step <= most
     assert end.schedule.rate(end.step - 1) < 0.5
 
 
@@ -303,7 +305,7 @@ def test_the_start_and_evaluations_still_to_come_are_of_the_minutes_too(trial, c
 
     run.evaluate = slow
     train = replace(TRAIN, evaluate_steps=every)
-    run.run(1, epochs=0.0, minutes=1.0, train=train, began=-10.0)
+    run.run(1, epochs=0.0, minutes=1.0, train=train, started=-10.0)
     assert clock.now + 10 == pytest.approx(60, abs=4)
 
 
@@ -325,7 +327,7 @@ def test_a_corrected_run_that_is_killed_ends_like_one_that_never_was(trial, cloc
 def test_passes_that_are_enough_stay_enough_when_steps_take_longer(trial, clock):
     """Of ten minutes two passes need a few seconds, at whatever speed; a kill changes nothing."""
     clock.step *= 2
-    budget = {"epochs": 0.0, "minutes": 10.0, "passes": 2.0}
+    budget = {"epochs": 0.0, "minutes": 10.0, "max_epochs": 2.0}
     end = trial().run(1, **budget)
     assert end.step == math.ceil(2 * 99 / 4)
     assert trial().run(1, **budget).step == end.step
@@ -334,7 +336,7 @@ def test_passes_that_are_enough_stay_enough_when_steps_take_longer(trial, clock)
 def test_minutes_that_end_before_the_passes_do_stay_ended(trial, clock):
     """Slower than thought, so that the passes no longer fit; the same command trains no more."""
     clock.step *= 3
-    budget = {"epochs": 0.0, "minutes": 0.1, "passes": 2.0}
+    budget = {"epochs": 0.0, "minutes": 0.1, "max_epochs": 2.0}
     end = trial().run(1, **budget)
     assert 20 < end.step < math.ceil(2 * 99 / 4)
     assert trial().run(1, **budget).step == end.step
@@ -351,28 +353,28 @@ def test_a_run_killed_anywhere_ends_like_one_that_never_was(trial, monkeypatch, 
     train = replace(TRAIN, save_steps=5)
     whole = trial("whole")
     whole.run(30, train=train)
-    took = Watch.took
+    take = Stepper.step
     for step in steps:
 
-        def die(self, at, loss, rate, step=step):
-            if at.step == step:
+        def die(self, first, *args, step=step):
+            if first == 4 * step:
                 raise SystemExit
-            took(self, at, loss, rate)
+            return take(self, first, *args)
 
-        monkeypatch.setattr(Watch, "took", die)
+        monkeypatch.setattr(Stepper, "step", die)
         with pytest.raises(SystemExit):
             trial("killed").run(30, train=train)
-    monkeypatch.setattr(Watch, "took", took)
+    monkeypatch.setattr(Stepper, "step", take)
     last = trial("killed")
     last.run(30, train=train)
     assert without_times(last.log()) == without_times(whole.log())
     assert all(map(torch.equal, last.weights(), whole.weights()))
 
 
-def test_the_time_of_steps_that_were_gone_back_from_is_spent(trial, clock):
-    end = trial().run(10)
-    before, after = replace(end, seconds=3.0, aside=1.0), replace(end, seconds=7.0, aside=2.0)
-    assert before.after(after).start - end.start == pytest.approx(5.0)
+def test_the_time_of_steps_that_were_gone_back_from_is_spent():
+    before = TimeSpent(step_seconds=3.0, startup_seconds=1.0, overhead_seconds=1.0)
+    after = TimeSpent(step_seconds=7.0, startup_seconds=1.0, overhead_seconds=2.0)
+    assert before.with_lost_time(after) == replace(before, startup_seconds=6.0)
 
 
 def scales(decoder, number):
@@ -395,7 +397,7 @@ def test_a_run_that_goes_astray_goes_back_with_a_lower_rate(trial, number, reaso
     run.sample = spoil
     end = run.run(90, train=replace(TRAIN, save_steps=25))
     assert end.step == 90
-    assert end.setbacks >= 1
+    assert end.recovery.setbacks >= 1
     assert [row["step"] for row in run.log()] == list(range(10, 91, 10))
     assert run.log()[5]["lr"] < run.log()[0]["lr"]
     assert run.log()[-1]["val_loss"] < run.log()[0]["val_loss"]
@@ -403,24 +405,24 @@ def test_a_run_that_goes_astray_goes_back_with_a_lower_rate(trial, number, reaso
 
 
 def test_when_memory_runs_out_passes_become_smaller_and_updates_stay(trial, monkeypatch):
-    take = Stepper.take
+    step = Stepper.step
 
-    def tight(self, samples, seed, rate, stop=False):
-        if samples.first >= 40 and samples.rows > 1:
+    def tight(self, first, *args):
+        if first >= 40 and self.plan.rows > 1:
             raise MemoryError
-        return take(self, samples, seed, rate, stop)
+        return step(self, first, *args)
 
     losses = []
     for name in ("enough", "little"):
         run = trial(name)
         if name == "little":
-            monkeypatch.setattr(Stepper, "take", tight)
+            monkeypatch.setattr(Stepper, "step", tight)
         for module in run.decoder.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0  # which units it drops depends on the shape of the batch
         end = run.run(20, train=replace(TRAIN, evaluate_steps=1))
         losses.append([row["train_loss"] for row in run.log()])
-    assert (end.rows, end.update, end.samples) == (1, 4, 80)
+    assert (end.compute.rows, end.samples_per_step, end.samples) == (1, 4, 80)
     assert "memory ran out; going on with 1 rows" in run.screen.console.file.getvalue()
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
@@ -428,11 +430,11 @@ def test_when_memory_runs_out_passes_become_smaller_and_updates_stay(trial, monk
 def test_when_memory_runs_out_in_a_change_of_the_weights_it_is_made_anew(trial, monkeypatch):
     whole = trial("whole")
     whole.run(20, batch=1, train=replace(TRAIN, save_steps=5))
-    take, step, now, failed = Stepper.take, Muon.step, [-1], []
+    take, step, now, failed = Stepper.step, Muon.step, [-1], []
 
-    def noted(self, samples, seed, rate, stop=False):
-        now[0] = samples.first  # not that of a rehearsal
-        return take(self, samples, seed, rate, stop)
+    def noted(self, first, *args):
+        now[0] = first  # not that of a dry run
+        return take(self, first, *args)
 
     def tight(self, closure=None):
         if now[0] == 12 and not failed:
@@ -443,11 +445,11 @@ def test_when_memory_runs_out_in_a_change_of_the_weights_it_is_made_anew(trial, 
         return step(self, closure)
 
     run = trial()
-    monkeypatch.setattr(Stepper, "take", noted)
+    monkeypatch.setattr(Stepper, "step", noted)
     monkeypatch.setattr(Muon, "step", tight)
     end = run.run(20, batch=1, train=replace(TRAIN, save_steps=5))
     assert failed
-    assert end.way["recompute"]  # one row cannot be halved
+    assert end.compute.checkpointing  # one row cannot be halved
     assert without_times(run.log()) == without_times(whole.log())
 
 
@@ -456,129 +458,64 @@ def test_on_another_machine_it_is_measured_anew(trial, monkeypatch):
     first.stop_at = 1
     with pytest.raises(KeyboardInterrupt):
         first.run(40)
-    monkeypatch.setattr(memory, "place", lambda device: "a smaller one")
-    monkeypatch.setattr(memory, "largest", lambda *_: 2)
+    monkeypatch.setattr(memory, "device_name", lambda device: "a smaller one")
+    monkeypatch.setattr(memory, "largest_batch", lambda *_, **__: 2)
     other = trial()
     end = other.run(40)
-    assert (end.rows, end.update, end.place) == (2, 4, "a smaller one")
+    assert (end.compute.rows, end.samples_per_step, end.device) == (2, 4, "a smaller one")
     assert "on another machine than before" in other.screen.console.file.getvalue()
     assert end.samples == 160
 
 
-def test_what_holds_other_processes_up_is_noted_until_the_run_has_ended(trial, monkeypatch):
-    take = Stepper.take
-    here = held_up.Run("k", memory.place(torch.device("cpu")), 1)
-
-    def full(self, samples, *args):
-        raise held_up.HeldUp(samples.rows)
-
-    monkeypatch.setattr(Stepper, "take", full)
-    run = trial()
-    with pytest.raises(held_up.HeldUp, match="goes on with at most 2 rows"):
-        run.run(20)
-    assert held_up.most(run.folder, here, 64) == 2
-    with pytest.raises(held_up.HeldUp, match="less kept of each row"):
-        trial("one").run(20, batch=1)
-    least = trial("least")
-    least.decoder.recompute = True
-    with pytest.raises(DataError, match="Not even one row"):
-        least.run(20, batch=1)
-    monkeypatch.setattr(Stepper, "take", take)
-    trial().run(20)
-    assert held_up.most(run.folder, here, 64) == 64
-
-
 @pytest.mark.parametrize(
-    ("rows", "fits", "taken"),
+    ("rows", "fits", "part"),
     [(12, 8, 6), (9, 4, 3), (7, 6, 1), (8, 8, 8), (50, 32, 25)],
 )
-def test_passes_are_even_parts_of_a_batch(rows, fits, taken):
-    assert autotune.evenly(rows, fits) == taken
+def test_micro_batches_are_even_parts_of_a_batch(rows, fits, part):
+    assert autotune.largest_divisor(rows, fits) == part
 
 
-def test_what_a_grown_batch_takes_counts_all_of_its_passes(monkeypatch):
-    monkeypatch.setattr(autotune, "_timed", lambda stepper, machine, rows: 1.0)
-    machine = SimpleNamespace(device=None)
-    stepper = SimpleNamespace(
-        world=ALONE, use=lambda machine: None, rehearse=lambda rows: None, machine=machine
-    )
+def test_a_batch_that_grows_is_timed_with_all_of_its_micro_batches(monkeypatch):
+    monkeypatch.setattr(autotune, "_step_seconds", lambda stepper, rows, **_: 1.0)
     found = []
     for fits in (8, 64):
-        monkeypatch.setattr(memory, "largest", lambda work, most, *_, fits=fits: min(most, fits))
-        size = autotune._grown(stepper, autotune.Size(machine, 4, 32, 8.0), 10**9, most=1 << 20)
-        found.append((size.rows, size.update, size.seconds))
+        monkeypatch.setattr(autotune, "_largest_batch", lambda _, rows, fits=fits: min(rows, fits))
+        tuned = autotune.Tuned(ComputePlan(4, 8), 32, 8.0)
+        tuned = autotune._grown(SimpleNamespace(world=ALONE), tuned, 64_000)
+        found.append((tuned.plan.rows, tuned.samples_per_step, tuned.step_seconds))
     assert found == [(8, 32, 4.0), (64, 64, 1.0)]
+
+
+@pytest.mark.parametrize(("rows", "processes", "each"), [(32, 8, (4, 1)), (2, 8, (2, 2))])
+def test_a_plan_is_shared_out_over_processes(rows, processes, each):
+    plan = ComputePlan(rows, 32 // rows).for_processes(processes, 32)
+    assert (plan.rows, plan.micro_batches) == each
+    assert ComputePlan(rows).for_processes(1, 32).micro_batches == 32 // rows
 
 
 def test_when_one_row_is_too_much_blocks_are_recomputed(trial, monkeypatch):
     whole = trial("whole")
     whole.run(20, batch=1)
-    take = Stepper.take
+    step = Stepper.step
 
-    def tight(self, samples, seed, rate, stop=False):
-        if samples.first >= 10 and not self.model.recompute:
+    def tight(self, first, *args):
+        if first >= 10 and not self.model.recompute:
             raise MemoryError
-        return take(self, samples, seed, rate, stop)
+        return step(self, first, *args)
 
-    monkeypatch.setattr(Stepper, "take", tight)
+    monkeypatch.setattr(Stepper, "step", tight)
     run = trial()
     end = run.run(20, batch=1)
-    assert end.way["recompute"]
-    assert "keeping less of each" in run.screen.console.file.getvalue()
+    assert end.compute.checkpointing
+    assert "with activation checkpointing" in run.screen.console.file.getvalue()
     assert without_times(run.log()) == without_times(whole.log())
-
-
-@pytest.mark.parametrize(("faster", "pays"), [(0.5, True), (0.99, False)])
-def test_blocks_are_compiled_where_that_pays_and_again_when_it_goes_on(
-    trial, monkeypatch, faster, pays
-):
-    turned = []
-    monkeypatch.setattr(autotune, "WORTH_COMPILING", 0.0)
-    monkeypatch.setattr("pipeline.training.hardware.autotune.seconds", lambda work, world: 0.1)
-    found = compiled.Trial(plain=1.0, compiled=faster)
-    monkeypatch.setattr(compiled, "tried", lambda *_: found)
-    monkeypatch.setattr(compiled, "turn_on", lambda *_: turned.append("on"))
-    monkeypatch.setattr(compiled, "turn_off", lambda *_: turned.append("off"))
-    run = trial()
-    run.stop_at = 1
-    with pytest.raises(KeyboardInterrupt):
-        run.run(30, compiles=True)
-    assert ("compiled" in run.screen.console.file.getvalue()) == pays
-    assert turned == ([] if pays else ["off"])
-    trial().run(30, compiles=True)
-    assert turned == (["on"] if pays else ["off"])
-
-
-def test_blocks_compiled_for_more_rows_than_there_is_memory_for_are_plain_from_then_on(
-    trial, monkeypatch
-):
-    turned, take = [], Stepper.take
-    monkeypatch.setattr(autotune, "WORTH_COMPILING", 0.0)
-    monkeypatch.setattr("pipeline.training.hardware.autotune.seconds", lambda work, world: 0.1)
-    monkeypatch.setattr(compiled, "tried", lambda *_: compiled.Trial(plain=1.0, compiled=0.5))
-    monkeypatch.setattr(compiled, "turn_on", lambda *_: turned.append("on"))
-    monkeypatch.setattr(compiled, "turn_off", lambda *_: turned.append("off"))
-
-    def tight(self, samples, seed, rate, stop=False):
-        if samples.first >= 40 and samples.rows > 2:
-            raise MemoryError
-        return take(self, samples, seed, rate, stop)
-
-    monkeypatch.setattr(Stepper, "take", tight)
-    run = trial()
-    run.stop_at = 2  # the second evaluation, at step 20
-    with pytest.raises(KeyboardInterrupt):
-        run.run(30, compiles=True)
-    assert turned == ["off"]
-    assert trial().run(30, compiles=True).rows == 2
-    assert turned == ["off"]  # and not on again
 
 
 def test_the_newest_checkpoints_stay_and_a_damaged_one_is_passed_over(trial):
     train = replace(TRAIN, save_steps=4, keep_checkpoints=3)
     run = trial()
     run.run(20, train=train)
-    newest, second, third = checkpoint.Folder(run.folder / "last").files()
+    newest, second, third = checkpoint_files(run.folder / "last")
     assert [int(p.stem[5:]) for p in (newest, second, third)] == [20, 16, 12]
     newest.write_bytes(b"nonsense")
     second.write_bytes(second.read_bytes()[:-1])
@@ -617,26 +554,26 @@ def test_a_terminal_shows_where_the_run_stands(trial):
 
 def test_enough_passes_end_a_long_budget_and_more_minutes_extend_it(trial, clock):
     first = trial()
-    end = first.run(1, epochs=0.0, minutes=10.0, passes=1.0)
-    assert end.planned == end.step == math.ceil(99 / 4)
+    end = first.run(1, epochs=0.0, minutes=10.0, max_epochs=1.0)
+    assert end.budget.steps == end.step == math.ceil(99 / 4)
     again = trial()
-    assert again.run(1, epochs=0.0, minutes=10.0, passes=1.0).step == end.step
+    assert again.run(1, epochs=0.0, minutes=10.0, max_epochs=1.0).step == end.step
     longer = trial()
-    assert longer.run(1, epochs=0.0, minutes=2 * end.minutes).step == 2 * end.step
+    assert longer.run(1, epochs=0.0, minutes=2 * end.budget.minutes).step == 2 * end.step
 
 
 def test_a_loss_that_is_no_number_is_said_in_words(trial):
     run = trial()
     with torch.no_grad():
         run.decoder.tokens.weight.fill_(math.nan)
-    with pytest.raises(Astray, match=r"set a lower pretrain\.learning_rate"):
+    with pytest.raises(TrainingDiverged, match=r"set a lower pretrain\.learning_rate"):
         run.run(5)
 
 
 def test_a_damaged_checkpoint_is_refused_in_one_line(trial):
     run = trial()
     run.run(10)
-    newest, *older = checkpoint.Folder(run.folder / "last").files()
+    newest, *older = checkpoint_files(run.folder / "last")
     for path in older:
         path.unlink()
     data = bytearray(newest.read_bytes())
@@ -647,7 +584,42 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(trial):
             trial().run(10)
 
 
-def test_what_an_older_version_noted_and_this_one_does_not_holds_nothing_up(trial):
+def test_what_another_version_saved_and_this_one_does_not_know_is_ignored(trial):
     end = trial().run(10)
-    state = {**asdict(end), "pace": 0.1}
-    assert Progress.from_state(state) == end
+    saved = {**end.to_dict(), "speed": 0.1}
+    saved["time"]["sleeping_seconds"] = 1.0
+    assert TrainState.from_dict(saved) == end
+
+
+OLD_STATE = {
+    "key": "k", "minutes": 6.0, "epochs": 0.0, "planned": 40,
+    "schedule": {"total": 30, "decay_from": 15}, "every": 5,
+    "way": {"precision": "bfloat16", "threads": 2, "recompute": True}, "compiled": True,
+    "update": 12, "rows": 4, "step": 7, "timed": True, "samples": 84, "tokens": 900,
+    "seconds": 1.5, "start": 2.5, "evaluation": 0.25, "aside": 0.75, "place": "cpu, 8 GiB",
+    "best": 4.5, "best_step": 5, "recent": 4.75, "waiting": 1, "share": 0.5, "setbacks": 2,
+    "in_a_row": 1, "smooth": 3.5, "lowest": 3.25,
+}  # fmt: skip
+
+
+def test_the_state_of_the_first_version_is_read():
+    state = TrainState.from_dict(OLD_STATE)
+    assert state.schedule == Schedule(30, 15)
+    assert state.compute == ComputePlan(4, 3, "bfloat16", 2, True)
+    saved = state.to_dict()
+    assert (saved.pop("schedule"), saved.pop("compute")) != ({}, {})
+    assert saved == {
+        "key": "k",
+        "budget": {"steps": 40, "minutes": 6.0, "epochs": 0.0, "timed": True},
+        "evaluate_every": 5, "samples_per_step": 12, "device": "cpu, 8 GiB",
+        "step": 7, "samples": 84, "tokens": 900,
+        "best": {"bits_per_byte": 4.5, "step": 5, "recent": 4.75, "evaluations_since": 1},
+        "recovery": {
+            "lr_scale": 0.5, "setbacks": 2, "setbacks_in_a_row": 1, "smoothed_loss": 3.5,
+            "lowest_smoothed_loss": 3.25,
+        },
+        "time": {
+            "step_seconds": 1.5, "startup_seconds": 2.5, "evaluation_seconds": 0.25,
+            "overhead_seconds": 0.75,
+        },
+    }  # fmt: skip

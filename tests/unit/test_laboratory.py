@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 
 from pipeline.__main__ import main
-from pipeline.common.errors import Astray, DataError, SoundalikeError
+from pipeline.common.errors import DataError, SoundalikeError, TrainingDiverged
 from pipeline.common.files import read_json, write_json
 from pipeline.common.screen import Screen
 from pipeline.experiments import (
@@ -39,7 +39,7 @@ from pipeline.experiments.study import study
 from pipeline.experiments.training_text import load_text
 from pipeline.experiments.trial import ROWS, Trial, make_trial, max_steps, parameters
 from pipeline.experiments.variants import BASELINE, FAMILIES, UPTRAINING, Family, Variant
-from pipeline.training.optimizer import ALONE, optimizers, restore_state, set_rate, state_tensors
+from pipeline.training.optimizer import SINGLE, optimizers, restore_state, set_rate, state_tensors
 from pipeline.workspace.stages import ENCODED, TOKENIZER
 from transformer.config import ConfigError, ModelConfig
 from transformer.decoder import Decoder
@@ -618,7 +618,10 @@ def test_only_a_training_that_went_astray_is_a_result(tiny, tmp_path, monkeypatc
     with pytest.raises(DataError, match="memory"):
         ended_by(DataError("Not even one row fits into the memory; close other programs."))
     assert not wanted.record_path(tmp_path).exists()
-    assert ended_by(Astray("At step 5 it rose; set a lower rate."))["failed"] == "At step 5 it rose"
+    assert (
+        ended_by(TrainingDiverged("At step 5 it rose; set a lower rate."))["failed"]
+        == "At step 5 it rose"
+    )
 
 
 def test_a_loss_that_is_no_number_in_the_end_is_a_failed_run(tiny, tmp_path, monkeypatch):
@@ -645,7 +648,7 @@ def test_a_run_has_a_process_of_its_own(tiny, tmp_path):
     assert not wanted.output_path(tmp_path).exists()
 
 
-@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("name", SINGLE)
 def test_every_optimizer_learns_and_goes_on_from_its_state(name):
     def stepped(decoder, found, times):
         for _ in range(times):

@@ -12,7 +12,7 @@ from torch import nn
 
 from pipeline.common.errors import SettingsError
 from pipeline.training.adapters import lora
-from pipeline.training.adapters.lora_linear import Adapted
+from pipeline.training.adapters.lora_linear import LoRALinear
 from pipeline.training.auto import Tuning
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
@@ -20,12 +20,12 @@ from transformer.decoder import Decoder
 TINY = ModelConfig(vocab_size=30, block=16, width=32, layers=3, heads=4, dropout=0.0)
 
 
-def both(dropout: float = 0.0, bias: bool = False) -> tuple[Adapted, Peers]:
+def both(dropout: float = 0.0, bias: bool = False) -> tuple[LoRALinear, Peers]:
     """The same adapted layer as ours and as peft's, B no longer zero."""
     torch.manual_seed(5)
     base = nn.Linear(24, 40, bias=bias).requires_grad_(False)
     config = LoraConfig(r=4, lora_alpha=8, lora_dropout=dropout)
-    layers = [kind(base, "default", config, r=4, lora_alpha=8) for kind in (Adapted, Peers)]
+    layers = [kind(base, "default", config, r=4, lora_alpha=8) for kind in (LoRALinear, Peers)]
     nn.init.normal_(layers[1].lora_B["default"].weight)
     layers[0].load_state_dict(layers[1].state_dict())
     return layers[0], layers[1]
@@ -97,7 +97,7 @@ def test_the_saved_adapter_merges_into_the_same_logits(tmp_path):
     ids = torch.randint(0, 30, (2, 12))
     before = plain(ids)
     whole = lora.merged(plain, folder).eval()
-    assert {type(m) for m in whole.modules()}.isdisjoint({Adapted, Peers})
+    assert {type(m) for m in whole.modules()}.isdisjoint({LoRALinear, Peers})
     torch.testing.assert_close(whole(ids), decoder(ids), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(before, whole(ids), atol=1e-2)
 

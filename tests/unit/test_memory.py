@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.common.processes import ALONE
+from pipeline.common.processes import ALONE, World
 from pipeline.training.hardware import memory
 
 CPU = torch.device("cpu")
@@ -28,13 +28,13 @@ def test_it_doubles_while_it_fits_and_never_goes_over(
 ):
     now, highest = [fixed], [0]
     monkeypatch.setattr(memory, "used", lambda device: now[0])
-    monkeypatch.setattr(memory, "limit", lambda device: allowed)
+    monkeypatch.setattr(memory, "limit", lambda device, share: allowed)
 
     def work(rows: int) -> None:
         now[0] = fixed + row * rows
         highest[0] = max(highest[0], now[0])
 
-    assert memory.largest(work, most, CPU, ALONE) == expected
+    assert memory.largest_batch(work, most, CPU, ALONE) == expected
     if expected:
         assert highest[0] <= allowed
 
@@ -47,7 +47,46 @@ def test_a_pass_that_runs_out_ends_the_search(error):
         if rows > 4:
             raise error
 
-    assert memory.largest(work, 32, CPU, ALONE) == 4
+    assert memory.largest_batch(work, 32, CPU, ALONE) == 4
+
+
+def test_what_fits_by_far_is_tried_at_once_and_several_processes_have_more_margin(monkeypatch):
+    held, tried = [100], []
+    monkeypatch.setattr(memory, "used", lambda device: held[0])
+    monkeypatch.setattr(memory, "total", lambda device: 10_000)
+    monkeypatch.setattr(memory, "limit", lambda device, share: share * 10_000)
+
+    def work(rows: int) -> None:
+        tried.append(rows)
+        held[0] = 100 + 10 * rows
+
+    assert memory.largest_batch(work, 64, CPU, ALONE) == 64
+    assert tried == [1, 64]
+    held[0] = 100
+    assert memory.largest_batch(work, 850, CPU, ALONE) == 850
+    held[0] = 100
+    assert memory.largest_batch(work, 850, CPU, Two()) == 512
+
+
+class Two(World):
+    """As if another process did the same."""
+
+    def __init__(self) -> None:
+        super().__init__(size=2)
+
+    def all_reduce_sum(self, *values: float) -> list[float]:
+        return [2 * value for value in values]
+
+    def broadcast(self, value):
+        return value
+
+
+def test_memory_that_runs_out_where_others_wait_is_an_error():
+    def work(rows: int) -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        memory.largest_batch(work, 4, CPU, Two(), fails_alone=False)
 
 
 def test_other_errors_are_not_taken_for_it():
@@ -55,7 +94,7 @@ def test_other_errors_are_not_taken_for_it():
         raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        memory.largest(work, 4, CPU, ALONE)
+        memory.largest_batch(work, 4, CPU, ALONE)
 
 
 def test_the_peak_sees_memory_that_is_gone_again():

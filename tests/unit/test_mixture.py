@@ -8,9 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.training.batches import LOADERS, Blocks
+from pipeline.training.batches import (
+    LOADERS,
+    Blocks,
+    Mixture,
+    backwards,
+    chat_share,
+    pretraining_data,
+)
 from pipeline.training.memmap import ArrayFile, writing
-from pipeline.training.mixture import Mixture, backwards, blocks, chat_share
 from pipeline.workspace.settings import Pretrain
 
 CHAT = np.arange(0, 101, dtype=np.uint16)
@@ -86,7 +92,7 @@ def train(tmp_path):
 
 def test_the_chat_comes_to_the_fore_in_the_end_and_its_share_is_a_setting(train):
     for chosen, early in ((0.25, 0.25), ("auto", chat_share(101, 401))):
-        data = blocks(train, BLOCK, Pretrain(chat_share=chosen), 1)
+        data = pretraining_data(train, BLOCK, Pretrain(chat_share=chosen), 1)
         for late, share in ((False, early), (True, early**0.5)):
             found = (firsts(data, 0, 1000, late) < 1000).float().mean()
             assert found == pytest.approx(share, abs=0.002)
@@ -95,7 +101,7 @@ def test_the_chat_comes_to_the_fore_in_the_end_and_its_share_is_a_setting(train)
 @pytest.mark.parametrize("border", [0, 3, 101, 500, 502])
 def test_without_both_sources_the_samples_are_those_of_the_whole(train, border):
     train.info["chat_tokens"] = border
-    data = blocks(train, BLOCK, Pretrain(loader="blocks"), 5)
+    data = pretraining_data(train, BLOCK, Pretrain(loader="blocks"), 5)
     assert isinstance(data, Mixture) == (border == 101)
     if border != 101:
         expected = Blocks(train.values, BLOCK, "blocks", 5).batch(7, 9)

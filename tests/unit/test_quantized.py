@@ -1,4 +1,4 @@
-"""Packed weights: as exact as four bits are, trained beside, resumed, and merged without a rest."""
+"""NF4 weights: as exact as four bits are, trained beside, resumed, and merged exactly."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from pipeline.training.adapters import lora, nf4
 from pipeline.training.auto import Tuning
 from pipeline.training.batches import Blocks
 from pipeline.training.hardware.flops import per_token
-from pipeline.training.loop import Parts, fit
-from pipeline.training.progress import FitSettings
+from pipeline.training.loop import fit
+from pipeline.training.state import FitSettings, Parts
 from pipeline.training.validation import Loss, measure, windows
 from pipeline.workspace.settings import Train
 from transformer.config import ModelConfig
@@ -49,7 +49,7 @@ def packed_and_adapted() -> tuple[Decoder, object]:
 
 def test_a_packed_weight_is_near_and_small():
     layer = nn.Linear(256, 512)
-    packed = nf4.Packed(layer)
+    packed = nf4.NF4Linear(layer)
     error = (packed.dense(torch.float32) - layer.weight).square().mean().sqrt()
     assert 0 < error / layer.weight.std() < 0.13  # uniform weights: half of a 16th, and the scales
     held = sum(b.numel() * b.element_size() for b in (packed.weight, packed.scales))
@@ -58,7 +58,7 @@ def test_a_packed_weight_is_near_and_small():
 
 
 def test_all_of_it_moves_with_the_model():
-    packed = nf4.Packed(nn.Linear(64, 64)).to("meta")
+    packed = nf4.NF4Linear(nn.Linear(64, 64)).to("meta")
     held = [v for v in vars(packed).values() if isinstance(v, torch.Tensor)]
     assert not held  # a tensor that is no buffer would stay behind
     assert {t.device.type for t in (*packed.buffers(), *packed.parameters())} == {"meta"}
@@ -68,7 +68,7 @@ def test_what_packing_keeps_can_be_had_as_an_ordinary_decoder():
     packed, plain = made(), nf4.rounded(made(), CPU)
     nf4.pack(packed, CPU)
     ids = torch.randint(0, 20, (2, 8))
-    assert Counter(map(type, packed.blocks.modules()))[nf4.Packed] == 10
+    assert Counter(map(type, packed.blocks.modules()))[nf4.NF4Linear] == 10
     assert torch.equal(packed(ids), plain(ids))
     assert not torch.allclose(plain(ids), made()(ids), atol=1e-3)
     assert packed.tokens.weight.equal(plain.tokens.weight)

@@ -10,97 +10,99 @@ import torch
 from tests_support import fit_settings
 
 from pipeline.common.processes import ALONE
-from pipeline.training import loss_scale, step
 from pipeline.training.batches import Blocks
-from pipeline.training.hardware.device import Machine
-from pipeline.training.loss_scale import FIRST, LossScale
-from pipeline.training.step import Diverged, Samples, Stepper
+from pipeline.training.state import ComputePlan
+from pipeline.training.step import LOSS_SCALE, NonFiniteError, Stepper
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 
-CPU = torch.device("cpu")
-SAMPLES = Samples(0, 4, 1)
+FIRST_SCALE = 2.0**16
+
+
+def stepper_in(dtype: str) -> Stepper:
+    config = ModelConfig(vocab_size=20, block=8, width=16, layers=1, heads=2, dropout=0.0)
+    decoder = Decoder(config, torch.Generator().manual_seed(1))
+    data = Blocks(torch.arange(20).repeat(40).numpy(), 8, "random", 1)
+    plan = ComputePlan(4, dtype=dtype)
+    return Stepper(decoder, data, fit_settings(), torch.device("cpu"), plan, ALONE)
 
 
 @pytest.fixture
 def stepper() -> Stepper:
-    config = ModelConfig(vocab_size=20, block=8, width=16, layers=1, heads=2, dropout=0.0)
-    decoder = Decoder(config, torch.Generator().manual_seed(1))
-    settings = fit_settings()
-    data = Blocks(torch.arange(20).repeat(40).numpy(), 8, "random", 1)
-    return Stepper(decoder, data, settings, Machine(CPU, "float16"), ALONE)
+    return stepper_in("float16")
 
 
 def weights(stepper: Stepper) -> list[torch.Tensor]:
     return [p.detach().clone() for p in stepper.model.parameters()]
 
 
-def test_the_factor_halves_when_gradients_overflow_and_doubles_when_they_long_did_not(monkeypatch):
-    monkeypatch.setattr(loss_scale, "STEADY", 3)
-    factor = LossScale.of(torch.float16)
-    assert factor.overflowed()
-    found = []
-    for _ in range(7):
-        factor.fitted()
-        found.append(factor.factor / FIRST)
-    assert found == [0.5, 0.5, 1.0, 1.0, 1.0, 2.0, 2.0]
-    assert [LossScale(True, 1.0).overflowed(), LossScale(True, 2.0).overflowed()] == [False, True]
+def set_scale(stepper: Stepper, scale: float, steps: int = 0) -> None:
+    saved = {"scale": scale, "_growth_tracker": steps}
+    stepper.scaler.load_state_dict({**stepper.scaler.state_dict(), **saved})
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_scale_doubles_when_gradients_long_did_not_overflow(stepper):
+    stepper.step(0, 1, 3e-3)
+    set_scale(stepper, 1024.0, steps=1998)
+    scales = []
+    for number in range(1, 4):
+        stepper.step(4 * number, 1, 3e-3)
+        scales.append(stepper.scaler.get_scale())
+    assert scales == [1024.0, 2048.0, 2048.0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_other_formats_need_none(dtype):
-    factor = LossScale.of(dtype)
-    factor.fitted()
-    assert not factor.overflowed()
-    assert factor.factor == 1
+    stepper = stepper_in(dtype)
+    stepper.step(0, 1, 3e-3)
+    assert stepper.scaler.get_scale() == 1
+    assert LOSS_SCALE not in stepper.tensors()
 
 
 def test_it_learns_what_float32_learns(stepper):
-    before = weights(stepper)
-    short = stepper.take(SAMPLES, 1, 3e-3).loss
-    ours = weights(stepper)
-    long = Stepper(
-        Decoder(stepper.model.config, torch.Generator().manual_seed(1)),
-        stepper.data,
-        stepper.settings,
-        Machine(CPU),
-        ALONE,
-    )
-    assert short == pytest.approx(long.take(SAMPLES, 1, 3e-3).loss, rel=1e-2)
-    for old, one, other in zip(before, ours, weights(long), strict=True):
+    before, long = weights(stepper), stepper_in("float32")
+    loss = stepper.step(0, 1, 3e-3).loss
+    assert loss == pytest.approx(long.step(0, 1, 3e-3).loss, rel=1e-2)
+    for old, one, other in zip(before, weights(stepper), weights(long), strict=True):
         changes = [(new - old).flatten() for new in (one, other)]
         assert torch.cosine_similarity(*changes, dim=0) > 0.9
 
 
-@pytest.mark.parametrize("worth", [math.nan, math.inf])
-def test_one_bad_gradient_changes_no_weight_at_all(stepper, monkeypatch, worth):
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("of_muon", [False, True])
+def test_one_bad_gradient_changes_no_weight_at_all(stepper, monkeypatch, value, of_muon):
     gradients = Stepper.gradients
 
-    def spoiled(self, *args, **kwargs):
-        taken = gradients(self, *args, **kwargs)
-        self.model.norm.weight.grad[0] = worth  # AdamW's; the matrices are Muon's
-        return taken
+    def spoiled(self, *args):
+        result = gradients(self, *args)
+        block = self.model.blocks[0].attention
+        (block.qkv.weight if of_muon else self.model.norm.weight).grad[0] = value
+        return result
 
     before = weights(stepper)
     monkeypatch.setattr(Stepper, "gradients", spoiled)
-    stepper.take(SAMPLES, 1, 3e-3)
-    assert stepper.scale.factor == FIRST / 2
-    stepper.rehearse(4)
+    stepper.step(0, 1, 3e-3)
+    assert stepper.scaler.get_scale() == FIRST_SCALE / 2
+    stepper.dry_run(4)
     assert all(map(torch.equal, before, weights(stepper)))
-    stepper.scale.factor = 1.0
-    with pytest.raises(Diverged, match="no longer numbers"):
-        stepper.take(SAMPLES, 1, 3e-3)
+    set_scale(stepper, 1.0)
+    with pytest.raises(NonFiniteError, match="no longer numbers"):
+        stepper.step(0, 1, 3e-3)
+    stepper = stepper_in("float32")
+    with pytest.raises(NonFiniteError, match="no longer numbers"):
+        stepper.step(0, 1, 3e-3)
+    assert all(map(torch.equal, before, weights(stepper)))
 
 
-def test_a_checkpoint_knows_the_factor(stepper):
-    stepper.take(SAMPLES, 1, 3e-3)
-    stepper.scale.factor = 1024.0
-    state = stepper.state()
-    stepper.use(Machine(CPU, "float16"))
-    stepper.restore(state)
-    assert (stepper.scale.factor, stepper.scale.held) == (1024.0, 1)
-    stepper.use(Machine(CPU))
-    assert step.SCALE not in stepper.state()
+def test_a_checkpoint_knows_the_scale(stepper):
+    stepper.step(0, 1, 3e-3)
+    set_scale(stepper, 1024.0, steps=1)
+    saved = stepper.tensors()
+    assert saved[LOSS_SCALE].tolist() == [1024.0, 1.0]  # as the first version wrote it
+    stepper.reset()
+    stepper.restore(saved)
+    stepper.step(4, 2, 3e-3)
+    assert stepper.tensors()[LOSS_SCALE].tolist() == [1024.0, 2.0]
 
 
 def test_vanishing_gradients_are_kept(stepper):
@@ -108,11 +110,10 @@ def test_vanishing_gradients_are_kept(stepper):
     with torch.no_grad():
         stepper.model.tokens.weight.mul_(1e-3)
     stepper.settings = replace(stepper.settings, clip=1e9)
-    found = []
-    for factor in (1.0, FIRST):
-        stepper.scale.factor = factor
-        stepper.gradients(SAMPLES)
-        stepper.clip()
+    nonzero = []
+    for scale in (1.0, FIRST_SCALE):
+        set_scale(stepper, scale)
+        stepper.gradients(0)
         attention = stepper.model.blocks[0].attention.qkv.weight.grad
-        found.append(int((attention != 0).sum()))
-    assert found[0] < found[1]
+        nonzero.append(int((attention != 0).sum()))
+    assert nonzero[0] < nonzero[1]

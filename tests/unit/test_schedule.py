@@ -23,9 +23,9 @@ def test_a_larger_budget_has_the_same_rates_until_the_decay():
     assert all(small.rate(s) == large.rate(s) for s in range(0, small.decay_from, 50))
 
 
-def test_cut_short_begins_the_decay_now_and_never_ends_later():
-    assert Schedule.of(1000).cut_short(350) == Schedule(700, 350)
-    assert Schedule.of(1000).cut_short(499).total == 998
+def test_decay_now_begins_the_decay_now_and_never_ends_later():
+    assert Schedule.of(1000).decay_now(350) == Schedule(700, 350)
+    assert Schedule.of(1000).decay_now(499).total == 998
 
 
 @pytest.mark.parametrize("total", [1, 2, 3])

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from pipeline.common.errors import Astray
+from pipeline.common.errors import TrainingDiverged
 from pipeline.common.screen import Screen
 from pipeline.training.adapters import search
 from pipeline.training.auto import Tuning
-from pipeline.training.progress import Progress
 from pipeline.training.schedule import Schedule
+from pipeline.training.state import Best, Budget, ComputePlan, TrainState
 
 USUAL = Tuning(rank=8, alpha=16.0, learning_rate=1e-3)
 
@@ -25,11 +25,13 @@ class Trainer:
     def __init__(self) -> None:
         self.asked: list[tuple[Tuning, float, str]] = []
 
-    def __call__(self, tuning: Tuning, minutes: float, folder, key: str) -> Progress:
+    def __call__(self, tuning: Tuning, minutes: float, folder, key: str) -> TrainState:
         self.asked.append((tuning, minutes, key))
         folder.mkdir(parents=True, exist_ok=True)
         best = 2.0 + abs(math.log(tuning.rank / 4)) + abs(math.log(tuning.learning_rate / 1e-3))
-        return Progress(key, minutes, 0.0, 10, Schedule.of(10), 1, {}, False, 4, 4, best=best)
+        return TrainState(
+            key, Budget(10, minutes), Schedule.of(10), 1, 4, ComputePlan(4), best=Best(best)
+        )
 
 
 @pytest.fixture
@@ -59,9 +61,11 @@ def test_the_best_by_validation_wins_and_is_not_looked_for_again(trials, screen)
 def test_a_way_that_goes_astray_is_not_the_best(trials, screen):
     trainer = Trainer()
 
-    def train(tuning: Tuning, *given) -> Progress:
+    def train(tuning: Tuning, *given) -> TrainState:
         if tuning.rank == 4:
-            raise Astray("At step 9 the loss became nan, and a lower rate did not help; set …")
+            raise TrainingDiverged(
+                "At step 9 the loss became nan, and a lower rate did not help; set …"
+            )
         return trainer(tuning, *given)
 
     found, _ = trials(train, "key").best(USUAL, 20)

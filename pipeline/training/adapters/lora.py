@@ -12,7 +12,7 @@ from torch import nn
 
 from pipeline.common.errors import SettingsError
 from pipeline.common.files import synced
-from pipeline.training.adapters.nf4 import Packed
+from pipeline.training.adapters.nf4 import NF4Linear
 from pipeline.training.auto import Tuning
 from transformer.decoder import Decoder
 
@@ -22,7 +22,7 @@ def adapted(decoder: Decoder, settings: Tuning) -> Any:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # tells of kernels nobody asked for
     from peft import LoraConfig, get_peft_model
 
-    from pipeline.training.adapters.lora_linear import Adapted
+    from pipeline.training.adapters.lora_linear import LoRALinear
 
     layers = decoder.config.layers
     if settings.layers and not all(0 <= n < layers for n in settings.layers):
@@ -38,7 +38,7 @@ def adapted(decoder: Decoder, settings: Tuning) -> Any:
         layers_to_transform=list(settings.layers) or None,
         layers_pattern="blocks" if settings.layers else None,
     )
-    config._register_custom_module({nn.Linear: Adapted, Packed: Adapted})
+    config._register_custom_module({nn.Linear: LoRALinear, NF4Linear: LoRALinear})
     return get_peft_model(decoder, config)
 
 
@@ -47,7 +47,7 @@ def _matrices(decoder: Decoder) -> dict[str, nn.Module]:
     return {
         name: module
         for name, module in decoder.named_modules()
-        if isinstance(module, nn.Linear | Packed) and name.startswith("blocks.")
+        if isinstance(module, nn.Linear | NF4Linear) and name.startswith("blocks.")
     }
 
 

@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
 
-from pipeline.training.adapters.nf4 import Packed
+from pipeline.training.adapters.nf4 import NF4Linear
 
-Frozen = nn.Linear | Packed
+Frozen = nn.Linear | NF4Linear
 
 
-class Adapted(Linear):
-    """peft's layer with one adapter, computed by `Product`."""
+class LoRALinear(Linear):
+    """peft's layer with one adapter, computed by `LoRAMatmul`."""
 
     def _get_in_out_features(self, module: Any) -> tuple[int, int]:
         return module.in_features, module.out_features
@@ -34,7 +34,7 @@ class Adapted(Linear):
         dropped = getattr(self.lora_dropout[name], "p", 0.0) if self.training else 0.0
         layer = cast(Frozen, self.base_layer)
         rows = x.to(dtype).flatten(0, -2)
-        y = Product.apply(rows, a, b, layer, self.scaling[name], dropped)  # type: ignore[no-untyped-call]
+        y = LoRAMatmul.apply(rows, a, b, layer, self.scaling[name], dropped)  # type: ignore[no-untyped-call]
         return cast(Tensor, y.view(*x.shape[:-1], y.size(1)))
 
 
@@ -44,7 +44,7 @@ def _computed_in(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
-class Product(torch.autograd.Function):
+class LoRAMatmul(torch.autograd.Function):
     """y (N, out) of x (N, in), A (r, in) and B (out, r), with gradients for all three.
 
     Where B A is cheaper added to W than to y, it is: never in a short format, in which W would
@@ -102,7 +102,7 @@ def _weight(
 ) -> Tensor:
     """W, or W + s B A."""
     dtype = like.dtype
-    weight = layer.dense(dtype) if isinstance(layer, Packed) else layer.weight.to(dtype)
+    weight = layer.dense(dtype) if isinstance(layer, NF4Linear) else layer.weight.to(dtype)
     return weight if a is None or b is None else torch.addmm(weight, b, a, alpha=scale)
 
 

@@ -23,7 +23,7 @@ PACKAGE = "bitsandbytes==0.50.2"
 GROUP = 64  # weights with a scale of their own
 
 
-class Packed(nn.Module):
+class NF4Linear(nn.Module):
     """A frozen linear layer whose weight is packed: about 4.13 bits each."""
 
     bias: nn.Parameter | None
@@ -77,15 +77,15 @@ class Packed(nn.Module):
         return functional.dequantize_4bit(self.weight, state)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = _Through.apply(x, self)  # type: ignore[no-untyped-call]
+        y: Tensor = NF4Matmul.apply(x, self)  # type: ignore[no-untyped-call]
         return y
 
 
-class _Through(torch.autograd.Function):
+class NF4Matmul(torch.autograd.Function):
     """The product with a packed layer; unpacked again for the gradient, instead of kept."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: Packed) -> Tensor:
+    def forward(ctx: Any, x: Tensor, layer: NF4Linear) -> Tensor:
         ctx.layer = layer
         bias = None if layer.bias is None else layer.bias.to(x.dtype)
         return F.linear(x, layer.dense(x.dtype), bias)
@@ -103,7 +103,7 @@ def pack(decoder: Decoder, device: torch.device) -> None:
     check(device)
     decoder.requires_grad_(False)
     for parent, name, layer in _linear(decoder):
-        setattr(parent, name, Packed(layer.to(device).float()))
+        setattr(parent, name, NF4Linear(layer.to(device).float()))
 
 
 def rounded(decoder: Decoder, device: torch.device) -> Decoder:
@@ -111,7 +111,7 @@ def rounded(decoder: Decoder, device: torch.device) -> Decoder:
     weights belongs to."""
     with torch.no_grad():
         for _, _, layer in _linear(decoder):
-            packed = Packed(copy.deepcopy(layer).to(device).float())
+            packed = NF4Linear(copy.deepcopy(layer).to(device).float())
             layer.weight.copy_(packed.dense(layer.weight.dtype))
     return decoder
 
@@ -136,7 +136,7 @@ def check(device: torch.device) -> None:
         ) from None
     try:
         layer = nn.Linear(GROUP, GROUP, bias=False, device=device)
-        Packed(layer).dense(torch.float32)
+        NF4Linear(layer).dense(torch.float32)
     except (RuntimeError, NotImplementedError, OSError, ValueError) as error:
         raise SettingsError(
             f"finetune.method qlora: bitsandbytes cannot pack weights on {device.type} "

@@ -1,4 +1,4 @@
-"""`--tune`: several ranks and rates for a part of the budget; validation says which is the best."""
+"""`--tune`: tries several ranks and learning rates in a part of the budget; validation decides."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from pipeline.common.errors import Astray
+from pipeline.common.errors import TrainingDiverged
 from pipeline.common.files import read_json, write_json
 from pipeline.common.processes import ALONE, World
 from pipeline.common.screen import Screen
 from pipeline.training.auto import Tuning
-from pipeline.training.progress import Progress
+from pipeline.training.state import TrainState
 
 SHARE = 0.4  # of the budget goes into trials
-LEAST = 1.0  # minutes of a trial that tell anything
+MIN_MINUTES = 1.0  # of a trial that tells anything
 RATES = (0.4, 1.0, 2.5)  # times the usual one
 RANKS = (0.5, 2.0)
 
-FOUND, TRIALS = "tune.json", "trials"
+RESULT, TRIALS = "tune.json", "trials"
 
-Train = Callable[[Tuning, float, Path, str], Progress]
+Train = Callable[[Tuning, float, Path, str], TrainState]
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Short fine-tunings side by side. What they found is kept in `tune.json`, for a run that goes
-    on; `key` says for which data and settings."""
+    """Short fine-tunings beside each other, by `train`.
+
+    Their result is kept in `tune.json`, for a run that goes on; `key` says for which data and
+    settings.
+    """
 
     train: Train
     folder: Path
@@ -38,50 +40,54 @@ class Trials:
     world: World = ALONE
 
     def best(self, usual: Tuning, minutes: float) -> tuple[Tuning, float]:
-        """The best way by validation, and the minutes that finding it has taken."""
-        ways = variants(usual)
-        known = self.world.agreed(self._known())
+        """The best tuning by validation, and the minutes that finding it took."""
+        tunings = variants(usual)
+        path = self.folder / RESULT
+        known = self.world.broadcast(dict(read_json(path)) if path.exists() else {})
         if known.get("key") == self.key:
-            return ways[known["best"]], known["minutes"]
-        share = SHARE * minutes / len(ways)
-        if share < LEAST:
+            return tunings[known["best"]], known["minutes"]
+        minutes_each = SHARE * minutes / len(tunings)
+        if minutes_each < MIN_MINUTES:
             self.screen.warn(
-                f"--tune: {minutes:.3g} minutes of fine-tuning are too few for {len(ways)} trials; "
-                f"it needs {LEAST * len(ways) / SHARE:.3g}"
+                f"--tune: {minutes:.3g} minutes of fine-tuning are too few for {len(tunings)} "
+                f"trials; it needs {MIN_MINUTES * len(tunings) / SHARE:.3g}"
             )
             return usual, 0.0
-        bits = [self._tried(number, way, share) for number, way in enumerate(ways)]
+        bits = [self._trial(number, each, minutes_each) for number, each in enumerate(tunings)]
         if not any(map(math.isfinite, bits)):
-            raise Astray("No way of --tune came to anything; set a lower finetune.learning_rate.")
-        chosen = min(range(len(ways)), key=bits.__getitem__)
-        self.screen.note(f"the best of {len(ways)}: {ways[chosen]}")
-        trials = [{"way": str(w), "bits_per_byte": b} for w, b in zip(ways, bits, strict=True)]
-        found = {"key": self.key, "best": chosen, "minutes": share * len(ways), "trials": trials}
+            raise TrainingDiverged(
+                "No trial of --tune came to anything; set a lower finetune.learning_rate."
+            )
+        best = min(range(len(tunings)), key=bits.__getitem__)
+        self.screen.note(f"the best of {len(tunings)}: {tunings[best]}")
+        spent = minutes_each * len(tunings)
         if self.world.leads:
-            write_json(self.folder / FOUND, found)
+            trials = [
+                {"way": str(t), "bits_per_byte": b} for t, b in zip(tunings, bits, strict=True)
+            ]
+            write_json(path, {"key": self.key, "best": best, "minutes": spent, "trials": trials})
             shutil.rmtree(self.folder / TRIALS)
-        return ways[chosen], share * len(ways)
+        return tunings[best], spent
 
-    def _known(self) -> dict[str, Any]:
-        path = self.folder / FOUND
-        return dict(read_json(path)) if path.exists() else {}
-
-    def _tried(self, number: int, way: Tuning, minutes: float) -> float:
-        """The bits per byte that a way reaches; infinitely many where it comes to nothing."""
-        self.screen.note(f"trial {number + 1}: {way}")
+    def _trial(self, number: int, tuning: Tuning, minutes: float) -> float:
+        """The bits per byte that a tuning reaches; infinity where it diverges."""
+        self.screen.note(f"trial {number + 1}: {tuning}")
         folder = self.folder / TRIALS / str(number)
         try:
-            return self.train(way, minutes, folder, f"{self.key} {number}").best
-        except Astray as error:
+            end = self.train(tuning, minutes, folder, f"{self.key} {number}")
+        except TrainingDiverged as error:
             self.screen.warn(str(error).partition(";")[0])
             return math.inf
+        return end.best.bits_per_byte
 
 
 def variants(usual: Tuning) -> list[Tuning]:
-    """The usual way; it with other rates; and, for adapters, with other ranks."""
-    rates = [replace(usual, learning_rate=usual.learning_rate * share) for share in RATES]
+    """The usual tuning; it with other rates; and, for adapters, with other ranks."""
+    rates = [replace(usual, learning_rate=usual.learning_rate * factor) for factor in RATES]
     if usual.method == "full":
         return rates
-    ranks = {max(1, round(usual.rank * share)) for share in RANKS} - {usual.rank}
-    times = usual.alpha / usual.rank
-    return rates + [replace(usual, rank=rank, alpha=times * rank) for rank in sorted(ranks)]
+    ranks = {max(1, round(usual.rank * factor)) for factor in RANKS} - {usual.rank}
+    alpha_per_rank = usual.alpha / usual.rank
+    return rates + [
+        replace(usual, rank=rank, alpha=alpha_per_rank * rank) for rank in sorted(ranks)
+    ]

@@ -1,4 +1,4 @@
-"""Where and how to compute: the device, its threads, and the number format that is faster there."""
+"""Where to compute, in which number format and how many threads, and how fast that is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import psutil
 import torch
@@ -30,13 +29,8 @@ class Machine:
 
     @classmethod
     def plain(cls, device: torch.device) -> Machine:
-        """What works everywhere."""
+        """float32 and torch's own number of threads, which work everywhere."""
         return cls(device, threads=torch.get_num_threads())
-
-    @property
-    def way(self) -> dict[str, Any]:
-        """What a checkpoint remembers, so that a resumed run computes the same numbers."""
-        return {"precision": self.precision, "threads": self.threads}
 
     @property
     def dtype(self) -> torch.dtype:
@@ -49,7 +43,7 @@ class Machine:
         return torch.autocast(self.device.type, dtype=self.dtype)
 
     def use(self) -> None:
-        """Set what belongs to the whole process."""
+        """Set the number of threads, which is the whole process's."""
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
 
@@ -59,17 +53,17 @@ class Machine:
 
 
 def pick_device(name: str, world: World) -> torch.device:
-    """The device of a setting; auto takes the fastest there is, each process its own card."""
-    there = {
+    """The device of a setting; auto takes the fastest there is, each process its own GPU."""
+    available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if name == "auto":
-        name = next(kind for kind, found in there.items() if found)
-    if not there[name]:
-        found = ", ".join(kind for kind, is_there in there.items() if is_there)
-        raise SettingsError(f"train.device is {name}, but this machine has only {found}.")
+        name = next(kind for kind, is_there in available.items() if is_there)
+    if not available[name]:
+        there = ", ".join(kind for kind, is_there in available.items() if is_there)
+        raise SettingsError(f"train.device is {name}, but this machine has only {there}.")
     if name != "cuda":
         return torch.device(name)
     if world.local >= (count := torch.cuda.device_count()):
@@ -82,14 +76,14 @@ def pick_device(name: str, world: World) -> torch.device:
 
 def prepare(settings: Train, world: World) -> torch.device:
     """Set what holds for the whole process, and pick the device."""
-    torch.set_float32_matmul_precision("high")  # TF32 where a card has it
+    torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
     if settings.threads != "auto":
         torch.set_num_threads(settings.threads)
     return pick_device(settings.device, world)
 
 
 def candidates(settings: Train, device: torch.device) -> list[Machine]:
-    """What is worth timing on this device."""
+    """The number formats and threads worth timing on this device."""
     formats = [settings.precision] if settings.precision != "auto" else _formats(device)
     return [
         Machine(device, precision, count)
@@ -99,12 +93,12 @@ def candidates(settings: Train, device: torch.device) -> list[Machine]:
 
 
 def fastest(settings: Train, device: torch.device) -> Machine:
-    """The way to compute with the fastest large products: enough for work without training."""
+    """The one with the fastest large products: precise enough for work without training."""
     return max(candidates(settings, device), key=peak_flops)
 
 
 def _formats(device: torch.device) -> list[str]:
-    """Number formats worth timing: float32, and the half of it whose products are faster."""
+    """float32, and the 16-bit format where its products are faster."""
     half = "bfloat16"
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         half = "float16"
@@ -115,38 +109,38 @@ def _formats(device: torch.device) -> list[str]:
 
 
 def _threads(settings: Train, device: torch.device) -> list[int]:
-    """Numbers of threads worth timing: torch's own choice, and all that the processor runs."""
-    own = torch.get_num_threads()
+    """torch's own number of threads, and that of the processor's cores."""
+    default = torch.get_num_threads()
     if settings.threads != "auto" or device.type != "cpu":
-        return [own]
-    return sorted({own, psutil.cpu_count(logical=False) or own})
+        return [default]
+    return sorted({default, psutil.cpu_count(logical=False) or default})
 
 
 def seconds(action: Callable[[], object], world: World) -> float:
-    """The median duration of an action, repeated for a second and three times after a first go.
+    """The median duration of an action, after a first time to warm up.
 
-    One that takes longer than that second is done once. All processes of the `world` repeat it
-    equally often, and get the first one's answer.
+    It is repeated for a second and at least three times; an action that takes longer than that
+    second is done once. All processes repeat it equally often, and get the first one's answer.
     """
-    first = timed(action)
-    if world.agreed(first > PROBE_SECONDS):
-        return float(world.agreed(first))
-    taken: list[float] = []
-    while world.agreed(sum(taken) < PROBE_SECONDS or len(taken) < 3):
-        taken.append(timed(action))
-    return float(world.agreed(sorted(taken)[len(taken) // 2]))
+    first = world.broadcast(timed(action))
+    if first > PROBE_SECONDS:
+        return first
+    durations: list[float] = []
+    while world.broadcast(sum(durations) < PROBE_SECONDS or len(durations) < 3):
+        durations.append(timed(action))
+    return world.broadcast(sorted(durations)[len(durations) // 2])
 
 
 def timed(action: Callable[[], object]) -> float:
-    """How long an action takes, the device's part of it included."""
-    began = time.perf_counter()
+    """How long an action takes in seconds, the device's part of it included."""
+    started = time.perf_counter()
     action()
-    wait()
-    return time.perf_counter() - began
+    synchronize()
+    return time.perf_counter() - started
 
 
-def wait() -> None:
-    """Until the device has done what it was given."""
+def synchronize() -> None:
+    """Wait until the device has done what it was given."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     elif torch.backends.mps.is_available():
@@ -154,7 +148,7 @@ def wait() -> None:
 
 
 def peak_flops(machine: Machine, size: int = 0) -> float:
-    """Floating point operations a second of a large matrix product: what the device can do."""
+    """Floating point operations per second of a large matrix product: what the device can do."""
     size = size or (1024 if machine.device.type == "cpu" else 4096)
     a = torch.ones(size, size, device=machine.device, dtype=machine.dtype)
     product = partial(torch.mm, a, a)

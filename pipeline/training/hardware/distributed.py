@@ -1,47 +1,55 @@
-"""A model laid out over several processes: copied to each, or cut up among them (FSDP2).
+"""A model over several processes: copied to each (DDP), or sharded among them (FSDP2).
 
-What the others need to know of it is here too: how a tensor that is cut up becomes whole again for
-a checkpoint, and how a whole one from a checkpoint is cut up.
+Also how a sharded tensor becomes whole for a checkpoint, and how a whole one is sharded again.
 """
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.common.processes import World
 from pipeline.training.hardware import memory
 from pipeline.training.loss import Objective
 from transformer.decoder import Decoder, meta_decoder
 
-STATES = 4  # numbers kept for each that learns: weight, gradient, the optimizer's two
-SHARE = 0.6  # of the memory for them; activations need the rest
+NUMBERS_PER_WEIGHT = 4  # the weight, its gradient, and the optimizer's two
+MEMORY_SHARE = 0.6  # for these; activations need the rest
 
 
-def lay_out(objective: Objective, device: torch.device, world: World, sharding: str) -> None:
-    """Bring the model of an objective to the device: whole, or this process's share of it.
+def lay_out(objective: Objective, device: torch.device, world: World, sharding: str) -> nn.Module:
+    """Bring the model of an objective to the device; returns what a training step calls.
 
-    `sharding` is auto, always or never; auto cuts the model up when its weights, gradients and
-    optimizer states would not leave room on one device. A model of which only a part learns is
-    always copied.
+    `sharding` is auto, always or never; auto shards when weights, gradients and optimizer states
+    would not leave room on one device. A model that learns only in part is always copied.
     """
+    if world.size == 1:
+        return objective.to(device)
     learns = all(p.requires_grad for p in objective.model.parameters())
-    if world.size > 1 and learns and any(world.total(_cut(objective.model, device, sharding))):
+    if learns and any(world.all_reduce_sum(_too_large(objective.model, device, sharding))):
         _shard(objective, device)
-    else:
-        objective.to(device)
+        return objective
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # new name of an argument since torch 2.13
+        return DistributedDataParallel(
+            objective.to(device), broadcast_buffers=False, gradient_as_bucket_view=True
+        )
 
 
-def _cut(model: Decoder, device: torch.device, sharding: str) -> bool:
+def _too_large(model: Decoder, device: torch.device, sharding: str) -> bool:
     if sharding != "auto":
         return sharding == "always"
-    needed = STATES * sum(p.numel() * p.element_size() for p in model.parameters())
-    return needed > SHARE * memory.total(device) / memory.sharing(device)
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    there = memory.total(device) / memory.processes_on(device)
+    return NUMBERS_PER_WEIGHT * weights > MEMORY_SHARE * there
 
 
 def _shard(objective: Objective, device: torch.device) -> None:
-    """Each block's weights are gathered when it computes, and forgotten again (FSDP2).
+    """Each block's weights are gathered when it computes, and freed again (FSDP2).
 
     So are those outside the blocks: kept from an evaluation, they could not be freed in training.
     A model on the CPU goes to the device block by block, so that no more than one is whole there.
@@ -57,17 +65,13 @@ def _shard(objective: Objective, device: torch.device) -> None:
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether the model is cut up among the processes."""
+    """Whether the model is sharded among the processes."""
     return any(isinstance(p, DTensor) for p in model.parameters())
 
 
-def whole(tensor: Tensor, wanted: bool = True) -> Tensor | None:
-    """A tensor that may be cut up, whole on this process's CPU where it is `wanted`.
-
-    All processes must call it.
-    """
-    found = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-    return found.detach().cpu() if wanted else None
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor that may be sharded, whole; all processes must call it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def like(tensor: Tensor, model: Tensor) -> Tensor:
@@ -76,25 +80,24 @@ def like(tensor: Tensor, model: Tensor) -> Tensor:
         return tensor
     if tensor.shape != model.shape:
         return tensor.clone()  # it may be mapped
-    cut = distribute_tensor(
+    shard = distribute_tensor(
         tensor.to(model.device), model.device_mesh, model.placements, src_data_rank=None
     )
-    return cut.clone()  # a share by itself: the cut is a view that holds the whole
+    return shard.clone()  # the shard is a view, which would hold the whole tensor
 
 
-def norm(gradients: Tensor) -> float:
-    """A norm that may be spread over processes, as a number."""
-    return float(gradients.full_tensor() if isinstance(gradients, DTensor) else gradients)
+def copy_whole(model: Decoder, world: World) -> Decoder:
+    """An ordinary decoder on the first process's CPU, with the weights of a sharded one.
 
-
-def copy_whole(model: Decoder, wanted: bool) -> Decoder | None:
-    """An ordinary decoder on the CPU with the weights of one that is cut up, where it is `wanted`.
-
-    All processes must call it.
+    All processes must call it; the others get their own back.
     """
-    weights = {name: whole(tensor, wanted) for name, tensor in model.state_dict().items()}
-    if not wanted:
-        return None
+    weights = {}
+    for name, tensor in model.state_dict().items():
+        gathered = whole(tensor)
+        if world.leads:
+            weights[name] = gathered.detach().cpu()
+    if not world.leads:
+        return model
     copied = meta_decoder(model.config)
     copied.load_state_dict(weights, assign=True)
     return copied

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pipeline.training.adapters.nf4 import Packed
+from pipeline.training.adapters.nf4 import NF4Linear
 from transformer.decoder import Decoder
 
 
@@ -21,6 +21,6 @@ def per_token(model: Decoder) -> float:
     ]
     products.append(model.unembed_weight)
     weights = sum(p.numel() * (6 if p.requires_grad else 4) for p in products)
-    packed = (m for m in model.modules() if isinstance(m, Packed))
+    packed = (m for m in model.modules() if isinstance(m, NF4Linear))
     weights += sum(4 * layer.in_features * layer.out_features for layer in packed)
     return weights + 12 * config.layers * config.heads * config.head_size * config.block

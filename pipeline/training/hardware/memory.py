@@ -1,4 +1,4 @@
-"""How much memory there is, how much a pass takes, and the largest one that fits."""
+"""How much memory there is, how much a step takes, and the largest batch that fits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import torch
 from pipeline.common.errors import ran_out
 from pipeline.common.processes import World
 
-SHARE = 0.9  # of the memory may be used
+SHARE = 0.9  # of the memory may be used, …
+SHARE_OF_SEVERAL = 0.8  # … by several processes, which cannot go on when it runs out in one
 CGROUP = Path("/sys/fs/cgroup")  # a container's own limit, where there is one
 
 
@@ -36,106 +37,122 @@ def total(device: torch.device) -> int:
     return min(psutil.virtual_memory().total, _container()[0])
 
 
-def sharing(device: torch.device) -> int:
-    """How many processes that train together share the device's memory: a card has one."""
+def processes_on(device: torch.device) -> int:
+    """How many processes of a training share the device's memory: a GPU has one."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if device.type == "cpu" else 1
 
 
-def limit(device: torch.device) -> int:
-    """Bytes that this process may hold: 90 % of its own and of its share of what is free."""
-    own = used(device)
+def limit(device: torch.device, share: float = SHARE) -> int:
+    """Bytes that this process may hold: a share of its own and of its part of what is free."""
+    mine = used(device)
     if device.type == "cuda":
-        return int(SHARE * (torch.cuda.mem_get_info(device)[0] + own))
+        return int(share * (torch.cuda.mem_get_info(device)[0] + mine))
     if device.type == "mps":
-        return int(SHARE * total(device))
-    most, held = _container()
-    free = min(psutil.virtual_memory().available, most - held)
-    return int(SHARE * (free / sharing(device) + own))
+        return int(share * total(device))
+    container_limit, container_use = _container()
+    free = min(psutil.virtual_memory().available, container_limit - container_use)
+    return int(share * (free / processes_on(device) + mine))
 
 
 def _container() -> tuple[int, int]:
-    """Limit and use of the container this runs in; without one, more than any machine has.
+    """Limit and use, in bytes, of the container this runs in; no limit counts as 2⁶².
 
-    Pages of files that could be dropped at once are no use.
+    Cached file pages, which could be dropped at once, do not count as use.
     """
     try:
-        most, held = (
+        limit, current = (
             int((CGROUP / name).read_text(encoding="ascii"))
             for name in ("memory.max", "memory.current")
         )
         rows = (CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
-        facts = dict(row.split() for row in rows)
-        return most, held - int(facts["inactive_file"]) - int(facts["active_file"])
+        statistics = dict(row.split() for row in rows)
+        cached = int(statistics["inactive_file"]) + int(statistics["active_file"])
+        return limit, current - cached
     except (OSError, ValueError, KeyError):
         return 1 << 62, 0
 
 
-def place(device: torch.device) -> str:
-    """The device by its kind and memory: where they are others, other sizes fit."""
+def device_name(device: torch.device) -> str:
+    """The device's kind and memory: on another one, other batches fit."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return f"{name}, {total(device) / (1 << 30):.0f} GiB"
 
 
 @contextmanager
 def peak(device: torch.device) -> Iterator[Callable[[], int]]:
-    """Around some work: a function that says the most bytes held since it began."""
+    """Around some work: a function that returns the most bytes held since it began."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         yield lambda: torch.cuda.max_memory_allocated(device)
         return
-    seen, over = [used(device)], threading.Event()
+    highest, done = [used(device)], threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.002):
-            seen[0] = max(seen[0], used(device))
+        while not done.wait(0.002):
+            highest[0] = max(highest[0], used(device))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield lambda: max(seen[0], used(device))
+        yield lambda: max(highest[0], used(device))
     finally:
-        over.set()
+        done.set()
         watcher.join()
 
 
-def largest(work: Callable[[int], None], most: int, device: torch.device, world: World) -> int:
-    """The largest of 1, 2, 4, … and `most` rows at which `work` stays within the memory; 0: none.
+def largest_batch(
+    step: Callable[[int], None],
+    max_rows: int,
+    device: torch.device,
+    world: World,
+    fails_alone: bool = True,
+) -> int:
+    """The largest of 1, 2, 4, … and `max_rows` rows at which a step stays within the memory.
 
-    `work` makes one pass over so many rows, and fails in all processes or in none. A size is tried
-    only when the smaller ones say that it should fit: a processor's memory is not refused, it fills
-    up until the system ends a program. All processes of the `world` try the same sizes, and the
-    first one's memory decides.
+    0: not even one. A size is tried only when the smaller ones say that it should fit: a
+    processor's memory is not refused, it fills up until the system kills a program. Where one row
+    says that `max_rows` fit by far, they are tried next. All processes try the same sizes. Memory
+    that runs out in a step ends the search, where a step `fails_alone`; else the other processes
+    wait for it, and it is an error.
     """
-    allowed = limit(device)
+    allowed = limit(device, SHARE if world.size == 1 else SHARE_OF_SEVERAL)
     known = [(0, used(device))]  # rows, bytes
-    for rows in _doubling(most):
-        if world.agreed(len(known) > 1 and _predicted(rows, *known[-2:]) > allowed):
-            break
+    rows, jump = 1, True
+    while rows:
         with peak(device) as held:
             try:
-                work(rows)
+                step(rows)
+                fits = held() <= allowed
             except Exception as error:
-                if not ran_out(error):
+                if not (fails_alone and ran_out(error)):
                     raise
+                fits = False
+            if not any(world.all_reduce_sum(not fits)):
+                known.append((rows, held()))
+            elif rows <= 2 * known[-1][0] or rows == 1:
                 break
-            if world.agreed(held() > allowed):
-                break
-            known.append((rows, held()))
+            else:
+                jump = False
+        rows = world.broadcast(_next_rows(max_rows, allowed, jump, *known[-2:]))
     return known[-1][0]
 
 
-def _doubling(most: int) -> list[int]:
-    return [*(1 << n for n in range((most - 1).bit_length())), most]
+def _next_rows(
+    max_rows: int, allowed: int, jump: bool, before: tuple[int, int], last: tuple[int, int]
+) -> int:
+    """The rows to try next, by the line through the bytes at the last two sizes; 0: no more."""
+    rows, held = last
+    slope = (held - before[1]) / (rows - before[0])
+    if rows == max_rows:
+        return 0
+    if jump and slope > 0 and held + 2 * slope * (max_rows - rows) <= allowed:
+        return max_rows
+    doubled = min(2 * rows, max_rows)
+    return doubled if held + slope * (doubled - rows) <= allowed else 0
 
 
-def _predicted(rows: int, before: tuple[int, int], last: tuple[int, int]) -> float:
-    """Bytes at so many rows, on the line through two known points."""
-    slope = (last[1] - before[1]) / (last[0] - before[0])
-    return last[1] + slope * (rows - last[0])
-
-
-def settle(device: torch.device) -> None:
-    """Give back what torch keeps for later, after memory ran out."""
+def release(device: torch.device) -> None:
+    """Give back the memory that torch keeps for later, after it ran out."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
