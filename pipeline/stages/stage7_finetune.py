@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -33,6 +33,9 @@ from pipeline.training.validation import UNCHECKED, Loss, measure, row_batches
 from pipeline.workspace.stages import DIALOGUES, FINETUNED, PRETRAINED, TOKENIZER
 from transformer.decoder import Decoder
 from transformer.io import load, load_config, save
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 VALIDATION_TOKENS = 16_384  # that an evaluation reads, about
 
@@ -92,13 +95,13 @@ class Trainer:
         """Fine-tune the pretrained model once; `keeps` the best, or only measures it."""
         started = time.monotonic()
         task, settings = self.task, self.task.settings.finetune
-        decoder, model = self._prepare(tuning)
+        decoder, adapted = self._prepare(tuning)
 
         def keep(whole: Decoder) -> None:
-            if keeps and tuning.method == "full":
+            if keeps and adapted is None:
                 save(whole, folder / BEST, self.dtype)
-            elif keeps:
-                lora.save_adapter(model, folder / ADAPTER)
+            elif adapted is not None and keeps:
+                lora.save_adapter(adapted, folder / ADAPTER)
 
         rows, text_bytes = self._validation_rows()
 
@@ -145,23 +148,23 @@ class Trainer:
         share = (chosen[:, 1] >= 0).sum() / max(1, (rows[:, 1] >= 0).sum())
         return chosen, max(1, round(text_bytes * share))
 
-    def _prepare(self, tuning: Tuning) -> tuple[Decoder, nn.Module]:
-        """The decoder, and the model around it that learns."""
+    def _prepare(self, tuning: Tuning) -> tuple[Decoder, PeftModel | None]:
+        """The decoder, and the adapted model around it, if any."""
         decoder = load(self.task.path(PRETRAINED))
         self.dtype = decoder.tokens.weight.dtype  # as it was saved
         self.parameters = sum(p.numel() for p in decoder.parameters())
-        model: nn.Module = FORMS[tuning.method](decoder, self.device)
+        decoder, adapted = FORMS[tuning.method](decoder, self.device), None
         if tuning.method != "full":
             torch.manual_seed(self.task.settings.train.seed)  # peft draws the weights from it
-            model = lora.adapted(decoder, tuning)
-        self.learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        if tuning.method != "full":
+            adapted = lora.adapted(decoder, tuning)
+        self.learning = sum(p.numel() for p in decoder.parameters() if p.requires_grad)
+        if adapted is not None:
             self.parameters += self.learning
         self.task.screen.note(
             f"{tuning}: {self.learning:,} of {self.parameters:,} parameters learn "
             f"({self.learning / self.parameters:.2%})"
         )
-        return decoder, model
+        return decoder, adapted
 
     def merge(self, tuning: Tuning, folder: Path) -> None:
         """Add an adapter to the weights beside which it learned; a whole model is whole already."""

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,7 +25,7 @@ from pipeline.common.errors import DataError, SettingsError, WorkspaceError
 from pipeline.common.files import atomic
 from pipeline.common.processes import ALONE, World
 from pipeline.common.screen import Screen
-from pipeline.training.state import TrainState
+from pipeline.training.state import Saved, TrainState
 from transformer.io import as_safetensors
 from transformer.packages import install
 
@@ -93,7 +93,7 @@ class Checkpoints:
 
     def _find(self, name: str, skip: int) -> Checkpoint | None:
         damage = ""
-        read: tuple[Tensors, Mapping[str, Any]] | None = None
+        read: tuple[Tensors, Saved] | None = None
         paths = checkpoint_files(self.folder / name)
         for path in paths[min(skip, max(0, len(paths) - 1)) :]:
             try:
@@ -146,7 +146,7 @@ def _write(folder: Path, tensors: Tensors, state: TrainState, keep: int) -> None
         file_path.unlink()
 
 
-def _read(path: Path, mapped: bool) -> tuple[Tensors, Mapping[str, Any]]:
+def _read(path: Path, mapped: bool) -> tuple[Tensors, Saved]:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

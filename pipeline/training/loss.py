@@ -88,9 +88,8 @@ def _chunked(
     size = max(CHUNK.get(hidden.device.type, GPU_CHUNK) // len(weight), ROWS)
     of_hidden = torch.empty_like(hidden) if wanted[0] else None
     of_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted[1] else None
-    logit_buffer = hidden.new_empty(
-        min(size, len(targets)), len(weight)
-    )  # reused: new memory is slow
+    # Buffers that all chunks share, since new memory is slow.
+    logit_buffer = hidden.new_empty(min(size, len(targets)), len(weight))
     probability_buffer = torch.empty_like(logit_buffer, dtype=torch.float32)
     nats = hidden.new_zeros((), dtype=torch.float32)
     for start in range(0, len(targets), size):

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.common.errors import WorkspaceError
 from pipeline.common.files import atomic, read_json, write_json
 
 HEADER = 4096
 MAGIC = "soundalike array"
+
+Info = dict[str, Any]  # what a header or a journal says, as JSON
 
 
 class Writer:
@@ -30,9 +32,9 @@ class Writer:
     def __init__(self, file: IO[bytes], dtype: str, row: tuple[int, ...]) -> None:
         self.file, self.dtype, self.row = file, np.dtype(dtype), row
         self.count = 0
-        self.info: dict[str, Any] = {}
+        self.info: Info = {}
 
-    def append(self, values: Any) -> None:
+    def append(self, values: ArrayLike) -> None:
         """Add values: a flat list of ids, or rows of the given shape."""
         array = np.asarray(values, dtype=self.dtype).reshape(-1, *self.row)
         self.file.write(np.ascontiguousarray(array).data)
@@ -42,7 +44,7 @@ class Writer:
 class Resumable(Writer):
     """A writer that can stop between two shards and go on there; `shards` of them are written."""
 
-    def __init__(self, file: IO[bytes], dtype: str, journal: Path, saved: dict[str, Any]) -> None:
+    def __init__(self, file: IO[bytes], dtype: str, journal: Path, saved: Info) -> None:
         super().__init__(file, dtype, ())
         self._journal, self._key = journal, saved["key"]
         self.shards: int = saved["shards"]
@@ -82,10 +84,10 @@ def resumable(path: Path, dtype: str, key: str) -> Iterator[Resumable]:
     journal.unlink(missing_ok=True)
 
 
-def _progress(part: Path, journal: Path, key: str, width: int) -> dict[str, Any]:
+def _progress(part: Path, journal: Path, key: str, width: int) -> Info:
     """What the journal says, where it has this key and the file is as long as it says."""
     try:
-        saved: dict[str, Any] = read_json(journal)
+        saved: Info = read_json(journal)
         size = part.stat().st_size
         if saved["key"] == key and size >= HEADER + saved["count"] * width:
             return {"key": key, **{name: saved[name] for name in ("shards", "count", "info")}}
@@ -117,7 +119,7 @@ class ArrayFile:
     def __init__(self, path: Path) -> None:
         try:
             with path.open("rb") as file:
-                self.info: dict[str, Any] = json.loads(file.read(HEADER))
+                self.info: Info = json.loads(file.read(HEADER))
             shape, dtype = tuple(self.info["shape"]), np.dtype(self.info["dtype"])
             expected = HEADER + int(np.prod(shape)) * dtype.itemsize
             whole = self.info["format"] == MAGIC and path.stat().st_size == expected

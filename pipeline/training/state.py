@@ -17,6 +17,7 @@ from pipeline.workspace.settings import Train
 from transformer.decoder import Decoder
 
 T = TypeVar("T")
+Saved = Mapping[str, Any]  # as JSON
 
 
 @dataclass(frozen=True)
@@ -138,12 +139,12 @@ class TrainState:
     recovery: Recovery = field(default_factory=Recovery)
     time: TimeSpent = field(default_factory=TimeSpent)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Saved:
         """As JSON."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> TrainState:
+    def from_dict(cls, saved: Saved) -> TrainState:
         """The inverse of `to_dict`; also reads what older versions wrote."""
         if "way" in saved:
             saved = _from_first_format(saved)
@@ -166,13 +167,13 @@ class TrainState:
         return replace(self, best=best, time=self.time.with_lost_time(later.time))
 
 
-def _filled(kind: type[T], values: Mapping[str, Any]) -> T:
+def _filled(kind: type[T], values: Saved) -> T:
     """A dataclass with those of the values that it knows: another version may have had more."""
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     return kind(**{name: value for name, value in values.items() if name in known})
 
 
-def _from_first_format(old: Mapping[str, Any]) -> dict[str, Any]:
+def _from_first_format(old: Saved) -> Saved:
     """The state of a checkpoint as versions before 2 wrote it: flat, under other names."""
     rows, samples_per_step = old["rows"], old["update"]
     return {

@@ -6,7 +6,7 @@ import logging
 import shutil
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -16,10 +16,15 @@ from pipeline.training.adapters.nf4 import NF4Linear
 from pipeline.training.auto import Tuning
 from transformer.decoder import Decoder
 
+if TYPE_CHECKING:
+    from peft import PeftModel
 
-def adapted(decoder: Decoder, settings: Tuning) -> Any:
+
+def adapted(decoder: Decoder, settings: Tuning) -> PeftModel:
     """The decoder inside a peft model, in which only the adapters learn."""
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # tells of kernels nobody asked for
+    logging.getLogger("bitsandbytes").setLevel(
+        logging.ERROR
+    )  # it warns of kernels that are not needed
     from peft import LoraConfig, get_peft_model
 
     from pipeline.training.adapters.lora_linear import LoRALinear
@@ -52,23 +57,23 @@ def _matrices(decoder: Decoder) -> dict[str, nn.Module]:
 
 
 def lean(decoder: Decoder) -> Decoder:
-    """The decoder with float32 for all but the matrices that adapters will stand beside.
+    """The decoder with float32 for all but the matrices that get adapters.
 
     Those stay as they were saved, in half the memory: frozen, they lose nothing by it.
     """
-    beside = {id(module) for module in _matrices(decoder).values()}
+    matrices = {id(module) for module in _matrices(decoder).values()}
     for module in decoder.modules():
-        if id(module) not in beside and next(module.parameters(recurse=False), None) is not None:
+        if id(module) not in matrices and next(module.parameters(recurse=False), None) is not None:
             module.float()
     return decoder
 
 
-def save_adapter(model: Any, folder: Path) -> None:
+def save_adapter(model: PeftModel, folder: Path) -> None:
     """Write the adapter in peft's own format; until it is whole, an older one stays."""
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # peft misses a Hugging Face config, which we do not have
+        warnings.simplefilter("ignore")  # peft looks for a Hugging Face config
         model.save_pretrained(str(part))
     folder.mkdir(parents=True, exist_ok=True)
     for file in sorted(part.iterdir(), key=lambda file: file.suffix == ".safetensors"):

@@ -1,8 +1,8 @@
-"""An adapted linear layer, y = x (W + s B A)ᵀ + b, which keeps little but x for the backward pass.
+"""A linear layer with an adapter, y = x (W + s B A)ᵀ + b, that saves little but x for backward.
 
 peft makes, names, saves and merges the two small matrices (Hu et al. 2021, arXiv 2106.09685); only
-the arithmetic is ours. W and b are frozen, so their gradients are never made, and the small
-products are added in place, where peft's go through two more tensors of the size of y.
+the arithmetic is ours. W and b are frozen, so their gradients are never computed, and the small
+products are added in place, where peft's need two more tensors of the size of y.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ Frozen = nn.Linear | NF4Linear
 class LoRALinear(Linear):
     """peft's layer with one adapter, computed by `LoRAMatmul`."""
 
-    def _get_in_out_features(self, module: Any) -> tuple[int, int]:
-        return module.in_features, module.out_features
+    def _get_in_out_features(self, module: nn.Module) -> tuple[int, int]:
+        layer = cast(Frozen, module)
+        return layer.in_features, layer.out_features
 
-    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def forward(self, x: Tensor, *args: object, **kwargs: object) -> Tensor:
         if self.disable_adapters or self.merged:
             return cast(Tensor, self.base_layer(x))
         (name,) = self.active_adapters
@@ -47,8 +48,8 @@ def _computed_in(x: Tensor) -> torch.dtype:
 class LoRAMatmul(torch.autograd.Function):
     """y (N, out) of x (N, in), A (r, in) and B (out, r), with gradients for all three.
 
-    Where B A is cheaper added to W than to y, it is: never in a short format, in which W would
-    swallow small changes, and not when a share of x is `dropped` on its way to A.
+    B A is added to W where that is cheaper than adding its product to y: never in a 16-bit format,
+    in which W would lose small changes, and not when a share of x is `dropped` on its way to A.
     """
 
     @staticmethod

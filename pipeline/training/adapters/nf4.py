@@ -1,9 +1,9 @@
 """Frozen weights in four bits, so that a large decoder fits beside the adapters that learn.
 
-QLoRA (Dettmers et al. 2023, arXiv 2305.14314): every 64 weights of a matrix share a scale and are
-each one of 16 levels that suit a normal distribution (NF4); the scales are themselves kept in eight
-bits. bitsandbytes packs and unpacks; products are made from the unpacked weights, in the number
-format of the activations. Embedding, head and norms stay as they are.
+QLoRA (Dettmers et al. 2023, arXiv 2305.14314): every 64 weights of a matrix share a scale, and each
+is one of 16 levels that suit a normal distribution (NF4); the scales themselves take eight bits.
+bitsandbytes quantizes and dequantizes; products use the dequantized weights, in the number format
+of the activations. Embedding, head and norms stay as they are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GROUP = 64  # weights with a scale of their own
 
 
 class NF4Linear(nn.Module):
-    """A frozen linear layer whose weight is packed: about 4.13 bits each."""
+    """A frozen linear layer whose weights take about 4.13 bits each."""
 
     bias: nn.Parameter | None
     weight: Tensor  # two weights a byte
@@ -55,7 +55,7 @@ class NF4Linear(nn.Module):
         self.scales_together = state.state2.blocksize
 
     def dense(self, dtype: torch.dtype) -> Tensor:
-        """The weight (out, in), unpacked anew."""
+        """The weight (out, in), dequantized."""
         from bitsandbytes import functional
 
         scales = functional.QuantState(  # type: ignore[no-untyped-call]
@@ -82,7 +82,7 @@ class NF4Linear(nn.Module):
 
 
 class NF4Matmul(torch.autograd.Function):
-    """The product with a packed layer; unpacked again for the gradient, instead of kept."""
+    """The product with an NF4 layer, which is dequantized again for the gradient, not saved."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: NF4Linear) -> Tensor:
@@ -96,9 +96,9 @@ class NF4Matmul(torch.autograd.Function):
 
 
 def pack(decoder: Decoder, device: torch.device) -> None:
-    """Pack the linear layers of the blocks, one after the other, on the device where they shall be.
+    """Quantize the linear layers of the blocks in place, one after the other, on the device.
 
-    Raises SettingsError where that cannot be.
+    Raises SettingsError where that is not possible.
     """
     check(device)
     decoder.requires_grad_(False)
@@ -107,8 +107,10 @@ def pack(decoder: Decoder, device: torch.device) -> None:
 
 
 def rounded(decoder: Decoder, device: torch.device) -> Decoder:
-    """The decoder with each weight as `pack` keeps it: what an adapter learned beside packed
-    weights belongs to."""
+    """The decoder with every weight rounded as `pack` stores it.
+
+    What an adapter that learned beside packed weights belongs to.
+    """
     with torch.no_grad():
         for _, _, layer in _linear(decoder):
             packed = NF4Linear(copy.deepcopy(layer).to(device).float())
@@ -117,7 +119,7 @@ def rounded(decoder: Decoder, device: torch.device) -> Decoder:
 
 
 def _linear(decoder: Decoder) -> list[tuple[nn.Module, str, nn.Linear]]:
-    """The linear layers of the blocks: where each is, and its name there."""
+    """The linear layers of the blocks: the parent of each, and its name there."""
     return [
         (parent, name, layer)
         for parent in decoder.blocks.modules()
@@ -127,7 +129,7 @@ def _linear(decoder: Decoder) -> list[tuple[nn.Module, str, nn.Linear]]:
 
 
 def check(device: torch.device) -> None:
-    """Refuse what cannot be: without bitsandbytes, or where it cannot pack."""
+    """Raise SettingsError without bitsandbytes, or where it cannot quantize."""
     try:
         import bitsandbytes  # noqa: F401
     except ImportError:
