@@ -1,4 +1,4 @@
-"""NF4Linear weights: as exact as four bits are, trained beside, resumed, and merged without a rest."""
+"""Packed weights: as exact as four bits are, trained beside, resumed, and merged without a rest."""
 
 from __future__ import annotations
 
