@@ -13,7 +13,6 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from pipeline.common.files import atomic
 from pipeline.common.processes import ALONE, World
 from pipeline.common.screen import Screen
 from pipeline.training.state import Saved, TrainState
+from pipeline.training.validation import Loss
 from transformer.io import as_safetensors
 from transformer.packages import install
 
@@ -185,8 +185,21 @@ class Log:
         with atomic(self.path) as file:
             file.writelines(f"{line}\n" for line in text.splitlines() if _step_of(line) <= step)
 
-    def add(self, row: Mapping[str, float]) -> None:
+    def add(
+        self, state: TrainState, learning_rate: float, train_loss: float, validation: Loss
+    ) -> None:
         """Write down an evaluation."""
+        seconds = state.time.step_seconds
+        row = {
+            "step": state.step,
+            "tokens": state.tokens,
+            "seconds": round(seconds, 2),
+            "lr": learning_rate,
+            "train_loss": round(train_loss, 5),
+            "val_loss": round(validation.per_token, 5),
+            "val_bits_per_byte": round(validation.bits_per_byte, 5),
+            "tokens_per_second": round(state.tokens / max(seconds, 1e-9)),
+        }
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(row) + "\n")
         if self._events is not None:

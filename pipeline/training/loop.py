@@ -9,6 +9,7 @@ cut, kill -9) and started again takes the same steps as one that never was. The 
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -37,7 +38,6 @@ from pipeline.training.resume import (
 from pipeline.training.schedule import longer_interval
 from pipeline.training.state import ComputePlan, FitSettings, Parts, TrainState
 from pipeline.training.step import NonFiniteError, Stepper
-from pipeline.training.validation import Loss
 
 SMOOTHING = 0.95  # of the training loss
 DIVERGING = (1.3, 0.5)  # times the lowest smoothed loss, and so many nats more
@@ -119,7 +119,7 @@ def train(run: Run, state: TrainState, view: LiveView, interrupt: Interrupt) -> 
         view.loss, view.learning_rate = result.loss, learning_rate
         recovery = state.recovery
         lowest, smoothed = recovery.lowest_smoothed_loss, recovery.smoothed_loss
-        if smoothed != smoothed or state.step == state.schedule.decay_from:
+        if math.isnan(smoothed) or state.step == state.schedule.decay_from:
             lowest = smoothed = result.loss
         else:
             smoothed = SMOOTHING * smoothed + (1 - SMOOTHING) * result.loss
@@ -143,7 +143,7 @@ def train(run: Run, state: TrainState, view: LiveView, interrupt: Interrupt) -> 
                 best.bits_per_byte, best.step = validation.bits_per_byte, state.step
                 keep_best(run)
             if world.leads:
-                run.log.add(log_row(state, learning_rate, result.loss, validation))
+                run.log.add(state, learning_rate, result.loss, validation)
             view.evaluated(result.loss, validation, is_best)
             if world.leads and not stepper.sharded:
                 view.wrote(run.parts.sample())
@@ -184,23 +184,6 @@ def keep_best(run: Run) -> None:
         model = distributed.copy_whole(model, run.world)
     if run.world.leads:
         run.parts.keep(model)
-
-
-def log_row(
-    state: TrainState, learning_rate: float, train_loss: float, validation: Loss
-) -> dict[str, float]:
-    """An evaluation's line in `log.jsonl`."""
-    seconds = state.time.step_seconds
-    return {
-        "step": state.step,
-        "tokens": state.tokens,
-        "seconds": round(seconds, 2),
-        "lr": learning_rate,
-        "train_loss": round(train_loss, 5),
-        "val_loss": round(validation.per_token, 5),
-        "val_bits_per_byte": round(validation.bits_per_byte, 5),
-        "tokens_per_second": round(state.tokens / max(seconds, 1e-9)),
-    }
 
 
 def decay_or_stop(run: Run, state: TrainState) -> None:

@@ -477,7 +477,6 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(training_text, "VOCABULARY", 300)
     monkeypatch.setattr(measurements, "NEW_TOKENS", (4, 8))
     monkeypatch.setattr(run_trial, "peak_flops", lambda machine: 1.0)
-    monkeypatch.setattr("pipeline.training.loop.peak_flops", lambda machine: 1.0)
     monkeypatch.setattr("pipeline.training.hardware.autotune.peak_flops", lambda machine: 1.0)
     path = tmp_path / "prose.txt"
     path.write_text(PROSE, encoding="utf-8")
@@ -577,7 +576,7 @@ def test_a_stopped_run_ends_as_an_unbroken_one(tiny, tmp_path, monkeypatch):
         if len(taken) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.training.live_view.Watch.evaluated", stop_at_the_second)
+    monkeypatch.setattr("pipeline.training.live_view.LiveView.evaluated", stop_at_the_second)
     for attempt in range(2):
         if attempt == 0:
             with pytest.raises(KeyboardInterrupt):
@@ -591,16 +590,15 @@ def test_a_stopped_run_ends_as_an_unbroken_one(tiny, tmp_path, monkeypatch):
 
 def test_where_a_setback_goes_back_to_does_not_depend_on_the_clock(tiny, tmp_path, monkeypatch):
     wanted = make_trial(FAMILIES["norms"], Variant("rms"), load_text(tiny, tmp_path), 20, 2)
-    saved: list[str] = []
+    steps: list[int] = []
     minutes = itertools.count(step=60)
     monkeypatch.setattr(
         "pipeline.training.loop.time", SimpleNamespace(monotonic=lambda: next(minutes))
     )
     monkeypatch.setattr(
-        "pipeline.training.checkpoint._write", lambda path, *_: saved.append(path.name)
+        "pipeline.training.checkpoints._write", lambda _, __, state, keep: steps.append(state.step)
     )
     run_trial.run(wanted, tmp_path, False)
-    steps = [int(name.partition(".")[0].removeprefix("step-")) for name in saved]
     assert set(steps) == set(range(0, 21, 2))
 
 
