@@ -46,8 +46,8 @@ def main() -> None:
     parts = {seed: splits.split(table, names, seed) for seed in seeds}
     tested = len(parts[SEEDS[0]].test)
     print(f"{len(table)} texts, {len(parts)} splits, {tested} to test each")
-    for name, way in ways(args.quick).items():
-        measure(name, way, parts, len(names))
+    for name, method in ways(args.quick).items():
+        measure(name, method, parts, len(names))
 
 
 def ways(quick: bool) -> dict[str, Way]:
@@ -79,11 +79,11 @@ def ours(start: backbone.Backbone, split: splits.Splits, seed: int) -> list[int]
     return probabilities(made.classifier, ids, machine).argmax(dim=1).tolist()
 
 
-def measure(name: str, way: Way, parts: dict[int, splits.Splits], classes: int) -> None:
+def measure(name: str, method: Way, parts: dict[int, splits.Splits], classes: int) -> None:
     """Print how one way does."""
     accuracies, began = [], time.process_time()
     for seed, split in parts.items():
-        counts = scores.confusion(split.test.labels, way(split, seed), classes)
+        counts = scores.confusion(split.test.labels, method(split, seed), classes)
         accuracies.append(scores.accuracy(counts))
     seconds = (time.process_time() - began) / len(parts)
     each = ", ".join(f"{accuracy:.1%}" for accuracy in accuracies)

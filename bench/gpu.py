@@ -87,7 +87,7 @@ def toy() -> Sizes:
 Loss = Callable[[Any, Any], torch.Tensor]  # the mean of x and y
 
 
-def trained(sizes: Sizes, model: nn.Module, found: Optimizers, loss: Loss) -> Any:
+def trained(sizes: Sizes, model: nn.Module, optims: Optimizers, loss: Loss) -> Any:
     """A training step of `model`, ready to be timed."""
     x = torch.randint(0, sizes.small.vocab_size, (sizes.rows, sizes.small.block + 1))
     x, y = (half.contiguous().to(sizes.device) for half in (x[:, :-1], x[:, 1:]))
@@ -98,7 +98,7 @@ def trained(sizes: Sizes, model: nn.Module, found: Optimizers, loss: Loss) -> An
             mean = loss(x, y)
         torch.autograd.backward(mean)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in found:
+        for optimizer in optims:
             optimizer.step()
 
     return step
@@ -108,9 +108,9 @@ def ours(sizes: Sizes) -> Any:
     """A step of this project."""
     decoder = on_device(sizes, sizes.small, torch.float32)
     objective = Objective(decoder).train()
-    found = optimizers(decoder, 0.1)
-    set_rate(found, 1e-4)
-    return trained(sizes, decoder, found, lambda x, y: objective(x, y) / y.numel())
+    optims = optimizers(decoder, 0.1)
+    set_rate(optims, 1e-4)
+    return trained(sizes, decoder, optims, lambda x, y: objective(x, y) / y.numel())
 
 
 def theirs(sizes: Sizes, path: Path) -> Any:
@@ -133,10 +133,10 @@ def theirs(sizes: Sizes, path: Path) -> Any:
     )
     model = module.GPT(config).to(sizes.device)
     called = torch.compile(model) if sizes.compiled else model
-    found: Optimizers = [
+    optims: Optimizers = [
         torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.1, fused=True)
     ]
-    return trained(sizes, model, found, lambda x, y: called(x, y)[1])
+    return trained(sizes, model, optims, lambda x, y: called(x, y)[1])
 
 
 def training(sizes: Sizes, peer: Path | None) -> None:
@@ -182,29 +182,29 @@ def the_peak(device: torch.device) -> tuple[float, str]:
 
 
 def decoding(sizes: Sizes) -> None:
-    """Ids a second after the first, with the fast road and without."""
+    """Ids a second after the first, with CUDA graphs and without."""
     decoder = on_device(sizes, sizes.small, torch.bfloat16).eval()
     prompt, new = sizes.small.block // 20, sizes.small.block // 5
-    rates: dict[str, list[float]] = {"fast road": [], "general road": []}
+    rates: dict[str, list[float]] = {"CUDA graphs": [], "reference path": []}
     for turn in range(sizes.turns + 1):
-        for name, found in rates.items():
-            with fast_road(name == "fast road"):
+        for name, measured in rates.items():
+            with cuda_graphs(name == "CUDA graphs"):
                 ids = generate.generate(decoder, range(prompt), new, Sampling(temperature=0))
                 stamps = [time.perf_counter() for _ in ids]
             if turn:  # the first is for warming up
-                found.append((new - 1) / (stamps[-1] - stamps[0]))
+                measured.append((new - 1) / (stamps[-1] - stamps[0]))
     print(f"decoding, {new} ids after {prompt}")
-    for name, found in rates.items():
-        print(f"  {name:12s} {statistics.median(found):8,.1f} ids/s, {max(found):,.1f} best")
+    for name, measured in rates.items():
+        print(f"  {name:12s} {statistics.median(measured):8,.1f} ids/s, {max(measured):,.1f} best")
 
 
 @contextmanager
-def fast_road(wanted: bool) -> Iterator[None]:
-    """Without it, `generate` finds no road for single tokens but the general one."""
+def cuda_graphs(enabled: bool) -> Iterator[None]:
+    """Without it, `generate` takes the reference path for single tokens."""
     import transformer.fast.single
 
     kept = generate.cuda_graph_step, transformer.fast.single.compiled_step
-    if not wanted:
+    if not enabled:
         generate.cuda_graph_step = transformer.fast.single.compiled_step = lambda decoder: None
     try:
         yield
@@ -241,13 +241,13 @@ def adapting(sizes: Sizes, method: str) -> None:
     if not rows:
         print(f"{method}: not one row of {sizes.long} tokens fits")
         return
-    taken = [timed(lambda: step(rows)) for _ in range(sizes.turns)]
-    rate = rows * sizes.long / statistics.median(taken)
+    durations = [timed(lambda: step(rows)) for _ in range(sizes.turns)]
+    rate = rows * sizes.long / statistics.median(durations)
     print(f"{method}, {rows} rows of {sizes.long} tokens: {rate:,.0f} tokens/s{held(sizes.device)}")
 
 
 def fits(step: Callable[[int], None], rows: int) -> bool:
-    """Whether a step of so many rows fits into the memory."""
+    """Whether a step of this many rows fits into the memory."""
     full = False
     try:
         step(rows)

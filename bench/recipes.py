@@ -134,11 +134,11 @@ class Laboratory:
 
     def ids(self, trial: Trial) -> tuple[minbpe.RegexTokenizer, list[Any]]:
         """The tokenizer of a trial, and the ids of both parts."""
-        wanted = trial.settings.tokenizer
-        size = wanted.vocab_size
+        chosen = trial.settings.tokenizer
+        size = chosen.vocab_size
         size = auto.vocab_size(self.bytes[0]) if size == "auto" else size
         if size not in self.encoded:
-            tokenizer = minbpe.RegexTokenizer.train(self.parts[0], size, wanted.pattern, SPECIAL)
+            tokenizer = minbpe.RegexTokenizer.train(self.parts[0], size, chosen.pattern, SPECIAL)
             ids = [np.array(tokenizer.encode(part), dtype=np.uint16) for part in self.parts]
             self.encoded[size] = tokenizer, ids
         return self.encoded[size]
@@ -148,8 +148,8 @@ class Laboratory:
         with trial.in_force():
             stepper = self.stepper(trial, threads)
             rows = stepper.settings.batch
-            taken = [timed(lambda: stepper.dry_run(rows)) for _ in range(TIMED)]
-            return {"step": round(min(taken), 4)}
+            durations = [timed(lambda: stepper.dry_run(rows)) for _ in range(TIMED)]
+            return {"step": round(min(durations), 4)}
 
     def run(self, trial: Trial, threads: int, steps: int, every: int = 0) -> dict[str, Any]:
         """A whole training, and the loss of what comes out of it, and now and then before."""
@@ -157,7 +157,7 @@ class Laboratory:
             stepper = self.stepper(trial, threads)
             schedule, settings = Schedule.of(steps), stepper.settings
             seed, rows = trial.settings.train.seed, settings.batch
-            began, losses, found = time.monotonic(), [], {}
+            began, losses, evaluations = time.monotonic(), [], {}
             _, (train, val) = self.ids(trial)
             block = stepper.model.config.block
 
@@ -167,13 +167,13 @@ class Laboratory:
                 losses.append(stepper.step(step * rows, seed + step, rate, late).loss)
                 done = step + 1
                 if done == steps or (every and done % every == 0):
-                    found[done] = measure_text(stepper.model, val, block, self.bytes[1])
+                    evaluations[done] = measure_text(stepper.model, val, block, self.bytes[1])
             wall = time.monotonic() - began
-        best = min(found, key=lambda done: found[done].bits_per_byte)
-        tokens, last = steps * rows * block, found[steps]
+        best = min(evaluations, key=lambda done: evaluations[done].bits_per_byte)
+        tokens, last = steps * rows * block, evaluations[steps]
         return {
             "bits": round(last.bits_per_byte, 4),
-            "best": round(found[best].bits_per_byte, 4),
+            "best": round(evaluations[best].bits_per_byte, 4),
             "best_at": best,
             "train": round(float(np.mean(losses[-max(1, steps // 10) :])) / last.per_token, 3),
             "steps": steps,
@@ -207,15 +207,15 @@ def main() -> None:
         trial = Trial.of(name, given.seed)
         about = {"text": given.text.name, "bytes": len(text), "trial": name}
         if given.verb == "time":
-            found = laboratory.time(trial, given.threads)
+            figures = laboratory.time(trial, given.threads)
         else:
             step = _step(_lines(given.out), about | ({"trial": given.like} if given.like else {}))
             if not (given.steps or step):
                 raise SystemExit(f"no time of {name} is known: run the verb `time` first")
             steps = given.steps or max(1, round(given.seconds / step))
-            found = laboratory.run(trial, given.threads, steps, given.every)
-            found["computed"] = round(steps * step, 1) if step else None
-        line = {**about, **found, "seed": given.seed, "threads": given.threads, "commit": commit}
+            figures = laboratory.run(trial, given.threads, steps, given.every)
+            figures["computed"] = round(steps * step, 1) if step else None
+        line = {**about, **figures, "seed": given.seed, "threads": given.threads, "commit": commit}
         print(json.dumps(line), flush=True)
         with given.out.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(line) + "\n")
@@ -223,8 +223,8 @@ def main() -> None:
 
 def _step(lines: list[dict[str, Any]], about: dict[str, Any]) -> float | None:
     """The seconds of a step that `time` found for a trial on this text."""
-    found = [line["step"] for line in lines if "step" in line and about.items() <= line.items()]
-    return float(found[-1]) if found else None
+    steps = [line["step"] for line in lines if "step" in line and about.items() <= line.items()]
+    return float(steps[-1]) if steps else None
 
 
 def _table(lines: list[dict[str, Any]]) -> None:

@@ -38,7 +38,7 @@ Step = Callable[[], None]
 Rates = tuple[float, float]
 
 
-def ours(shape: dict[str, int], way: str, dtype: str) -> Step:
+def ours(shape: dict[str, int], variant: str, dtype: str) -> Step:
     """A step of this project's decoder, as `fit` takes it."""
     import torch
 
@@ -54,13 +54,15 @@ def ours(shape: dict[str, int], way: str, dtype: str) -> Step:
         "norm": "layer",
         "feedforward": "gelu",
     }
-    config = ModelConfig(**shape, block=TOKENS, dropout=0.0, **({} if way == "default" else gpt))
+    config = ModelConfig(
+        **shape, block=TOKENS, dropout=0.0, **({} if variant == "default" else gpt)
+    )
     decoder = Decoder(config).train()
-    decoder.recompute = way == "recompute"
-    found = optimizers(decoder, 0.1)
-    if way != "default":
-        found = [torch.optim.AdamW(decoder.parameters(), betas=(0.9, 0.95), fused=True)]
-    set_rate(found, 1e-3)
+    decoder.recompute = variant == "recompute"
+    optims = optimizers(decoder, 0.1)
+    if variant != "default":
+        optims = [torch.optim.AdamW(decoder.parameters(), betas=(0.9, 0.95), fused=True)]
+    set_rate(optims, 1e-3)
     x, y = batch(shape["vocab_size"])
 
     def step() -> None:
@@ -68,7 +70,7 @@ def ours(shape: dict[str, int], way: str, dtype: str) -> Step:
             nats, count = summed(decoder, x, y)
         (nats / count).backward()
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-        for optimizer in found:
+        for optimizer in optims:
             optimizer.step()
         decoder.zero_grad()
 
@@ -185,17 +187,17 @@ class Way:
         assert self.process.stdin is not None
         self.process.stdin.write("\n\n")
         self.process.stdin.flush()
-        taken = [[float(seconds) for seconds in self._line().split()] for _ in range(2)]
-        wall, used = map(min, zip(*taken, strict=True))
+        times = [[float(seconds) for seconds in self._line().split()] for _ in range(2)]
+        wall, used = map(min, zip(*times, strict=True))
         return ROWS * TOKENS / wall, ROWS * TOKENS / used
 
     def end(self) -> float:
         """The peak of memory in MB."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        found = float(self._line())
+        peak_mb = float(self._line())
         self.process.wait()
-        return found
+        return peak_mb
 
 
 @contextmanager
@@ -204,8 +206,8 @@ def running(*ways: Way) -> Iterator[tuple[Way, ...]]:
     try:
         yield ways
     finally:
-        for way in ways:
-            way.process.kill()
+        for variant in ways:
+            variant.process.kill()
 
 
 # --- the comparison --------------------------------------------------------------------------
@@ -218,10 +220,10 @@ def compare(shape: str, args: Any) -> None:
     with running(*(Way(who, shape, *how, args) for who, how in best)) as (peer, mine):
         turns = [(peer.step(), mine.step()) for _ in range(args.repetitions)]
         memory = [peer.end(), mine.end()]
-    for way, rates, peak in zip((peer, mine), zip(*turns, strict=True), memory, strict=True):
+    for variant, rates, peak in zip((peer, mine), zip(*turns, strict=True), memory, strict=True):
         wall, used = map(statistics.median, zip(*rates, strict=True))
         print(
-            f"  {way.name:32s} {wall:6.0f} tokens/s  {used:6.0f} a processor's second  "
+            f"  {variant.name:32s} {wall:6.0f} tokens/s  {used:6.0f} a processor's second  "
             f"{peak:5.0f} MB"
         )
     print(f"  ours / nanoGPT, {len(turns)} turns: {memory[1] / memory[0]:.2f} times the memory")
@@ -240,22 +242,22 @@ def compare(shape: str, args: Any) -> None:
 def fastest(who: str, shape: str, args: Any) -> tuple[str, tuple[str, str]]:
     """The number format and the road in which a side takes its shortest step."""
     dtypes = ["float32", "bfloat16"] if has_bfloat16() else ["float32"]
-    roads = ["plain", "compiled"] if who == "nanoGPT" and not args.quick else ["plain"]
+    modes = ["plain", "compiled"] if who == "nanoGPT" and not args.quick else ["plain"]
     rates = {
-        (dtype, road): tell(who, shape, dtype, road, args) for dtype in dtypes for road in roads
+        (dtype, mode): tell(who, shape, dtype, mode, args) for dtype in dtypes for mode in modes
     }
     return who, max(rates, key=lambda how: rates[how])
 
 
-def tell(who: str, shape: str, dtype: str, road: str, args: Any) -> float:
+def tell(who: str, shape: str, dtype: str, mode: str, args: Any) -> float:
     """The best of some steps of one way, alone, printed with its memory."""
     began = time.perf_counter()
-    with running(Way(who, shape, dtype, road, args)) as (way,):
+    with running(Way(who, shape, dtype, mode, args)) as (variant,):
         ready = time.perf_counter() - began
-        rate = max(way.step()[0] for _ in range(1 if args.quick else 2))
-        peak = way.end()
+        rate = max(variant.step()[0] for _ in range(1 if args.quick else 2))
+        peak = variant.end()
     print(
-        f"    alone: {way.name:30s} {rate:6.0f} tokens/s best, {peak:5.0f} MB, "
+        f"    alone: {variant.name:30s} {rate:6.0f} tokens/s best, {peak:5.0f} MB, "
         f"ready after {ready:.0f} s",
         flush=True,
     )

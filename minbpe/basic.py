@@ -1,4 +1,4 @@
-"""The lesson: byte pair encoding with nothing left out and nothing made fast.
+"""The lesson: byte pair encoding, complete but not fast.
 
 Start with the bytes of a text. Find the adjacent pair that occurs most often, give it a new id,
 and replace the pair by that id everywhere. Repeat. Every round counts all pairs again, so training

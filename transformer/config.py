@@ -1,7 +1,7 @@
 """`ModelConfig`: all that defines a model, as one frozen value that is saved with the weights.
 
-A config that exists can be built: contradictions are refused when it is made, in words that name
-the settings and what to pick instead (constraints.py).
+A config that exists can be built: contradictions are refused when it is made, with a message that
+names the settings and what to pick instead (constraints.py).
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class PretrainedTokenizer(Tokenizer):
         return self._size
 
     def encode(self, text: str, allowed_special: Collection[str] = ()) -> list[int]:
-        """The ids of a text, with nothing before or after it.
+        """The ids of a text alone, without special tokens before or after it.
 
         Only special tokens named in `allowed_special` are recognised, as the file defines them
         (some include the spaces beside them).

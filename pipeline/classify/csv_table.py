@@ -83,8 +83,8 @@ def _content(path: Path) -> str:
 
 def _find(header: Sequence[str], name: str) -> int | None:
     names = [column.strip().casefold() for column in header]
-    wanted = name.strip().casefold()
-    return names.index(wanted) if wanted in names else None
+    folded = name.strip().casefold()
+    return names.index(folded) if folded in names else None
 
 
 def _column(header: Sequence[str], name: str, path: Path, option: str) -> int:

@@ -146,9 +146,9 @@ class Session:
 
     def _reply_limit(self, prefix: list[int]) -> int:
         """The longest reply in tokens; a turn fills no more than half of the context."""
-        wanted = max_tokens(self.card, self.chat, self.voice)
+        asked_for = max_tokens(self.card, self.chat, self.voice)
         around = len(prefix) + len(closing(self.tokenizer))
-        return max(1, min(wanted, self.room // 2 - around))
+        return max(1, min(asked_for, self.room // 2 - around))
 
     def _stream(self, prefix: list[int]) -> Iterator[tuple[list[int], str]]:
         """A reply's ids and text in pieces, each as soon as it is certain to stay."""

@@ -150,7 +150,7 @@ def weight_decay(setting: float | str, tokens: int, warm_start: bool) -> float:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How a model is fine-tuned, with nothing left to decide."""
+    """How a model is fine-tuned: every setting decided."""
 
     method: str = "lora"
     rank: int = RANK

@@ -26,10 +26,10 @@ def summed(model: Decoder, x: Tensor, y: Tensor) -> tuple[Tensor, int]:
     x and y are ids (B, T). Logits, and all that follows the last attention, are computed only where
     there is a target; in autocast's number format where it is on, but the loss is float32.
     """
-    wanted = y >= 0
-    targets = y[wanted]
+    is_target = y >= 0
+    targets = y[is_target]
     some = len(targets) < y.numel()
-    hidden = model.hidden(x, select=wanted) if some else model.hidden(x).flatten(0, 1)
+    hidden = model.hidden(x, select=is_target) if some else model.hidden(x).flatten(0, 1)
     weight = model.unembed_weight
     weight = weight if torch.is_grad_enabled() else weight.detach()  # needs no gradient then
     nats: Tensor = _Summed.apply(hidden, weight, targets)  # type: ignore[no-untyped-call]
@@ -58,10 +58,10 @@ class _Summed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         kind = hidden.device.type
-        wanted = ctx.needs_input_grad[:2]
+        is_target = ctx.needs_input_grad[:2]
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
         with torch.autocast(kind, enabled=False):
-            nats, ctx.gradients = _chunked(hidden.to(dtype), weight.to(dtype), targets, wanted)
+            nats, ctx.gradients = _chunked(hidden.to(dtype), weight.to(dtype), targets, is_target)
         ctx.dtypes = hidden.dtype, weight.dtype
         return nats
 
@@ -82,12 +82,12 @@ Gradients = tuple[Tensor | None, Tensor | None]
 
 
 def _chunked(
-    hidden: Tensor, weight: Tensor, targets: Tensor, wanted: tuple[bool, bool]
+    hidden: Tensor, weight: Tensor, targets: Tensor, is_target: tuple[bool, bool]
 ) -> tuple[Tensor, Gradients]:
     """The summed loss, and which are `wanted` of its gradients for hidden states and weight."""
     size = max(CHUNK.get(hidden.device.type, GPU_CHUNK) // len(weight), ROWS)
-    of_hidden = torch.empty_like(hidden) if wanted[0] else None
-    of_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted[1] else None
+    of_hidden = torch.empty_like(hidden) if is_target[0] else None
+    of_weight = torch.zeros_like(weight, dtype=torch.float32) if is_target[1] else None
     # Buffers that all chunks share, since new memory is slow.
     logit_buffer = hidden.new_empty(min(size, len(targets)), len(weight))
     probability_buffer = torch.empty_like(logit_buffer, dtype=torch.float32)
@@ -100,7 +100,7 @@ def _chunked(
         torch.softmax(logits, 1, torch.float32, out=probabilities)
         # The largest probability cannot underflow, so the sum of all follows from it exactly.
         nats += (top - probabilities.amax(dim=1, keepdim=True).log() - right).sum()
-        if any(wanted):
+        if any(is_target):
             probabilities.scatter_add_(1, chosen, probabilities.new_full(chosen.shape, -1))
             slopes = probabilities.to(weight.dtype)
             if of_hidden is not None:

@@ -140,10 +140,10 @@ def row_losses(model: Decoder, rows: Rows) -> tuple[NDArray[np.float64], NDArray
     with evaluating(model):
         for chosen in _by_length(rows):
             x, y = (half.to(device) for half in trimmed(rows[chosen]))
-            wanted = y >= 0
-            logits = model.head(model.hidden(x, select=wanted)).float()
-            losses = F.cross_entropy(logits, y[wanted], reduction="none").cpu().numpy()
-            of_row = wanted.nonzero()[:, 0].cpu().numpy()
+            is_target = y >= 0
+            logits = model.head(model.hidden(x, select=is_target)).float()
+            losses = F.cross_entropy(logits, y[is_target], reduction="none").cpu().numpy()
+            of_row = is_target.nonzero()[:, 0].cpu().numpy()
             nats[chosen] = np.bincount(of_row, losses, len(chosen))
             targets[chosen] = np.bincount(of_row, minlength=len(chosen))
     return nats, targets

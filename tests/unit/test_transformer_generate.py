@@ -17,7 +17,7 @@ PROMPT = [1, 2, 3]
 
 @pytest.fixture(autouse=True)
 def _general_road(monkeypatch):
-    """The passes counted here are the general road's; the fast one gives the same ids
+    """The passes counted here are the reference path's; the compiled one gives the same ids
     (test_transformer_single.py)."""
     monkeypatch.setattr("transformer.fast.single.compiled_step", lambda decoder: None)
 

@@ -53,7 +53,7 @@ def made(**changes) -> Decoder:
 
 
 def steps(decoder: Decoder, ids: torch.Tensor) -> torch.Tensor:
-    """Logits (T, V): a chunk, then token by token, with the general road now and then."""
+    """Logits (T, V): a chunk, then token by token, with the reference path now and then."""
     fast, cache = compiled_step(decoder), decoder.new_cache()
     assert fast is not None
     found = [decoder(ids[:, :5], cache)[0]]
@@ -71,7 +71,7 @@ def test_both_roads_give_the_same(changes):
     ids = torch.randint(50, (1, LENGTH), generator=torch.Generator().manual_seed(1))
     whole = decoder(ids)[0]
     torch.testing.assert_close(steps(decoder, ids), whole, atol=1e-5, rtol=1e-5)
-    # bfloat16 weights: closer to the exact logits than the general road, which rounds in between.
+    # bfloat16 weights: closer to the exact logits than the reference path, which rounds in between.
     rounded = decoder.bfloat16()
     exact = made(**changes)
     exact.load_state_dict({name: w.float() for name, w in rounded.state_dict().items()})

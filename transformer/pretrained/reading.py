@@ -131,8 +131,8 @@ def _check_shapes(
     ]
     faults = {"missing": missing, "not known": left_over, "of another shape": wrong}
     if any(faults.values()):
-        told = [f"{what}: {_listed(bad)}" for what, bad in faults.items() if bad]
-        raise WeightsError(f"{source.where}: weights do not fit the config; {'; '.join(told)}")
+        notes = [f"{what}: {_listed(bad)}" for what, bad in faults.items() if bad]
+        raise WeightsError(f"{source.where}: weights do not fit the config; {'; '.join(notes)}")
 
 
 def _listed(names: list[str]) -> str:

@@ -56,7 +56,7 @@ def with_padding() -> WithPadding:
     )
 
 
-def descent(features: Tensor, wanted: Tensor) -> list[float]:
+def descent(features: Tensor, chosen: Tensor) -> list[float]:
     """The loss at each step of fitting a line by gradient descent, until it has `CONVERGED`.
 
     The learning rate is 1 / the largest curvature, the fastest that does not oscillate.
@@ -64,11 +64,11 @@ def descent(features: Tensor, wanted: Tensor) -> list[float]:
     curvature = features.T @ features / len(features)
     rate = 1 / torch.linalg.eigvalsh(curvature)[-1]
     weights = torch.zeros(features.size(1), dtype=features.dtype)
-    losses = [wanted.square().mean().item() / 2]
+    losses = [chosen.square().mean().item() / 2]
     while losses[-1] > CONVERGED * losses[0]:
-        error = features @ weights - wanted
+        error = features @ weights - chosen
         weights = weights - rate * (features.T @ error) / len(features)
-        losses.append((features @ weights - wanted).square().mean().item() / 2)
+        losses.append((features @ weights - chosen).square().mean().item() / 2)
     return losses
 
 

@@ -73,18 +73,18 @@ def _tuned(
     return Tuned(plan, samples, micro_batch_seconds * plan.micro_batches)
 
 
-def fitting_rows(stepper: Stepper, wanted: int) -> int:
-    """The rows of a micro-batch that fit into the memory, of which several make up `wanted`.
+def fitting_rows(stepper: Stepper, rows_asked: int) -> int:
+    """The rows of a micro-batch that fit into the memory, a divisor of `rows_asked`.
 
     Turns on activation checkpointing where not even one row fits without.
     """
-    rows = _largest_batch(stepper, wanted)
+    rows = _largest_batch(stepper, rows_asked)
     if not rows and not stepper.plan.checkpointing:
         stepper.apply(replace(stepper.plan, checkpointing=True))
-        rows = _largest_batch(stepper, wanted)
+        rows = _largest_batch(stepper, rows_asked)
     if not rows:
         raise DataError(out_of_memory(stepper.model, stepper.device))
-    return largest_divisor(wanted, rows)
+    return largest_divisor(rows_asked, rows)
 
 
 def largest_divisor(rows: int, limit: int) -> int:
