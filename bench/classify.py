@@ -52,7 +52,7 @@ def main() -> None:
 
 def ways(quick: bool) -> dict[str, Way]:
     """What is compared, by name."""
-    found: dict[str, Way] = {
+    methods: dict[str, Way] = {
         scores.BASELINE: lambda split, _: scores.baseline(split.train, split.test.texts),
         "own small decoder": lambda split, seed: ours(
             backbone.new_backbone(split.train.texts, seed), split, seed
@@ -62,12 +62,12 @@ def ways(quick: bool) -> dict[str, Way]:
         pretrained.smollm2_path()
     except WeightsError as error:
         print(f"left out: {error}")
-        return found
+        return methods
     if not quick:
-        found["SmolLM2-135M"] = lambda split, seed: ours(
+        methods["SmolLM2-135M"] = lambda split, seed: ours(
             backbone.load_backbone("smollm2"), split, seed
         )
-    return found
+    return methods
 
 
 def ours(start: backbone.Backbone, split: splits.Splits, seed: int) -> list[int]:
