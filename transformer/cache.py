@@ -105,7 +105,7 @@ class Cache:
         return selected
 
     def reuse(self, ids: Sequence[int]) -> int:
-        """Go back to the longest prefix of `ids` (one row) that `truncate` can; returns its length.
+        """Truncate to the longest prefix shared with `ids` (one row); returns its length.
 
         At least the last id is left over, since a pass needs a token to give logits for.
         """

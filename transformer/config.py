@@ -16,7 +16,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 from transformer.constraints import RANGES, RULES, either, first_violation
 from transformer.hyperparameters import DEFAULTS, USED_BY, Hyperparameters, LayerType
 
-# Settings that came later are saved only where they say something, so that older files stay equal.
+# Later settings are written only when not the default, so that older files do not change.
 LATER = ("layer_types", "mixer_kernel", "embedding_scale", "attention_scale")
 
 
@@ -130,7 +130,8 @@ def _canonical(config: ModelConfig) -> tuple[LayerType, ...]:
             "position relative has weights that no layer in layer_types uses: pick position rope "
             "or none, or leave position out of one entry"
         )
-    return shortest_cycle([types[index % len(types)] for index in range(config.layers)])
+    taken_in_turn = range(min(config.layers, 2 * len(types)))  # a longer list has no other cycle
+    return shortest_cycle([types[index % len(types)] for index in taken_in_turn])
 
 
 def shortest_cycle(types: Sequence[LayerType]) -> tuple[LayerType, ...]:

@@ -202,7 +202,7 @@ def fit_context(context: list[int], block: int) -> list[int]:
 def last_logits(decoder: Decoder, ids: Tensor, cache: Cache) -> Tensor:
     """Logits (B, V) after `ids` (B, T).
 
-    The mode is set here and not around the loop: it must not leak to the caller.
+    `no_grad` is set here and not around the generator, from which it would leak to the caller.
     """
     return decoder.head(decoder.hidden(ids, cache)[:, -1])
 

@@ -71,7 +71,7 @@ class Hyperparameters:
     relative_buckets: int = 32  # of distances: half of them one short distance each
     max_relative_distance: int = 128  # from here on all distances share a bucket
     norm_eps: float = 1e-5
-    padding_id: int = 0  # the row an input of -1 is looked up in; which one does not matter
+    padding_id: int = 0  # embedding row used for padding; any will do
     laboratory: bool = False  # allows what teaches something, but is no way to train a decoder
     layer_types: tuple[LayerType, ...] = ()  # taken in turn by the layers; empty: all are alike
     mixer_kernel: int = 0  # tokens that attention short_conv mixes, the token itself included

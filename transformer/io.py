@@ -1,6 +1,6 @@
 """A model as a folder: `config.json`, and the weights in `model.safetensors`.
 
-Files appear whole or not at all, and what is wrong with one is told in one line. Weights are read
+Files appear whole or not at all, and errors are one line. Weights are read
 into memory of their own: a file that is still mapped could not be replaced on Windows.
 """
 

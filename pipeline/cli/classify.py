@@ -29,10 +29,10 @@ def train(
     file: Path, start: str | None, text_column: str, label_column: str, out: Path, seed: int
 ) -> None:
     """Learn labels from FILE, a CSV with a text and a label a row."""
-    from pipeline.classify import verbs
+    from pipeline.classify import train_and_predict
 
-    columns = verbs.Columns(text_column, label_column)
-    verbs.train(file, columns, start, out, seed, Screen())
+    columns = train_and_predict.Columns(text_column, label_column)
+    train_and_predict.train(file, columns, start, out, seed, Screen())
 
 
 @classify.command()
@@ -42,6 +42,8 @@ def train(
 @label_column
 def predict(file: Path, model: Path, text_column: str, label_column: str) -> None:
     """Label the texts of FILE, into FILE.predicted.csv."""
-    from pipeline.classify import verbs
+    from pipeline.classify import train_and_predict
 
-    verbs.predict(file, verbs.Columns(text_column, label_column), model, Screen())
+    train_and_predict.predict(
+        file, train_and_predict.Columns(text_column, label_column), model, Screen()
+    )

@@ -60,7 +60,7 @@ class CommandLine(click.Group):
         return super().parse_args(ctx, args)
 
     def run(self, args: list[str] | None = None) -> int:
-        """Run the command line; returns the exit code: 0 done, 2 the user can mend it, 130 stopped.
+        """Run the command line; returns the exit code: 0 done, 2 the user can fix it, 130 stopped.
 
         `--debug` shows the traceback of an error that is otherwise one line.
         """

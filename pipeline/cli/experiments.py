@@ -8,7 +8,7 @@ import click
 
 from pipeline.cli.shared_options import PATH
 from pipeline.common.screen import Screen
-from pipeline.experiments import verb
+from pipeline.experiments import run_families
 
 
 @click.command()
@@ -34,4 +34,4 @@ def experiments(family: str, minutes: float | None, text: Path | None, workspace
     Families: positions, attention, activations, norms, placement, dropout, evolution, size,
     optimizer, learning-rate.
     """
-    verb.experiments(family, minutes, text, workspace, Screen())
+    run_families.experiments(family, minutes, text, workspace, Screen())

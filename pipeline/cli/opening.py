@@ -67,7 +67,7 @@ def choose(name: str, speakers: Mapping[str, int], screen: Screen) -> str:
         raise DataError(f"Name the person to imitate with --persona; in this chat: {known}.")
     for number, (who, count) in enumerate(ordered[:OFFERED], 1):
         screen.say(f"  {number:>2}  {who}  ({count:,} messages)")
-    answer = click.prompt("Who shall be imitated (number or name)").strip()
+    answer = click.prompt("Whom should the model imitate (number or name)").strip()
     if answer.isdecimal() and 1 <= int(answer) <= len(ordered):
         return ordered[int(answer) - 1][0]
     return find_speaker(answer, speakers)

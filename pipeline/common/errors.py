@@ -1,4 +1,4 @@
-"""What a user can cause and mend.
+"""Errors that a user can cause and fix.
 
 A `SoundalikeError` is shown as one line: what is wrong, where, and what to do next. It never
 carries the text of a message. Anything else that escapes is a bug of ours and shows a traceback.
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 
 class SoundalikeError(Exception):
-    """The user can mend this; the message is the whole line they see."""
+    """The user can fix this; the message is the whole line they see."""
 
 
 class ExportError(SoundalikeError):
@@ -55,7 +55,7 @@ def ran_out(error: BaseException) -> bool:
 
 
 def in_words(error: Exception) -> str | None:
-    """One line for what a user can mend; None for a bug of ours."""
+    """One line for what a user can fix; None for a bug of ours."""
     if isinstance(error, SoundalikeError):
         return str(error)
     if ran_out(error):
@@ -75,12 +75,12 @@ def in_words(error: Exception) -> str | None:
             f"The system refuses access{where}; close what else uses it (an open chat, an editor) "
             "and run the same command again."
         )
-    return f"{os.strerror(error.errno)}{where}; mend that and run the same command again."
+    return f"{os.strerror(error.errno)}{where}; fix that and run the same command again."
 
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Around work of `minbpe` and `transformer`: their words for what a user can mend are ours."""
+    """Re-raise the one-line errors of `minbpe` and `transformer` as `WorkspaceError`."""
     try:
         yield
     except ValueError as error:

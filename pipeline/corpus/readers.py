@@ -128,7 +128,7 @@ def _json_row(path: Path, position: int, line: bytes) -> dict[str, object]:
     except (ValueError, RecursionError):
         reason = "is not JSON"
     line_number = _line_number(path, position)
-    raise DataError(f"{path}, {line_number} {reason}; mend that line or take it out.") from None
+    raise DataError(f"{path}, {line_number} {reason}; fix that line or remove it.") from None
 
 
 def _line_number(path: Path, position: int) -> str:

@@ -21,7 +21,7 @@ CHAT = "chat.json"
 WARNING = "warning.txt"
 README = "README.md"
 HEADING = "\n## Warning\n\n"
-MIN_TOKENS = 16  # that the longest reply has at least
+MIN_TOKENS = 16  # lower bound of the limit of a reply
 
 
 class HabitsRow(TypedDict):

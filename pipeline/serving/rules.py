@@ -25,7 +25,7 @@ from transformer.config import ConfigError
 from transformer.decoder import Decoder
 from transformer.generate import Sampling
 
-MAX_DRAWS = 4  # of a reply that comes out empty
+MAX_DRAWS = 4  # attempts before an empty reply is accepted
 DEFAULT_MAX_TOKENS = 160  # of a reply, where nobody's habits are known
 
 

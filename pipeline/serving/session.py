@@ -136,7 +136,7 @@ class Session:
         return [i for spoken in self.spoken for i in spoken.ids]
 
     def make_room(self, prefix: list[int]) -> None:
-        """Drop the oldest whole turns until a reply fits, and a few more, so that it is rare."""
+        """Drop the oldest whole turns until a reply fits, then a few more, so that this is rare."""
         free = self.room - len(prefix) - self._reply_limit(prefix)
         used = len(self.context_ids)
         if used <= free:

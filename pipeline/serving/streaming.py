@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 
 from pipeline.serving.rules import Rule
 
-MAX_RETRIES = 64  # fewer than the 256 ids that any vocabulary has
+MAX_RETRIES = 64  # fewer than 256, so that some id is always left
 
 # (ids so far, ids that the next one must not be) → the ids that follow, until the reply ends.
 Draw = Callable[[list[int], frozenset[int]], Generator[int]]

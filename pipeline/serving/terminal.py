@@ -23,7 +23,7 @@ HELP = """\
 /help             this list
 /me NAME          who you are in this conversation
 /as [NAME]        who is imitated; alone it lists who can be
-/group on|off     the others answer too, as the model sees it
+/group on|off     let the others answer too; the model decides who
 /persona          who is imitated, and by what
 /set              how replies are drawn; /set temperature 0.5 changes it
 /reset            start a new conversation

@@ -42,7 +42,7 @@ who speaks and how replies are drawn. Nothing else is needed, and nothing is eve
 def package(workspace: Workspace, weights: Path, bits: float, context: int) -> None:
     """Build the folder beside the old one, then swap; the old one stays until the new is whole.
 
-    `bits` is what it reached in validation, `context` how many tokens it learned to look back over.
+    `bits` is the validation score, `context` the number of tokens it was trained to look back over.
     A warning about the old model stays too, until the new one is evaluated.
     """
     AvoidedWords(workspace.settings.chat.avoid)  # refuses what cannot be avoided, …

@@ -109,8 +109,8 @@ def _run_one(workspace: Workspace, stage: Stage, screen: Screen, budget: Trainin
 
 
 def _release_memory(workspace: Workspace) -> None:
-    """Free the chat and what a stage held in cycles, and give it back to the system where glibc
-    would keep it: the next stage has models of its own."""
+    """Free the chat and garbage cycles, and return the memory to the system, where glibc would keep
+    it: the next stage has models of its own."""
     workspace.chat.release()
     gc.collect()
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):

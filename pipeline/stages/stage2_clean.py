@@ -19,7 +19,8 @@ from pipeline.common.errors import DataError
 from pipeline.common.files import write_json, write_jsonl
 from pipeline.common.speakers import find_speaker
 from pipeline.common.split_names import SPLITS, Split
-from pipeline.dialogue.conversations import assign_splits, find_conversations
+from pipeline.dialogue.assign_splits import assign_splits
+from pipeline.dialogue.conversations import find_conversations
 from pipeline.dialogue.people import People
 from pipeline.dialogue.silence import detect_silence
 from pipeline.dialogue.turns import turns

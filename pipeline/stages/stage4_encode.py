@@ -55,8 +55,8 @@ def run(task: Task) -> Counts:
             counts[f"{split}_bytes"] = writer.info["bytes"]
     if not counts["train_tokens"] and not task.workspace.uses_base_weights(by_name("pretrain")):
         raise DataError(
-            "There is no text to train on; give --export or --corpus (rows: two or more, as the "
-            "last is validation)."
+            "There is no text to train on; give --export or --corpus (a corpus of rows needs at "
+            "least two: the last is validation)."
         )
     return counts
 

@@ -70,7 +70,7 @@ class Checkpoints:
     def save(self, tensors: Tensors, state: TrainState) -> None:
         """Write the newest checkpoint.
 
-        Later ones, of a run that has gone back, and the oldest ones go.
+        Deletes later checkpoints, left from before a rollback, and the oldest ones.
         """
         if self.world.leads:
             _write(self.folder / LAST, tensors, state, self.keep)

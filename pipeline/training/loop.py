@@ -27,21 +27,15 @@ from pipeline.common.screen import Screen
 from pipeline.training.checkpoints import Checkpoints, Log
 from pipeline.training.hardware import distributed
 from pipeline.training.live_view import LiveView
-from pipeline.training.resume import (
-    Run,
-    corrected_budget,
-    recover_from_divergence,
-    resume_or_plan,
-    train_with_less_memory,
-    validate,
-)
+from pipeline.training.recovery import Run, recover_from_divergence, train_with_less_memory
+from pipeline.training.resume import corrected_budget, resume_or_plan, validate
 from pipeline.training.schedule import longer_interval
 from pipeline.training.state import ComputePlan, FitSettings, Parts, TrainState
 from pipeline.training.step import NonFiniteError, Stepper
 
 SMOOTHING = 0.95  # of the training loss
-DIVERGING = (1.3, 0.5)  # times the lowest smoothed loss, and so many nats more
-MIN_CORRECTION = 0.01  # of the steps, below which their number stays
+DIVERGING = (1.3, 0.5)  # above 1.3 × the lowest smoothed loss + 0.5 nats
+MIN_CORRECTION = 0.01  # smaller relative corrections of the steps are ignored
 
 
 def fit(

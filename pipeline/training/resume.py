@@ -1,22 +1,19 @@
-"""Where a run begins, goes on and goes back to: planned anew, or from a checkpoint.
+"""Where a training run starts: from a checkpoint, or from a new plan.
 
-`resume_or_plan` is called once, before the first step. The others are called by the loop: to get
-the number of steps right (`corrected_budget`), and to recover from a loss that diverges or from
-memory that runs out.
+`resume_or_plan` is called once, before the first step; `corrected_budget` half-way, when the steps
+are known to take more or less time than planned.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from pipeline.common.errors import DataError, TrainingDiverged
-from pipeline.common.processes import World
-from pipeline.common.screen import Screen
-from pipeline.training.checkpoints import Checkpoint, Checkpoints, Log
+from pipeline.training.checkpoints import Checkpoint
 from pipeline.training.hardware import autotune, memory
 from pipeline.training.hardware.autotune import Tuned
+from pipeline.training.recovery import Run, restore
 from pipeline.training.schedule import (
     SLACK,
     Schedule,
@@ -25,31 +22,15 @@ from pipeline.training.schedule import (
     steps_of_epochs,
     steps_of_seconds,
 )
-from pipeline.training.state import Best, Budget, FitSettings, Parts, TimeSpent, TrainState
-from pipeline.training.step import Stepper
+from pipeline.training.state import Best, Budget, TimeSpent, TrainState
 from pipeline.training.validation import Loss
-
-MAX_SETBACKS = 6
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a training works with. What changes from step to step is in `TrainState`."""
-
-    parts: Parts
-    settings: FitSettings
-    stepper: Stepper
-    checkpoints: Checkpoints
-    log: Log
-    screen: Screen
-    world: World
-    started: float  # `time.monotonic()`, from which the minutes count
 
 
 def resume_or_plan(run: Run) -> TrainState:
-    """Where a run of this key stopped, else the beginning of a new one; all is set up for it.
+    """The state to start from: this key's last checkpoint, or a new plan.
 
-    With a larger budget, a run goes on from before its decay.
+    Model, optimizers and log are restored to match. With a larger budget, a run continues from
+    before its decay.
     """
     checkpoint = run.checkpoints.last()
     if checkpoint is None:
@@ -117,16 +98,6 @@ def _adapt_plan(run: Run, state: TrainState) -> None:
             rows = autotune.largest_divisor(state.compute.rows, rows)
             state.compute = replace(state.compute, rows=rows)
         state.compute = replace(state.compute, checkpointing=stepper.plan.checkpointing)
-
-
-def restore(run: Run, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint into effect: its plan, its tensors, and the log until then."""
-    state, stepper = checkpoint.state, run.stepper
-    stepper.apply(state.compute.for_processes(run.world.size, state.samples_per_step))
-    stepper.reset()
-    stepper.restore(checkpoint.tensors)
-    if run.world.leads:
-        run.log.cut(state.step)
 
 
 # --- a new run ---------------------------------------------------------------------------------
@@ -222,62 +193,3 @@ def corrected_budget(run: Run, state: TrainState) -> Budget:
     return run.world.broadcast(
         replace(budget, steps=steps, minutes=(fixed + steps * per_step) / 60)
     )
-
-
-def recover_from_divergence(run: Run, state: TrainState, reason: str) -> TrainState:
-    """Back to a good checkpoint, with half the learning rate from there on.
-
-    Every further setback goes back to an older one. Raises TrainingDiverged when that does not
-    help.
-    """
-    recovery = state.recovery
-    checkpoint = run.checkpoints.last(skip=recovery.setbacks_in_a_row)
-    if checkpoint is None or recovery.setbacks == MAX_SETBACKS:
-        raise TrainingDiverged(
-            f"At step {state.step:,} {reason}, and a lower rate did not help; set a lower "
-            f"{run.settings.name}.learning_rate in workspace.toml (it was "
-            f"{run.settings.learning_rate:.2g}) and run the stage again."
-        )
-    earlier = checkpoint.state.gone_back_from(state)
-    earlier.recovery = replace(
-        earlier.recovery,
-        lr_scale=recovery.lr_scale / 2,
-        setbacks=recovery.setbacks + 1,
-        setbacks_in_a_row=recovery.setbacks_in_a_row + 1,
-    )
-    restore(run, Checkpoint(checkpoint.tensors, earlier))
-    run.checkpoints.save(run.stepper.tensors(), earlier)
-    run.screen.warn(
-        f"at step {state.step:,} {reason}: back to step {earlier.step:,}, with "
-        f"{earlier.recovery.lr_scale:.3g} times the learning rate"
-    )
-    return earlier
-
-
-def train_with_less_memory(run: Run, state: TrainState) -> TrainState:
-    """Half the rows in a micro-batch, and more of them; the samples of a step stay the same.
-
-    Where the memory ran out while the weights changed, back to the last checkpoint.
-    """
-    stepper, model = run.stepper, run.parts.model
-    plan = stepper.plan
-    if plan.rows == 1 and plan.checkpointing:
-        raise DataError(autotune.out_of_memory(model, stepper.device))
-    smaller = replace(
-        state.compute,
-        rows=autotune.largest_divisor(plan.rows, plan.rows // 2),
-        checkpointing=plan.checkpointing or plan.rows == 1,
-    ).for_processes(run.world.size, state.samples_per_step)
-    memory.release(stepper.device)
-    if stepper.update_interrupted:
-        checkpoint = run.checkpoints.last()
-        if checkpoint is None:
-            raise DataError(autotune.out_of_memory(model, stepper.device))
-        state = replace(checkpoint.state.gone_back_from(state), compute=smaller)
-        restore(run, Checkpoint(checkpoint.tensors, state))
-    else:
-        state.compute = smaller
-        stepper.apply(smaller)
-    slower = ", with activation checkpointing" if smaller.checkpointing else ""
-    run.screen.warn(f"memory ran out; going on with {smaller.rows} rows in a batch{slower}")
-    return state

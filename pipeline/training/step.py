@@ -82,8 +82,8 @@ class Stepper:
     ) -> StepResult:
         """Learn from the samples from `first` on; `late`: while the learning rate decays.
 
-        Raises NonFiniteError, and leaves the weights, when the loss or the gradients are no finite
-        numbers. An error while the weights change leaves `update_interrupted` set.
+        Raises NonFiniteError, and leaves the weights, when the loss or the gradients are not
+        finite. An error while the weights change leaves `update_interrupted` set.
         """
         torch.manual_seed(seed + SEED_STRIDE * self.world.rank)  # dropout depends on it alone
         result = self.gradients(first, late, stop)

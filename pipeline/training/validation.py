@@ -26,8 +26,7 @@ from transformer.decoder import Decoder
 
 TOKENS_AT_ONCE = 8192
 UNCHECKED = (
-    "too little is held back to check the model with, so it is checked by what it learns from; "
-    "more text helps"
+    "too little text is held out, so the model is validated on its training text; more text helps"
 )
 
 Rows = NDArray[np.integer]

@@ -1,4 +1,4 @@
-"""The messages of a workspace, parsed once, whoever asks."""
+"""The cleaned messages of a workspace, parsed once and shared."""
 
 from __future__ import annotations
 

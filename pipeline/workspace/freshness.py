@@ -177,7 +177,7 @@ def larger(had: TrainingBudget, offered: TrainingBudget) -> str | None:
 
 
 def _inputs(workspace: Workspace, stage: Stage) -> dict[str, Stamp]:
-    """A stamp of every file the stage needs and that exists, but none of a stage with no say."""
+    """A stamp of every existing file that the stage needs, except those of skipped stages."""
     stamps = {}
     for need in stage.needs:
         maker = _maker_of(need)

@@ -349,11 +349,11 @@ class Chat:
     )
     max_tokens: int | Auto = setting(
         "auto",
-        "The longest reply, in tokens; auto: as long as hardly any turn of the person's.",
+        "The longest reply, in tokens; auto: longer than 99 % of the person's turns.",
         low=1,
     )
     avoid: tuple[str, ...] = setting(
-        (), "Words and phrases that are never said, in any case or accents.", private=True
+        (), "Words and phrases that are never said, whatever their case or accents.", private=True
     )
     opening: str = setting(
         "", "A line of yours shown first, before the one that says what this is.", private=True

@@ -43,11 +43,11 @@ START = "start"  # a copy of the model that retraining begins from
 class Stage:
     """One stage.
 
-    `needs` and `makes` are files. `settings` are dotted names, or `section.*`; `finish` are those
-    that shape only how the result is packaged, so that a half-trained model survives their change;
-    `sources` are those that hold paths outside the workspace; `wants` are those of which one must
-    be set, or the stage has nothing to do. `version` rises when the code makes other bytes of the
-    same input; `trains` marks the stages that share the budget.
+    `needs` and `makes` are files and folders. `settings` are dotted names, or `section.*`;
+    `finish` are those that shape only how the result is packaged, so that a half-trained model
+    survives their change; `sources` are those that hold paths outside the workspace. Of `wants`, at
+    least one must be set, otherwise the stage is skipped. `version` rises when the same input would
+    give different bytes; `trains` marks the stages that share the budget.
     """
 
     number: int

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transformer.classifier import HEAD_CONFIG, HEAD_WEIGHTS, Classifier, last_real, load, save
+from transformer.classifier import HEAD_CONFIG, HEAD_WEIGHTS, Classifier, last_token, load, save
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder
 from transformer.io import WeightsError
@@ -41,8 +41,8 @@ def test_padding_on_either_side_changes_nothing(padding):
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(-1, 5), min_size=1, max_size=12).filter(lambda row: max(row) >= 0))
-def test_the_last_real_token_is_where_python_finds_it(row):
-    at = int(last_real(torch.tensor([row])))
+def test_the_last_token_token_is_where_python_finds_it(row):
+    at = int(last_token(torch.tensor([row])))
     assert row[at] >= 0
     assert all(token < 0 for token in row[at + 1 :])
 

@@ -11,7 +11,8 @@ from itertools import groupby
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dialogue.conversations import assign_splits, find_conversations
+from pipeline.dialogue.assign_splits import assign_splits
+from pipeline.dialogue.conversations import find_conversations
 from pipeline.dialogue.turns import bursts
 from pipeline.exports.merge import message_key
 from pipeline.exports.message import Message

@@ -26,9 +26,9 @@ from pipeline.experiments import (
     planning,
     result_tables,
     results_page,
+    run_families,
     run_trial,
     training_text,
-    verb,
 )
 from pipeline.experiments.child_process import Crashed, await_child, run_in_child
 from pipeline.experiments.conclusions import CLAIMS, conclusions
@@ -708,7 +708,7 @@ def test_bad_input_is_one_clear_line(tmp_path, monkeypatch, capsys, words, told)
 def test_the_help_names_every_family(capsys):
     assert main(["experiments", "--help"]) == 0
     told = capsys.readouterr().out
-    assert all(name in told for name in (*FAMILIES, verb.ALL))
+    assert all(name in told for name in (*FAMILIES, run_families.ALL))
 
 
 def test_two_commands_do_not_share_a_folder(tmp_path):

@@ -175,10 +175,9 @@ def test_a_tied_head_may_be_there_too_if_it_is_the_embedding(folder):
         ({"model_type": "qwen3", "attention_bias": True}, "attention_bias true is not supported"),
         (
             {
-                "model_type": "qwen2",
-                "use_sliding_window": True,
+                "model_type": "mistral",
                 "sliding_window": 8,
-                "max_window_layers": 1,
+                "layer_types": ["full_attention", "sliding_attention"],
             },
             "a sliding window in some layers only",
         ),
@@ -377,7 +376,7 @@ def test_every_setting_is_known_to_the_families_or_has_no_say():
         sizes = {ours: options[theirs] for theirs, ours in family.sizes.items()}
         told |= {*sizes, *family.read(Options(options, Path()), sizes)}
     bound = {"window", "dilation", "global_tokens", "random_blocks", "pattern_block"}  # to patterns
-    bound |= {"query_latent", "kv_latent", "rope_head"}  # to an attention
+    bound |= {"query_latent", "kv_latent", "rope_head", "mixer_kernel"}  # to an attention
     bound |= {"relative_buckets", "max_relative_distance", "laboratory"}  # to a position, a norm
     assert {field.name for field in fields(ModelConfig)} <= told | bound
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from pipeline.training import lora
+from pipeline.training.adapters import lora
 from pipeline.training.auto import Tuning
 from transformer.config import ModelConfig
 from transformer.decoder import Decoder

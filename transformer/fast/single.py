@@ -28,7 +28,7 @@ from transformer.patterns import Local, Pattern
 from transformer.positions import Learned, NoPosition, Rope, Sinusoidal
 
 # A decoder of other parts (another mixer, a norm with a memory, an adapter) is not supported, nor
-# is one that hooks watch.
+# is one with forward hooks.
 SUPPORTED: frozenset[type[nn.Module]] = frozenset(
     {Decoder, PreNorm, SandwichNorm, GroupedQueryAttention, FeedForward, GatedFeedForward, Linear}
     | {NoPosition, Learned, Sinusoidal, Rope, EmbeddingConvolution}
@@ -55,8 +55,8 @@ def compiled_step(decoder: Decoder) -> CompiledStep | None:
 
 
 def _patterns(config: ModelConfig) -> tuple[type[Pattern], ...]:
-    """Windows only beside other layers: where all layers have one, seeds belong to eager replies,
-    from which these differ in the last bit."""
+    """Windows only beside other layers: models with a window in all layers stay on the reference
+    path, so that a seed gives the same reply as before."""
     return (Pattern, Local) if config.layer_types else (Pattern,)
 
 

@@ -36,6 +36,7 @@ from transformer.pretrained.mixed_layers import (
 from transformer.pretrained.options import Options, shown
 
 MAX_ANGLES = 1 << 29  # of positions × head size; more is not a model but a mistake
+MAX_LAYERS = 10_000  # as well
 
 
 class Family(NamedTuple):
@@ -62,6 +63,8 @@ def config_of(options: Options) -> tuple[str, ModelConfig]:
     for name in _NEVER:
         options.only(name)
     sizes = {ours: options.size(theirs) for theirs, ours in family.sizes.items()}
+    if sizes["layers"] > MAX_LAYERS:
+        raise options.error(f"{sizes['layers']} layers: it asks for more weights than there are")
     settings: Settings = {**sizes, **_ALWAYS, **family.read(options, sizes)}
     head_size = settings["head_size"]
     if isinstance(head_size, int) and sizes["block"] * head_size > MAX_ANGLES:

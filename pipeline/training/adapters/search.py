@@ -27,7 +27,7 @@ Train = Callable[[Tuning, float, Path, str], TrainState]
 
 @dataclass(frozen=True)
 class Trials:
-    """Short fine-tunings beside each other, by `train`.
+    """Several short fine-tuning runs, each by `train`.
 
     Their result is kept in `tune.json`, for a run that goes on; `key` says for which data and
     settings.

@@ -38,7 +38,7 @@ def total(device: torch.device) -> int:
 
 
 def processes_on(device: torch.device) -> int:
-    """How many processes of a training share the device's memory: a GPU has one."""
+    """How many processes of a training run share the device's memory: a GPU has one."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if device.type == "cpu" else 1
 
 
