@@ -42,8 +42,10 @@ def space(base, tmp_path_factory) -> Path:
     """A workspace that went the whole road from the base."""
     place = tmp_path_factory.mktemp("road") / "nour"
     given = ["--workspace", str(place), "--export", str(SAMPLES), "--persona", "Nour"]
-    budget = ["--epochs", "0.2", "--set", "train.precision=float32", "--set", "train.threads=1"]
-    assert main(["run", *given, "--base", str(base), *budget]) == 0
+    small = ("train.precision=float32", "train.threads=1", "evaluate.minutes=0.1")
+    small += ("evaluate.prompts=3", "chat.max_tokens=12")
+    changes = [word for setting in small for word in ("--set", setting)]
+    assert main(["run", *given, "--base", str(base), "--epochs", "0.2", *changes]) == 0
     return place
 
 

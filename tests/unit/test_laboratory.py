@@ -712,16 +712,16 @@ def test_the_help_names_every_family(capsys):
 
 
 def test_two_commands_do_not_share_a_folder(tmp_path):
-    with verb.open_folder(tmp_path / "lab"), pytest.raises(SoundalikeError, match="in use"):
-        verb.open_folder(tmp_path / "lab")
+    with run_families.open_folder(tmp_path / "lab"), pytest.raises(SoundalikeError, match="in use"):
+        run_families.open_folder(tmp_path / "lab")
 
 
 def test_a_folder_is_known_again_without_its_lock(tmp_path):
     folder = tmp_path / "lab"
-    verb.open_folder(folder).release()
+    run_families.open_folder(folder).release()
     (folder / "norms.md").touch()
-    (folder / verb.LOCK).unlink(missing_ok=True)  # as it is on Windows
-    verb.open_folder(folder).release()
+    (folder / run_families.LOCK).unlink(missing_ok=True)  # as it is on Windows
+    run_families.open_folder(folder).release()
 
 
 def test_a_text_of_one_line_is_cut_all_the_same():
