@@ -28,8 +28,8 @@ def test_the_dry_run_measures_everything():
     said = told("--dry-run")
     for what in (
         r"soundalike +[\d,]+ tokens/s, +[\d.]+% of the peak",
-        r"fast road +[\d,.]+ ids/s",
-        r"general road +[\d,.]+ ids/s",
+        r"CUDA graphs +[\d,.]+ ids/s",
+        r"reference path +[\d,.]+ ids/s",
         r"\nlora, 4 rows of 32 tokens: [\d,]+ tokens/s\n",
         r"\nqlora(, 4 rows of 32 tokens: [\d,]+ tokens/s|: left out \(.*bitsandbytes.*\))\n",
     ):
