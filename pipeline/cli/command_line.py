@@ -34,8 +34,8 @@ class CommandLine(click.Group):
     def __init__(self, about: str, verbs: Mapping[str, tuple[str, str]]) -> None:
         super().__init__(
             help=about,
-            epilog="A stage is a verb too: its number or name, several, or a range (3-5):  "
-            + "  ".join(f"{stage.number} {stage.name}" for stage in STAGES),
+            epilog="A stage is a verb too: its number or name, several, or a range (3-5): "
+            + ", ".join(f"{stage.number}\xa0{stage.name}" for stage in STAGES),
             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         )
         self.verbs = verbs

@@ -173,8 +173,10 @@ class OtherSpeakers:
     MARKER = "<|"
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.heads = [f"{name.casefold()}:" for name in (*names, *self.ROLES)]
-        either = "|".join(map(re.escape, (head[:-1] for head in self.heads)))
+        known = (*names, *self.ROLES)
+        self.heads = [f"{name.casefold()}:" for name in known]
+        spellings = dict.fromkeys((*known, *map(str.casefold, known)))  # ß is not its casefold, ss
+        either = "|".join(map(re.escape, spellings))
         marker = re.escape(self.MARKER)
         self.pattern = re.compile(rf"^[^\S\n]*(?:{either})[^\S\n]*:|{marker}", re.M | re.I)
 

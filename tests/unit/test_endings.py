@@ -99,6 +99,11 @@ def test_somebody_elses_turn_ends_the_reply(head):
     assert "".join(said(["tell ", *head, " hello"], None, others)) == f"tell {head} hello"
 
 
+@pytest.mark.parametrize("text", ["Weiß: hallo", "weiß: hallo", "weiss: hallo"])
+def test_a_name_with_a_sharp_s_is_known_in_every_case(text):
+    assert OtherSpeakers(["Weiß"]).find(text, True) == 0
+
+
 def test_a_name_alone_is_text_and_a_marker_is_not():
     others = OtherSpeakers(["Ben"])
     assert "".join(said(["B", "en", " is", " here"], None, others)) == "Ben is here"
