@@ -34,7 +34,7 @@ def test_help_has_a_line_for_every_verb_and_loads_none(capsys):
     for name, (_, line) in cli.verbs.items():
         assert f"  {name} " in told
         assert line in told
-    assert "3 tokenizer" in told
+    assert "3\xa0tokenizer" in told
 
 
 def test_status_loads_no_reader_and_no_torch(tmp_path):
