@@ -1,6 +1,7 @@
 """The laboratory: which choice learns a text better? The same conditions for all, and error bars.
 
-    verb.py, study.py    the command
+    run_families.py      the command
+    study.py             what is left to do, and the results
     variants.py          what is compared
     training_text.py     what everything is trained on
     trial.py             one run as a value: a variant at the common size, on a text

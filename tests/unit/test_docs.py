@@ -32,6 +32,20 @@ def test_the_settings_page_is_what_the_program_knows():
     assert text("docs/settings.md") == settings_file.reference(), again
 
 
+ROOMS = ("pipeline", "minbpe", "transformer", "bench", "tests")
+PYTHON = [ROOT / "chat.py", *(path for room in ROOMS for path in ROOT.glob(f"{room}/**/*.py"))]
+OTHERS = {"model.py", "train.py", "openai_public.py", "stageN_name.py"}  # peers' files, a pattern
+
+
+def test_files_that_pages_and_docstrings_name_exist():
+    names = ["/" + path.relative_to(ROOT).as_posix() for path in PYTHON]
+    product = [path for path in PYTHON if path.relative_to(ROOT).parts[0] not in ("bench", "tests")]
+    for page in (ROOT / "README.md", *DOCS.glob("*.md"), *product):
+        for named in re.findall(r"(?<![\w/.-])(?:\w+/)*\w+\.py\b", page.read_text("utf-8")):
+            there = any(name.endswith(f"/{named}") for name in names)
+            assert there or Path(named).name in OTHERS, f"{page.relative_to(ROOT)}: {named}"
+
+
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_every_stage_has_a_page_that_names_what_it_makes(stage):
     page = text(f"docs/stage{stage.number}-{stage.name}.md")

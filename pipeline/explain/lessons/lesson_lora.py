@@ -130,6 +130,6 @@ def lesson(request: Request) -> Lesson:
         (9.4, 3.4),
         (
             "Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models, arXiv 2106.09685.",
-            "Code: pipeline/training/adapters/lora.py, adapted.py; the setting finetune.rank.",
+            "Code: pipeline/training/adapters/lora.py, lora_linear.py; the setting finetune.rank.",
         ),
     )
